@@ -1,0 +1,22 @@
+"""Music-genre classifiers: trained, tracked, registered and served on PyTorch and MLflow."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genre_mlflow.model.classifier import Classifier
+
+__all__ = ["load"]
+
+CHAMPION_URI = "models:/genre-classifier@champion"
+
+
+def load(model: str = CHAMPION_URI) -> "Classifier":
+    """A classifier from a registered version, a logged model or a folder.
+
+    `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path. Its
+    `predict` takes the bytes or the path of an image, its `network` is the torch module. Raises
+    `genre_mlflow.errors.ModelError` where there is none.
+    """
+    from genre_mlflow.mlops.registry import load as load_classifier
+
+    return load_classifier(model)
