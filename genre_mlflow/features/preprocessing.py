@@ -1,0 +1,104 @@
+"""From the bytes of an image to model input: the only way in, in training and in serving."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from genre_mlflow.errors import DataError
+from genre_mlflow.features.border import RemoveBorder
+from genre_mlflow.features.settings import PreprocessingSettings
+
+MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
+BACKGROUND = (255, 255, 255, 255)  # what transparent parts of a plot are seen on
+FORMATS = ("PNG", "JPEG")  # Pillow's other decoders would be open to every client of a server
+GREY_16_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+class Preprocessor:
+    """Callable on the bytes of an image or the path of one: uint8 `[segments, 3, size, size]`.
+
+    An image is one segment. Colour channels are 0 to 255; the network scales them itself.
+    """
+
+    def __init__(self, settings: PreprocessingSettings) -> None:
+        self.settings = settings
+        self._remove_border = RemoveBorder()
+
+    def __call__(self, source: bytes | str | Path) -> Tensor:
+        """Decode, take off the border, resize.
+
+        Raises `DataError` for what cannot be decoded; its message says what is the matter
+        ("is empty") and leaves the name of the file to the caller.
+        """
+        return self.prepare(decode_image(read(source)))
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """What follows decoding: border, colours, size."""
+        if self.settings.remove_border:
+            image = self._remove_border(image)
+        size = [self.settings.image_size, self.settings.image_size]
+        resized = functional.resize(to_rgb(image), size, antialias=True)
+        pixels = torch.from_numpy(np.array(resized))  # [H, W, 3]
+        return pixels.permute(2, 0, 1).unsqueeze(0).contiguous()
+
+
+def read(source: bytes | str | Path) -> bytes:
+    """The bytes of a file, or the bytes given."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """A whole image from its bytes, in the mode of its file.
+
+    Raises `DataError` for what is empty, no PNG or JPEG, truncated, or larger than `MAX_PIXELS`.
+    """
+    if not data:
+        raise DataError("is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_pixels(image)
+        image.load()
+    except UnidentifiedImageError as error:
+        raise DataError(f"is no PNG or JPEG image ({len(data):,} bytes)") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"has too many pixels; at most {MAX_PIXELS:,} are read") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise DataError(f"is damaged or truncated ({error})") from error
+    return image
+
+
+def check_pixels(image: Image.Image) -> None:
+    """Refuse from the header alone what would fill the memory once decoded."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"has {width} x {height} = {width * height:,} pixels; at most {MAX_PIXELS:,} are read"
+        )
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB; what is transparent is laid on white, 16-bit grey keeps its high bits."""
+    if image.mode in GREY_16_BIT:
+        levels = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
+        image = Image.fromarray((levels >> 8).astype(np.uint8), mode=None)
+    if image.has_transparency_data:
+        seen = Image.new("RGBA", image.size, BACKGROUND)
+        seen.alpha_composite(image.convert("RGBA"))
+        image = seen
+    return image.convert("RGB")
+
+
+def pixels_of(image: Image.Image) -> bytes:
+    """What two images have in common exactly when they look the same: size and RGB pixels."""
+    rgb = to_rgb(image)
+    return f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()

@@ -1,0 +1,204 @@
+"""The spectrogram against librosa, and the images against those made by others."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.features.spectrogram import SpectrogramSettings, log_mel, render
+
+RECORDINGS = (
+    ("blues.00000", 0),
+    ("blues.00001", 0),
+    ("blues.00002", 0),
+    ("classical.00000", 0),
+    ("classical.00001", 0),
+    ("classical.00002", 3),  # one cell, drawn 3 pixels high, lies on the border of two colours
+    ("country.00000", 0),
+    ("disco.00000", 0),
+    ("hiphop.00000", 0),
+    ("jazz.00000", 0),
+    ("metal.00000", 0),
+    ("pop.00000", 0),
+    ("reggae.00000", 0),
+    ("rock.00000", 0),
+)
+
+
+@pytest.fixture(scope="module")
+def real_data() -> Path:
+    folder = os.environ.get("GENRE_REAL_DATA")
+    if not folder:
+        pytest.skip("GENRE_REAL_DATA is not set: no recordings to compare with")
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def librosa():
+    return pytest.importorskip("librosa")
+
+
+def sound(n_samples: int, seed: int = 0) -> np.ndarray:
+    """A tone over noise that swells, so that loud and quiet cells meet."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(n_samples) / 22_050
+    tone = np.sin(2 * np.pi * rng.uniform(60, 5000) * time_s)
+    noise = 0.3 * rng.standard_normal(n_samples) * np.linspace(0, 1, n_samples) ** 4
+    return (0.5 * tone + noise).astype(np.float32)
+
+
+def librosa_log_mel(librosa, samples: np.ndarray, options: SpectrogramSettings) -> np.ndarray:
+    power = librosa.feature.melspectrogram(
+        y=samples,
+        sr=options.sample_rate,
+        n_fft=options.n_fft,
+        hop_length=options.hop_length,
+        n_mels=options.n_mels,
+        fmin=options.fmin,
+        fmax=options.fmax,
+    )
+    return librosa.power_to_db(power, ref=np.max, top_db=options.top_db)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2048, 40_000), st.integers(0, 1000))
+def test_log_mel_is_librosas_for_any_length(librosa, n_samples, seed):
+    samples = sound(n_samples, seed)
+    ours = log_mel(samples, SpectrogramSettings())
+    theirs = librosa_log_mel(librosa, samples, SpectrogramSettings())
+    assert ours.dtype == np.float32
+    assert ours.shape == theirs.shape == (128, 1 + n_samples // 512)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SpectrogramSettings(sample_rate=16_000, n_fft=1024, hop_length=160, n_mels=64),
+        SpectrogramSettings(n_fft=1000, hop_length=333, n_mels=40),
+        SpectrogramSettings(fmin=30, fmax=8000, top_db=40),
+    ],
+)
+def test_log_mel_is_librosas_for_other_settings(librosa, options):
+    samples = sound(30_000)
+    ours = log_mel(samples, options)
+    np.testing.assert_allclose(ours, librosa_log_mel(librosa, samples, options), rtol=0, atol=5e-3)
+
+
+def test_log_mel_is_the_same_whatever_the_gain():
+    samples = sound(20_000)
+    quiet = log_mel(samples / 4, SpectrogramSettings())
+    np.testing.assert_allclose(quiet, log_mel(samples, SpectrogramSettings()), atol=1e-4)
+
+
+def test_log_mel_is_the_same_whatever_the_number_of_threads():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    samples = sound(220_500)
+    with threadpoolctl.threadpool_limits(1):
+        one = log_mel(samples, SpectrogramSettings())
+    with threadpoolctl.threadpool_limits(4):
+        four = log_mel(samples, SpectrogramSettings())
+    np.testing.assert_array_equal(one, four)
+
+
+def test_log_mel_reaches_from_minus_top_db_to_zero():
+    decibels = log_mel(sound(40_000), SpectrogramSettings(top_db=30))
+    assert decibels.min() == -30
+    assert decibels.max() == 0
+
+
+@pytest.mark.parametrize("n_samples", [1, 511, 512, 2047])
+def test_sound_shorter_than_a_window_still_has_frames(n_samples):
+    assert log_mel(np.ones(n_samples), SpectrogramSettings()).shape == (128, 1 + n_samples // 512)
+
+
+def test_silence_is_an_image_of_the_first_colour():
+    decibels = log_mel(np.zeros(22_050, np.float32), SpectrogramSettings())
+    assert not decibels.any()
+    assert not np.asarray(render(decibels)).any()
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((2, 100)), r"shape \[2, 100\].*one channel"),
+        (np.zeros(0), r"shape \[0\]"),
+        (np.array([0.0, np.nan]), "NaN"),
+    ],
+)
+def test_unusable_sound_is_refused(samples, message):
+    with pytest.raises(DataError, match=message):
+        log_mel(samples, SpectrogramSettings())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sample_rate": 0}, "sample_rate is 0; allowed: a whole number of 1 or more"),
+        ({"n_fft": 1}, "n_fft is 1; allowed"),
+        ({"hop_length": 2.5}, "hop_length is 2.5; allowed: a whole number"),
+        ({"n_mels": -1}, "n_mels is -1"),
+        ({"fmin": -1.0}, "fmin is -1.0 Hz; allowed: 0 to below 11025"),
+        ({"fmin": 500.0, "fmax": 500.0}, "fmax is 500.0 Hz; allowed: above fmin"),
+        ({"fmax": 11_026.0}, "fmax is 11026.0 Hz; allowed: .* up to 11025"),
+        ({"top_db": 0.0}, "top_db is 0.0; allowed: above 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        SpectrogramSettings(**values)
+
+
+@pytest.mark.parametrize(("name", "n_differing"), RECORDINGS)
+def test_image_of_a_recording_is_the_published_one(real_data, name, n_differing):
+    soundfile = pytest.importorskip("soundfile")
+    place = f"{name.split('.')[0]}/{name}"
+    samples, sample_rate = soundfile.read(real_data / f"gtzan-audio/{place}.flac", dtype="float32")
+    assert sample_rate == 22_050
+    image = render(log_mel(samples, SpectrogramSettings())).convert("RGB")
+    with Image.open(real_data / f"gtzan-mel/{place}.png") as published:
+        theirs = np.asarray(published.convert("RGB")).astype(int)
+    difference = np.abs(np.asarray(image).astype(int) - theirs).max(axis=-1)
+    assert np.count_nonzero(difference) <= n_differing
+    assert difference.max() <= 2
+
+
+def test_image_is_in_palette_mode_with_magmas_colours():
+    image = render(np.arange(256.0).reshape(16, 16))
+    assert image.mode == "P"
+    assert image.size == (387, 385)
+    colours = image.convert("RGB")
+    assert colours.getpixel((0, 384)) == (0, 0, 4)  # lowest value: bottom left
+    assert colours.getpixel((386, 0)) == (252, 253, 191)
+
+
+def test_image_shows_low_frequencies_at_the_bottom_and_time_from_left_to_right():
+    matrix = np.zeros((4, 4))
+    matrix[0, 3] = 1
+    pixels = np.asarray(render(matrix, width=8, height=8))
+    assert np.argwhere(pixels).min(axis=0).tolist() == [6, 6]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 40), st.integers(1, 40))
+def test_image_of_any_size_shows_only_cells_of_the_matrix(n_mels, n_frames, width, height):
+    image = render(np.arange(float(n_mels * n_frames)).reshape(n_mels, n_frames), width, height)
+    assert image.size == (width, height)
+    assert len(set(np.asarray(image).ravel())) <= n_mels * n_frames
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.zeros(5), np.zeros((0, 4)), np.array([[0.0, np.inf]])], ids=str
+)
+def test_unusable_matrix_is_refused(matrix):
+    with pytest.raises(DataError, match="an image needs"):
+        render(matrix)
+
+
+def test_image_without_width_is_refused():
+    with pytest.raises(SettingsError, match="width is 0; allowed"):
+        render(np.zeros((2, 2)), width=0)
