@@ -1,0 +1,1 @@
+"""A folder of music in; a manifest with splits, and tensors, out."""

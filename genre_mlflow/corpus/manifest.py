@@ -1,0 +1,174 @@
+"""The manifest: a table with one row a track, made by scanning a folder of images."""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from genre_mlflow.errors import DataError
+from genre_mlflow.features.preprocessing import decode_image, pixels_of, read
+
+COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
+SPLITS = ("train", "val", "test")
+MAX_LISTED = 20  # bad files named in one error
+DIGEST_CHARACTERS = 32  # MLflow takes up to 36
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that is no usable track, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """The manifest of a folder, and what was left out of it."""
+
+    manifest: pd.DataFrame
+    bad_files: list[BadFile]
+
+
+def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
+    """Read every image below `folder`, one folder a genre, into a manifest.
+
+    Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
+    (tracks with the same pixels share one), `sha256` (of the file's bytes) and `split` (`train`,
+    `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
+
+    Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files
+    that cannot be read as images, all named at once; `on_bad_file="skip"` goes on without them.
+    """
+    folder = folder.absolute()
+    splits, genres = genre_folders(folder)
+    found = [(split, genre, root, tracks_in(root)) for split, genre, root in genres]
+    files = [(split, genre, path) for split, genre, _, paths in found for path in paths]
+    with ThreadPoolExecutor() as pool:
+        examined = list(pool.map(examine, [path for _, _, path in files]))
+    bad = [BadFile(root, "is empty") for _, _, root, paths in found if not paths]
+    bad += [result for result in examined if isinstance(result, BadFile)]
+    if bad and on_bad_file == "error":
+        raise DataError(describe_bad_files(folder, bad))
+    rows = [
+        (track_id(folder, path), str(path), genre, result[1], result[0], split)
+        for (split, genre, path), result in zip(files, examined, strict=True)
+        if not isinstance(result, BadFile)
+    ]
+    manifest = pd.DataFrame(rows, columns=COLUMNS).sort_values("track_id", ignore_index=True)
+    manifest["group"] = name_groups(manifest)
+    check_manifest(folder, manifest, bad, splits)
+    return ScanResult(manifest, bad)
+
+
+def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
+    """Whether the folder is laid out as train, val, test; and (split, genre, folder) of each."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is no folder; give one with a folder of images per genre, or 'demo'"
+        )
+    below = subfolders(folder)
+    names = {path.name for path in below}
+    if names == set(SPLITS):
+        return True, [(s.name, g.name, g) for s in below for g in subfolders(s)]
+    if names and names < set(SPLITS):
+        missing = ", ".join(sorted(set(SPLITS) - names))
+        raise DataError(f"{folder} holds {', '.join(sorted(names))} but no {missing}")
+    return False, [("", path.name, path) for path in below]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders directly below, by name, hidden ones left out."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def tracks_in(folder: Path) -> list[Path]:
+    """Files at any depth; hidden ones, and the `._*` doubles of a Mac's archives, are none."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if (path.is_file() or (path.is_symlink() and not path.exists()))
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def examine(path: Path) -> tuple[str, str] | BadFile:
+    """SHA-256 of a file's bytes and of its pixels, or what is wrong with it."""
+    try:
+        path.name.encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
+        data = read(path)
+        pixels = pixels_of(decode_image(data))
+    except DataError as error:
+        return BadFile(path, str(error))
+    except UnicodeEncodeError:
+        return BadFile(path, "has a name that is not UTF-8; rename it")
+    return hashlib.sha256(data).hexdigest(), hashlib.sha256(pixels).hexdigest()
+
+
+def track_id(folder: Path, path: Path) -> str:
+    """The path below the folder, without extension, with forward slashes on every system."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
+    """Name each group of equal pixels (in `group`) after its first track."""
+    return manifest.groupby("group")["track_id"].transform("first")
+
+
+def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], splits: bool) -> None:
+    """Refuse what no classifier can be made of."""
+    genres = sorted(manifest["genre"].unique())
+    if len(genres) < 2:
+        found = f"only {genres[0]!r}" if genres else "none"
+        left_out = f" ({len(bad)} files could not be read)" if bad else ""
+        where = "each of train, val and test" if splits else "one folder a genre"
+        raise DataError(
+            f"{folder} has {found} of the two genres or more that are needed, "
+            f"with images in {where}{left_out}"
+        )
+    twice = manifest["track_id"][manifest["track_id"].duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{len(twice)} tracks of {folder} have one name with two extensions, for example "
+            f"{twice.iloc[0]!r}; rename or remove one of each"
+        )
+
+
+def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
+    """All bad files with their reasons, up to a screenful."""
+    lines = [f"  {file.path}: {file.reason}" for file in bad[:MAX_LISTED]]
+    if len(bad) > MAX_LISTED:
+        lines.append(f"  and {len(bad) - MAX_LISTED} more")
+    return (
+        f"{len(bad)} files below {folder} cannot be used; mend or remove them, or go on without "
+        "them with --on-bad-file skip:\n" + "\n".join(lines)
+    )
+
+
+def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:
+    """Groups of equal pixels with different genres, as lists of track ids."""
+    conflicts = manifest.groupby("group").filter(lambda group: group["genre"].nunique() > 1)
+    return [list(group["track_id"]) for _, group in conflicts.groupby("group")]
+
+
+def copied_groups(manifest: pd.DataFrame) -> list[list[str]]:
+    """Groups of two tracks and more, as lists of track ids."""
+    copies = manifest[manifest["group"].duplicated(keep=False)]
+    return [list(group["track_id"]) for _, group in copies.groupby("group")]
+
+
+def digest(manifest: pd.DataFrame) -> str:
+    """32 hexadecimal characters that name the tracks, their contents, genres and splits.
+
+    Where the files lie does not matter, nor their order.
+    """
+    return digest_rows(manifest[["track_id", "genre", "group", "sha256", "split"]].values.tolist())
+
+
+def digest_rows(rows: Iterable[Iterable[str]]) -> str:
+    """Digest of rows of strings, whatever their order."""
+    text = "\n".join(sorted("\t".join(row) for row in rows))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]

@@ -1,0 +1,178 @@
+"""Dealing tracks to train, val and test so that no copy of a track is on two sides."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genre_mlflow.corpus.manifest import SPLITS
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.errors import DataError
+
+SHOWN = 5  # examples in one error
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """The manifest with every `split` filled in, and what was passed over on the way.
+
+    `missing`: ids in the lists of the split but not in the folder; `excluded`: tracks of the
+    folder that no list names, which are not in the manifest any more; `leaks`: groups of equal
+    tracks on two sides, where that was allowed.
+    """
+
+    manifest: pd.DataFrame
+    missing: list[str]
+    excluded: list[str]
+    leaks: list[list[str]]
+
+
+def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
+    """Fill `split`: from lists, from the folders the tracks lie in, or by chance.
+
+    Raises `DataError` when a split lacks a genre, when a list names a track twice or one that is
+    not there, and when copies of a track would be on two sides.
+    """
+    missing: list[str] = []
+    excluded: list[str] = []
+    if settings.split_dir:
+        manifest, missing, excluded = split_by_lists(manifest, settings)
+    elif (manifest["split"] == "").all():
+        manifest = split_by_chance(manifest, settings)
+    check_every_genre(manifest)
+    leaks = leaking_groups(manifest)
+    if leaks and not settings.allow_leak:
+        raise DataError(
+            f"{len(leaks)} tracks have copies in another split, for example "
+            f"{' = '.join(leaks[0])}; a test on such a split says too much. Take the copies out, "
+            "or train all the same with --allow-leak"
+        )
+    return SplitResult(manifest, missing, excluded, leaks)
+
+
+def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """Deal whole groups, genre by genre, until val and test have their share of the tracks.
+
+    A group whose tracks disagree about the genre goes with its first track by id.
+    """
+    rng = np.random.default_rng(settings.seed)
+    by_id = manifest.sort_values("track_id")
+    groups = by_id.groupby("group").agg(genre=("genre", "first"), size=("track_id", "size"))
+    side: dict[str, str] = {}
+    for genre, members in groups.groupby("genre"):
+        if len(members) < len(SPLITS):
+            raise DataError(
+                f"genre {genre!r} has {len(members)} distinct tracks; at least {len(SPLITS)} are "
+                "needed, one for each of train, val and test"
+            )
+        order = members.iloc[rng.permutation(len(members))]
+        side.update(deal(order["size"], settings))
+    return manifest.assign(split=manifest["group"].map(side))
+
+
+def deal(sizes: "pd.Series[int]", settings: SplitSettings) -> dict[str, str]:
+    """The split of each group (the index of `sizes`), at least one group for every split."""
+    n_tracks = int(sizes.sum())
+    wanted = {
+        "test": max(1, round(n_tracks * settings.test_fraction)),
+        "val": max(1, round(n_tracks * settings.val_fraction)),
+    }
+    dealt: dict[str, str] = {}
+    waiting = list(sizes.items())
+    for name, n_wanted in wanted.items():
+        n_dealt = 0
+        spare = len(SPLITS) - 1 - list(wanted).index(name)  # groups that the other splits need
+        while n_dealt < n_wanted and len(waiting) > spare:
+            group, size = waiting.pop()
+            dealt[str(group)] = name
+            n_dealt += int(size)
+    dealt.update({str(group): "train" for group, _ in waiting})
+    return dealt
+
+
+def split_by_lists(
+    manifest: pd.DataFrame, settings: SplitSettings
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Fill `split` from `train.txt`, `val.txt` and `test.txt`, one track id a line."""
+    names = short_names(manifest["track_id"])
+    side: dict[str, str] = {}
+    missing: list[str] = []
+    for name in SPLITS:
+        for line in read_list(Path(settings.split_dir) / f"{name}.txt"):
+            track = find_track(line, names)
+            if track is None:
+                missing.append(line)
+            elif track in side:
+                raise DataError(f"track {line!r} is listed twice, in {side[track]} and in {name}")
+            else:
+                side[track] = name
+    if missing and settings.on_missing == "error":
+        raise DataError(
+            f"{len(missing)} ids in {settings.split_dir} are no track of the folder: "
+            f"{few(missing)}; go on without them with --on-missing skip"
+        )
+    listed = manifest["track_id"].isin(list(side))
+    excluded = list(manifest["track_id"][~listed])
+    kept = manifest[listed].reset_index(drop=True)
+    return kept.assign(split=kept["track_id"].map(side)), missing, excluded
+
+
+def short_names(track_ids: "pd.Series[str]") -> dict[str, list[str]]:
+    """Track ids by their full and their bare name."""
+    names: dict[str, list[str]] = {}
+    for track in track_ids:
+        for name in {track, track.rsplit("/", 1)[-1]}:
+            names.setdefault(name, []).append(track)
+    return names
+
+
+def find_track(name: str, names: dict[str, list[str]]) -> str | None:
+    """The track id that a list means by `name`, or None."""
+    found = names.get(name, [])
+    if name in found:
+        return name
+    if len(found) > 1:
+        raise DataError(f"{name!r} could be any of {few(found)}; write the id with its folder")
+    return found[0] if found else None
+
+
+def read_list(path: Path) -> list[str]:
+    """The ids in a text file; empty lines and lines that start with # are none."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the split list {path} cannot be read ({error}); a split folder holds train.txt, "
+            "val.txt and test.txt with one track id a line"
+        ) from error
+    stripped = [line.strip() for line in lines]
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def check_every_genre(manifest: pd.DataFrame) -> None:
+    """Every genre must be trained on, validated and tested."""
+    counts = Counter(zip(manifest["genre"], manifest["split"], strict=True))
+    genres = sorted(manifest["genre"].unique())
+    lacking = [f"{g!r} in {s}" for g in genres for s in SPLITS if not counts[g, s]]
+    if len(genres) < 2:
+        raise DataError(f"the split has one genre, {', '.join(genres) or 'none'}; two are needed")
+    if lacking:
+        raise DataError(f"too few tracks: there is no {few(lacking)}")
+
+
+def leaking_groups(manifest: pd.DataFrame) -> list[list[str]]:
+    """Groups of equal tracks on more than one side, as lists of `track_id (split)`."""
+    n_sides = manifest.groupby("group")["split"].transform("nunique")
+    leaking = manifest[n_sides > 1]
+    return [
+        [f"{row.track_id} ({row.split})" for row in group.itertuples()]
+        for _, group in leaking.groupby("group")
+    ]
+
+
+def few(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

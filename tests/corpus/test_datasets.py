@@ -1,0 +1,228 @@
+"""The cache of decoded images: keyed by content, whole or absent, and made once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from genre_mlflow.corpus import datasets
+from genre_mlflow.corpus.datasets import CHUNK, TrackDataset, cache_key, open_cache
+from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.errors import DataError
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
+
+SMALL = PreprocessingSettings(image_size=32)
+
+# A process that opens the cache of the folder sys.argv[1] in sys.argv[2], and says "decoding"
+# when it decodes its first image; sys.argv[3] is run before.
+OPEN = """
+import json, sys, time
+from pathlib import Path
+from genre_mlflow.corpus import datasets
+from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.features.settings import PreprocessingSettings
+
+decode, decoded = datasets.decode, []
+def counted(preprocessor, item):
+    if not decoded:
+        print("decoding", flush=True)
+    decoded.append(item)
+    time.sleep(0.02)
+    return decode(preprocessor, item)
+datasets.decode = counted
+manifest = scan(Path(sys.argv[1])).manifest
+exec(sys.argv[3])
+cache = datasets.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
+print(json.dumps([len(decoded), int(cache.pixels.sum())]))
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path, make_corpus):
+    return make_corpus(tmp_path / "music", tracks=4)
+
+
+@pytest.fixture
+def manifest(corpus):
+    return scan(corpus).manifest
+
+
+def start(corpus, folder, before=""):
+    return subprocess.Popen(
+        [sys.executable, "-c", OPEN, corpus, folder, before],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def caches(folder):
+    return sorted(path.name for path in folder.glob("*.npy"))
+
+
+def partials(folder):
+    return list(folder.glob(".*.partial"))
+
+
+def test_cache_holds_what_the_preprocessor_gives(tmp_path, manifest):
+    cache = open_cache(manifest, SMALL, tmp_path / "cache")
+    assert cache.pixels.shape == (12, 3, 32, 32)
+    assert cache.pixels.dtype == np.uint8
+    assert isinstance(cache.pixels, np.memmap)
+    preprocessor = Preprocessor(SMALL)
+    for row in manifest.itertuples():
+        expected = preprocessor(row.path)[0].numpy()
+        assert np.array_equal(cache.pixels[cache.row[row.sha256]], expected)
+
+
+def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
+    first = open_cache(manifest, SMALL, tmp_path / "cache")
+    monkeypatch.setattr(datasets, "decode", None)
+    second = open_cache(manifest.iloc[::-1], SMALL, tmp_path / "cache")
+    assert np.array_equal(first.pixels, second.pixels)
+    assert first.row == second.row
+
+
+def test_a_file_that_moved_needs_no_new_cache(tmp_path, corpus, manifest, monkeypatch):
+    open_cache(manifest, SMALL, tmp_path / "cache")
+    monkeypatch.setattr(datasets, "decode", None)
+    open_cache(scan(corpus.rename(tmp_path / "moved")).manifest, SMALL, tmp_path / "cache")
+
+
+def test_copies_are_decoded_once(tmp_path, corpus):
+    shutil.copy(corpus / "jazz" / "jazz.00000.png", corpus / "jazz" / "copy.png")
+    manifest = scan(corpus).manifest
+    cache = open_cache(manifest, SMALL, tmp_path / "cache")
+    assert len(cache.pixels) == len(manifest) - 1 == 12
+
+
+def test_other_contents_and_other_settings_have_other_caches(tmp_path, corpus, manifest):
+    folder = tmp_path / "cache"
+    open_cache(manifest, SMALL, folder)
+    open_cache(manifest, PreprocessingSettings(image_size=33), folder)
+    open_cache(manifest, PreprocessingSettings(image_size=32, remove_border=False), folder)
+    shutil.copy(corpus / "jazz" / "jazz.00000.png", corpus / "jazz" / "jazz.00001.png")
+    open_cache(scan(corpus).manifest, SMALL, folder)
+    assert len(caches(folder)) == 4
+
+
+def test_another_recipe_has_another_cache(monkeypatch):
+    before = cache_key(["a", "b"], SMALL)
+    monkeypatch.setattr(datasets, "RECIPE", datasets.RECIPE + 1)
+    assert cache_key(["a", "b"], SMALL) != before
+
+
+def test_a_file_that_has_changed_since_the_scan_is_an_error(tmp_path, corpus, manifest):
+    shutil.copy(corpus / "jazz" / "jazz.00000.png", corpus / "jazz" / "jazz.00001.png")
+    message = r"jazz.00001.png has changed since it was scanned; start again"
+    with pytest.raises(DataError, match=message):
+        open_cache(manifest, SMALL, tmp_path / "cache")
+    assert caches(tmp_path / "cache") == partials(tmp_path / "cache") == []
+
+
+def test_a_file_that_has_gone_since_the_scan_is_an_error(tmp_path, corpus, manifest):
+    (corpus / "jazz" / "jazz.00001.png").unlink()
+    with pytest.raises(DataError, match=r"jazz.00001.png cannot be read: No such file"):
+        open_cache(manifest, SMALL, tmp_path / "cache")
+    assert caches(tmp_path / "cache") == []
+
+
+def test_progress_counts_images_and_memory_holds_a_chunk_of_them(tmp_path, make_corpus):
+    manifest = scan(make_corpus(tmp_path / "many", tracks=50)).manifest
+    seen = []
+    open_cache(manifest, SMALL, tmp_path / "cache", lambda *counts: seen.append(counts))
+    assert seen == [(CHUNK, 150), (2 * CHUNK, 150), (150, 150)]
+
+
+def test_two_processes_that_start_at_once_make_one_cache(tmp_path, corpus):
+    folder = tmp_path / "cache"
+    processes = [start(corpus, folder) for _ in range(2)]
+    results = []
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        results.append(json.loads(out.splitlines()[-1]))
+    assert sorted(decoded for decoded, _ in results) == [0, 12]
+    assert len({total for _, total in results}) == 1
+    assert len(caches(folder)) == 1
+    assert partials(folder) == []
+
+
+def test_a_killed_builder_leaves_no_cache_and_its_leftovers_go(tmp_path, corpus, manifest):
+    folder = tmp_path / "cache"
+    with start(corpus, folder, "decode = lambda preprocessor, item: time.sleep(60)") as process:
+        said = process.stdout.readline()
+        process.kill()
+        assert said == "decoding\n", process.stderr.read()
+    assert caches(folder) == []
+    assert len(partials(folder)) == 1
+    assert len(open_cache(manifest, SMALL, folder).pixels) == 12
+    assert partials(folder) == []
+
+
+def test_leftovers_of_another_cache_are_left_alone(tmp_path, manifest):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / ".other.npy.123.partial").write_bytes(b"another process is at it")
+    open_cache(manifest, SMALL, folder)
+    assert [path.name for path in partials(folder)] == [".other.npy.123.partial"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX")
+def test_a_full_disk_leaves_no_cache(tmp_path, corpus, manifest):
+    folder = tmp_path / "cache"
+    limit = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    )
+    process = start(corpus, folder, limit)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "OSError: [Errno 27] File too large" in err
+    assert caches(folder) == partials(folder) == []
+    assert len(open_cache(manifest, SMALL, folder).pixels) == 12
+
+
+@pytest.fixture
+def tracks(tmp_path, manifest):
+    return TrackDataset(
+        manifest, ["rock", "jazz", "blues"], open_cache(manifest, SMALL, tmp_path / "cache")
+    )
+
+
+def test_labels_are_places_in_the_genres_given(tracks, manifest):
+    assert len(tracks) == 12
+    assert tracks.labels.dtype == torch.int64
+    assert tracks.labels.tolist() == [2] * 4 + [1] * 4 + [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("size", "lengths"), [(5, [5, 5, 2]), (12, [12]), (100, [12]), (1, [1] * 12)]
+)
+def test_batches_hold_every_track_once(tracks, size, lengths):
+    batches = list(tracks.batches(size))
+    assert [len(pixels) for pixels, _ in batches] == lengths
+    assert torch.cat([labels for _, labels in batches]).equal(tracks.labels)
+    assert batches[0][0].dtype == torch.uint8
+
+
+def test_batches_follow_the_order_given(tracks, manifest):
+    order = torch.tensor([7, 0, 11, 3])
+    pixels, labels = next(tracks.batches(4, order))
+    assert labels.equal(tracks.labels[order])
+    preprocessor = Preprocessor(SMALL)
+    for image, place in zip(pixels, order.tolist(), strict=True):
+        assert image.equal(preprocessor(manifest["path"][place])[0])
+
+
+def test_a_batch_can_be_written_to_without_touching_the_cache(tracks):
+    pixels, _ = next(tracks.batches(12))
+    before = pixels.clone()
+    pixels.zero_()
+    assert next(tracks.batches(12))[0].equal(before)

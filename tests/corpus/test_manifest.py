@@ -1,0 +1,280 @@
+"""Scanning: one row a track, every bad file named at once, copies in one group."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genre_mlflow.corpus.manifest import (
+    COLUMNS,
+    MAX_LISTED,
+    BadFile,
+    conflicting_groups,
+    copied_groups,
+    digest,
+    scan,
+)
+from genre_mlflow.errors import DataError
+
+REAL_COPIES = {
+    ("disco/disco.00098", "disco/disco.00099"),
+    ("hiphop/hiphop.00039", "hiphop/hiphop.00045"),
+    ("hiphop/hiphop.00076", "hiphop/hiphop.00078"),
+    ("metal/metal.00034", "metal/metal.00094"),
+    ("metal/metal.00040", "metal/metal.00061"),
+    ("metal/metal.00041", "metal/metal.00062"),
+    ("metal/metal.00042", "metal/metal.00063"),
+    ("metal/metal.00043", "metal/metal.00064"),
+    ("metal/metal.00044", "metal/metal.00065"),
+    ("metal/metal.00045", "metal/metal.00066"),
+    ("metal/metal.00058", "rock/rock.00016"),
+    ("pop/pop.00054", "pop/pop.00060"),
+    ("pop/pop.00067", "pop/pop.00071"),
+    ("reggae/reggae.00081", "reggae/reggae.00082"),
+}
+
+
+@pytest.fixture
+def corpus(tmp_path, make_corpus):
+    return make_corpus(tmp_path / "music", tracks=3)
+
+
+def ids(folder, **options):
+    return list(scan(folder, **options).manifest["track_id"])
+
+
+def test_one_row_a_track(corpus):
+    manifest = scan(corpus).manifest
+    assert list(manifest.columns) == COLUMNS
+    assert len(manifest) == 9
+    first = manifest.iloc[0]
+    assert first["track_id"] == first["group"] == "blues/blues.00000"
+    assert first["path"] == str(corpus / "blues" / "blues.00000.png")
+    assert (first["genre"], first["split"]) == ("blues", "")
+    assert re.fullmatch("[0-9a-f]{64}", first["sha256"])
+    assert list(manifest["track_id"]) == sorted(manifest["track_id"])
+
+
+def test_png_and_jpeg_at_any_depth_are_tracks(corpus):
+    (corpus / "jazz" / "album" / "side").mkdir(parents=True)
+    Image.new("RGB", (9, 9), "red").save(corpus / "jazz" / "album" / "side" / "song 1.JPEG")
+    assert "jazz/album/side/song 1" in ids(corpus)
+    assert set(scan(corpus).manifest["genre"]) == {"blues", "jazz", "rock"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "blues/._blues.00000.png",
+        "blues/.DS_Store",
+        "blues/.hidden/a.png",
+        ".git/a.png",
+        "notes.txt",
+    ],
+)
+def test_hidden_files_and_files_beside_the_genres_are_no_tracks(corpus, name):
+    before = ids(corpus)
+    (corpus / name).parent.mkdir(exist_ok=True)
+    (corpus / name).write_bytes(b"Mac OS X")
+    assert ids(corpus) == before
+
+
+def test_hidden_folders_above_the_corpus_do_not_hide_it(tmp_path, make_corpus):
+    assert len(ids(make_corpus(tmp_path / ".cache" / "music"))) == 24
+
+
+def test_a_corpus_reached_through_links_is_read(tmp_path, corpus):
+    link = tmp_path / "linked"
+    link.mkdir()
+    for genre in ("blues", "jazz"):
+        (link / genre).symlink_to(corpus / genre, target_is_directory=True)
+    assert len(ids(link)) == 6
+
+
+def spoil(corpus):
+    """Put five bad files into a corpus; return their names with the expected reasons."""
+    whole = (corpus / "blues" / "blues.00000.png").read_bytes()
+    (corpus / "blues" / "empty.png").write_bytes(b"")
+    (corpus / "blues" / "notes.txt").write_text("to do")
+    (corpus / "jazz" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (corpus / "rock" / "junk.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
+    (corpus / "rock" / "lost.png").symlink_to("nowhere.png")
+    return {
+        "blues/empty.png": "is empty",
+        "blues/notes.txt": r"is no PNG or JPEG image \(5 bytes\)",
+        "jazz/cut.png": "is damaged or truncated",
+        "rock/junk.jpg": "is (damaged or truncated|no PNG or JPEG image)",
+        "rock/lost.png": "cannot be read: No such file",
+    }
+
+
+def test_all_bad_files_are_named_at_once_with_path_and_reason(corpus):
+    expected = spoil(corpus)
+    with pytest.raises(DataError, match=r"^5 files below .* --on-bad-file skip") as error:
+        scan(corpus)
+    for name, reason in expected.items():
+        assert re.search(f"{re.escape(str(corpus / name))}: {reason}", str(error.value))
+
+
+def test_bad_files_are_skipped_and_recorded_if_asked(corpus):
+    before = ids(corpus)
+    expected = spoil(corpus)
+    result = scan(corpus, on_bad_file="skip")
+    assert list(result.manifest["track_id"]) == before
+    found = {bad.path.relative_to(corpus).as_posix(): bad.reason for bad in result.bad_files}
+    assert found.keys() == expected.keys()
+    assert all(re.match(expected[name], reason) for name, reason in found.items())
+
+
+def test_a_screenful_of_bad_files_is_listed_and_the_rest_counted(corpus):
+    for i in range(MAX_LISTED + 5):
+        (corpus / "blues" / f"bad{i:02d}.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"^25 files[\s\S]*  and 5 more$") as error:
+        scan(corpus)
+    assert str(error.value).count("is no PNG or JPEG") == MAX_LISTED
+    assert len(scan(corpus, "skip").bad_files) == MAX_LISTED + 5
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_an_empty_genre_folder_is_bad(corpus, hidden):
+    (corpus / "metal").mkdir()
+    if hidden:
+        (corpus / "metal" / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(DataError, match=f"{corpus / 'metal'}: is empty"):
+        scan(corpus)
+    result = scan(corpus, "skip")
+    assert result.bad_files == [BadFile(corpus / "metal", "is empty")]
+    assert "metal" not in set(result.manifest["genre"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems take no such name")
+def test_a_name_that_is_not_utf8_is_bad(corpus):
+    raw = os.fsencode(corpus / "jazz") + b"/caf\xe9.png"
+    try:
+        shutil.copy(corpus / "jazz" / "jazz.00000.png", raw)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(DataError, match="has a name that is not UTF-8; rename it"):
+        scan(corpus)
+    digest(scan(corpus, "skip").manifest)
+
+
+@pytest.mark.parametrize(
+    ("genres", "found"), [([], "none"), (["blues"], "only 'blues'")], ids=["none", "one"]
+)
+def test_fewer_than_two_genres_are_refused(tmp_path, make_corpus, genres, found):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    make_corpus(folder, genres=genres)
+    with pytest.raises(DataError, match=f"has {found} of the two genres or more"):
+        scan(folder)
+
+
+def test_one_genre_left_after_skipping_is_refused_with_the_reason(tmp_path, make_corpus):
+    folder = make_corpus(tmp_path / "music", genres=("blues", "jazz"), tracks=2)
+    for path in (folder / "jazz").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"only 'blues' .* \(2 files could not be read\)"):
+        scan(folder, "skip")
+
+
+def test_no_file_left_after_skipping_is_refused(tmp_path, make_corpus):
+    folder = make_corpus(tmp_path / "music", genres=("blues", "jazz"), tracks=1)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="has none of the two genres"):
+        scan(folder, "skip")
+
+
+@pytest.mark.parametrize("name", ["absent", "file.png"])
+def test_what_is_no_folder_is_refused(tmp_path, name):
+    (tmp_path / "file.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=f"{name} is no folder; give one .* or 'demo'"):
+        scan(tmp_path / name)
+
+
+def test_one_name_with_two_extensions_is_refused(corpus):
+    Image.new("RGB", (9, 9), "red").save(corpus / "jazz" / "jazz.00001.jpg")
+    with pytest.raises(DataError, match=r"one name with two extensions, .*'jazz/jazz.00001'"):
+        scan(corpus)
+
+
+def test_same_pixels_are_one_group_even_if_the_bytes_differ(corpus):
+    source = corpus / "blues" / "blues.00001.png"
+    with Image.open(source) as image:
+        image.convert("RGBA").save(corpus / "blues" / "copy.png", compress_level=1)
+    manifest = scan(corpus).manifest.set_index("track_id")
+    one, copy = manifest.loc["blues/blues.00001"], manifest.loc["blues/copy"]
+    assert one["sha256"] != copy["sha256"]
+    assert one["group"] == copy["group"] == "blues/blues.00001"
+    assert copied_groups(manifest.reset_index()) == [["blues/blues.00001", "blues/copy"]]
+    assert conflicting_groups(manifest.reset_index()) == []
+
+
+def test_one_pixel_makes_another_group(corpus):
+    with Image.open(corpus / "blues" / "blues.00001.png") as image:
+        image.putpixel((0, 0), (1, 2, 3))
+        image.save(corpus / "blues" / "nearly.png")
+    assert copied_groups(scan(corpus).manifest) == []
+
+
+def test_conflicting_labels_are_kept_and_reported(corpus):
+    shutil.copy(corpus / "blues" / "blues.00001.png", corpus / "rock" / "again.png")
+    manifest = scan(corpus).manifest
+    assert conflicting_groups(manifest) == [["blues/blues.00001", "rock/again"]]
+    assert len(manifest) == 10
+
+
+def test_folders_train_val_test_give_the_split(tmp_path, make_corpus):
+    for part in ("train", "val", "test"):
+        make_corpus(tmp_path / "music" / part, tracks=2)
+    manifest = scan(tmp_path / "music").manifest
+    assert set(manifest["split"]) == {"train", "val", "test"}
+    assert set(manifest["genre"]) == {"blues", "jazz", "rock"}
+    assert "test/rock/rock.00001" in set(manifest["track_id"])
+    assert (manifest["track_id"].str.split("/").str[0] == manifest["split"]).all()
+
+
+@pytest.mark.parametrize(
+    ("present", "message"), [(["train", "test"], "test, train but no val"), (["val"], "val but no")]
+)
+def test_folders_of_a_split_that_lack_one_are_refused(tmp_path, make_corpus, present, message):
+    for part in present:
+        make_corpus(tmp_path / "music" / part, tracks=1)
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path / "music")
+
+
+def test_digest_names_contents_and_splits_but_not_places(tmp_path, corpus):
+    manifest = scan(corpus).manifest
+    moved = scan(shutil.copytree(corpus, tmp_path / "moved")).manifest
+    assert re.fullmatch("[0-9a-f]{32}", digest(manifest))
+    assert digest(moved) == digest(manifest) == digest(manifest.iloc[::-1])
+    others = [
+        manifest.assign(split="train"),
+        manifest.assign(genre="blues"),
+        manifest.assign(sha256=manifest["sha256"].iloc[::-1].to_numpy()),
+        manifest.iloc[1:],
+    ]
+    assert len({digest(table) for table in [manifest, *others]}) == 5
+
+
+def test_a_track_that_changes_changes_the_digest(corpus):
+    before = digest(scan(corpus).manifest)
+    Image.fromarray(np.zeros((32, 32, 3), dtype=np.uint8)).save(
+        corpus / "blues" / "blues.00000.png"
+    )
+    assert digest(scan(corpus).manifest) != before
+
+
+def test_real_images_are_999_tracks_with_14_pairs_of_copies(real_manifest):
+    assert len(real_manifest) == 999
+    assert real_manifest["genre"].value_counts().to_dict() == {
+        **dict.fromkeys(real_manifest["genre"].unique(), 100),
+        "jazz": 99,
+    }
+    assert {tuple(group) for group in copied_groups(real_manifest)} == REAL_COPIES
+    assert conflicting_groups(real_manifest) == [["metal/metal.00058", "rock/rock.00016"]]
