@@ -1,0 +1,132 @@
+"""A trained classifier: network, preprocessing settings and genre names as one object."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from genre_mlflow.errors import DataError, GenreError, ModelError
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.files import atomic_write
+from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.settings import NetworkSettings
+
+CONFIG_FILE = "classifier.json"
+WEIGHTS_FILE = "weights.safetensors"
+DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+FORMAT = 1  # of the folder; raise it when an older version could not read it
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one track: probabilities by genre, which sum to 1."""
+
+    probabilities: dict[str, float]
+
+    @property
+    def genre(self) -> str:
+        """The most probable genre."""
+        return max(self.probabilities, key=lambda genre: self.probabilities[genre])
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return self.probabilities[self.genre]
+
+    def top(self, k: int) -> dict[str, float]:
+        """The `k` most probable genres, the most probable first."""
+        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return dict(ranked[:k])
+
+
+class Classifier:
+    """Predicts the genre of a spectrogram.
+
+    `network` is the torch module: uint8 `[B, 3, H, W]` to logits `[B, genres]`.
+    """
+
+    def __init__(
+        self,
+        genres: Sequence[str],
+        network_settings: NetworkSettings,
+        preprocessing: PreprocessingSettings,
+    ) -> None:
+        self.genres = tuple(genres)
+        self.network_settings = network_settings
+        self.preprocessing = preprocessing
+        self.preprocessor = Preprocessor(preprocessing)
+        self.network = VGG(network_settings, len(self.genres), preprocessing.image_size)
+
+    def predict(self, source: bytes | str | Path) -> Prediction:
+        """Genre of one image, from its bytes or its path.
+
+        Raises `DataError` for what cannot be decoded.
+        """
+        try:
+            pixels = self.preprocessor(source)
+        except DataError as error:
+            name = "the input" if isinstance(source, bytes) else source
+            raise DataError(f"{name} {error}") from error
+        return self.predict_pixels(pixels)
+
+    def predict_pixels(self, pixels: Tensor) -> Prediction:
+        """Genre of one track from its segments, uint8 `[segments, 3, H, W]`."""
+        mean = self.probabilities(pixels).mean(dim=0)
+        return Prediction(dict(zip(self.genres, mean.tolist(), strict=True)))
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Softmax over the genres, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        return self.network(pixels.to(device)).softmax(dim=1).cpu()
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON holds it."""
+        return {
+            "format": FORMAT,
+            "genres": list(self.genres),
+            "network": asdict(self.network_settings),
+            "preprocessing": asdict(self.preprocessing),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write configuration (JSON) and weights (safetensors) into `folder`."""
+        with atomic_write(folder / WEIGHTS_FILE) as file:
+            weights = self.network.state_dict().items()
+            file.write(save({name: t.detach().cpu().contiguous() for name, t in weights}))
+        with atomic_write(folder / CONFIG_FILE) as file:
+            file.write(json.dumps(self.config(), indent=2).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote. Raises `ModelError` for a folder that holds no classifier."""
+        try:
+            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            if config["format"] != FORMAT:
+                raise ModelError(
+                    f"{folder} has format {config['format']}; this version reads {FORMAT}"
+                )
+            classifier = cls.from_config(config)
+            classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except ModelError:
+            raise
+        except (*DAMAGE, GenreError) as error:
+            raise ModelError(f"{folder} holds no classifier that can be read: {error}") from error
+        return classifier
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A classifier with fresh weights, from what `config` gave."""
+        return cls(
+            config["genres"],
+            NetworkSettings(**config["network"]),
+            PreprocessingSettings(**config["preprocessing"]),
+        )

@@ -1,0 +1,167 @@
+"""A classifier is one folder: what is saved is what is loaded, and damage is said to be damage."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from genre_mlflow.errors import DataError, ModelError
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE, Classifier, Prediction
+from genre_mlflow.model.settings import NetworkSettings
+
+GENRES = ("blues", "jazz", "rock & roll")
+
+
+def make(seed: int = 0) -> Classifier:
+    torch.manual_seed(seed)
+    classifier = Classifier(
+        GENRES,
+        NetworkSettings((4, 8), convs_per_block=2, head_width=8, dropout=0.3),
+        PreprocessingSettings(image_size=40, remove_border=False),
+    )
+    classifier.network.train()
+    classifier.network(images(8))  # so that batch normalisation has seen something
+    return classifier
+
+
+def images(n: int, seed: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, 40, 40), dtype=torch.uint8, generator=generator)
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_loaded_is_saved(folder):
+    saved, loaded = make(), Classifier.load(folder)
+    assert loaded.genres == GENRES
+    assert loaded.network_settings == saved.network_settings
+    assert loaded.preprocessing == saved.preprocessing
+    assert torch.equal(loaded.probabilities(images(5)), saved.probabilities(images(5)))
+    assert loaded.predict(png()) == saved.predict(png())
+    assert loaded.config() == saved.config()
+
+
+def test_folder_holds_json_and_safetensors_and_no_pickle(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [CONFIG_FILE, WEIGHTS_FILE]
+    assert json.loads((folder / CONFIG_FILE).read_text())["genres"] == list(GENRES)
+    with safe_open(folder / WEIGHTS_FILE, "pt") as weights:
+        assert set(weights.keys()) == set(make().network.state_dict())
+
+
+def test_saving_again_replaces(folder):
+    other = make(seed=5)
+    other.save(folder)
+    probabilities = Classifier.load(folder).probabilities(images(2))
+    assert torch.equal(probabilities, other.probabilities(images(2)))
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_probabilities_are_shares_of_one():
+    probabilities = make().probabilities(images(16))
+    assert probabilities.shape == (16, 3)
+    assert probabilities.dtype == torch.float32
+    assert (probabilities >= 0).all()
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(16), atol=1e-6)
+
+
+def test_an_answer_does_not_depend_on_the_rest_of_the_batch():
+    classifier, pixels = make(), images(8)
+    together = classifier.probabilities(pixels)
+    alone = torch.cat([classifier.probabilities(one) for one in pixels.split(1)])
+    assert torch.allclose(together, alone, atol=1e-6)
+
+
+def test_an_answer_is_the_same_each_time_though_dropout_was_on():
+    classifier = make()
+    classifier.network.train()
+    assert torch.equal(classifier.probabilities(images(4)), classifier.probabilities(images(4)))
+
+
+def test_predict_takes_bytes_and_path(tmp_path):
+    classifier = make()
+    path = tmp_path / "song.png"
+    path.write_bytes(png())
+    from_bytes = classifier.predict(png())
+    assert classifier.predict(path) == classifier.predict(str(path)) == from_bytes
+    assert sum(from_bytes.probabilities.values()) == pytest.approx(1, abs=1e-6)
+    expected = classifier.probabilities(classifier.preprocessor(path))[0]
+    assert list(from_bytes.probabilities.values()) == pytest.approx(expected.tolist())
+
+
+def test_segments_of_a_track_are_averaged():
+    classifier = make()
+    mean = classifier.probabilities(images(4)).mean(dim=0).tolist()
+    assert list(classifier.predict_pixels(images(4)).probabilities.values()) == pytest.approx(mean)
+
+
+def test_a_bad_image_is_named():
+    with pytest.raises(DataError, match=r"^the input is empty$"):
+        make().predict(b"")
+    with pytest.raises(DataError, match=r"^absent\.png cannot be read: No such file"):
+        make().predict("absent.png")
+
+
+def test_prediction_ranks_genres():
+    prediction = Prediction({"a": 0.2, "b": 0.5, "c": 0.3})
+    assert (prediction.genre, prediction.confidence) == ("b", 0.5)
+    assert list(prediction.top(2).items()) == [("b", 0.5), ("c", 0.3)]
+    assert len(prediction.top(9)) == 3
+    assert prediction.top(0) == {}
+
+
+def change_config(folder, **changes):
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps({**config, **changes}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / WEIGHTS_FILE).unlink(),
+        lambda f: (f / CONFIG_FILE).unlink(),
+        lambda f: (f / WEIGHTS_FILE).write_bytes((f / WEIGHTS_FILE).read_bytes()[:-9]),
+        lambda f: (f / WEIGHTS_FILE).write_bytes(b""),
+        lambda f: (f / WEIGHTS_FILE).write_bytes(b"\xff" * 100),
+        lambda f: (f / CONFIG_FILE).write_text("{"),
+        lambda f: (f / CONFIG_FILE).write_text("[]"),
+        lambda f: (f / CONFIG_FILE).write_bytes(b"\xff\xfe"),
+        lambda f: change_config(f, genres=["a", "b"]),
+        lambda f: change_config(f, genres=3),
+        lambda f: change_config(f, network={"widths": [4, 9], "convs_per_block": 2}),
+        lambda f: change_config(f, network={"depth": 4}),
+        lambda f: change_config(f, network={"widths": []}),
+        lambda f: change_config(f, preprocessing={"image_size": 0}),
+        lambda f: change_config(f, preprocessing=None),
+    ],
+)
+def test_a_damaged_folder_is_said_to_be_damaged(folder, damage):
+    damage(folder)
+    with pytest.raises(ModelError, match=f"^{folder} holds no classifier that can be read: "):
+        Classifier.load(folder)
+
+
+def test_a_folder_that_is_not_there_is_no_classifier(tmp_path):
+    with pytest.raises(ModelError, match="absent holds no classifier that can be read"):
+        Classifier.load(tmp_path / "absent")
+
+
+def test_a_later_format_is_refused(folder):
+    change_config(folder, format=2)
+    with pytest.raises(ModelError, match=f"^{folder} has format 2; this version reads 1$"):
+        Classifier.load(folder)
