@@ -1,0 +1,93 @@
+"""Widths of the network: validation accuracy against seconds per epoch, on the real images.
+
+The test set is not read. Accuracy is the best epoch's, averaged over the seeds; seconds are the
+median over epochs, so run it on an idle machine for those: `--epochs 3` is enough for the seconds.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+
+from genre_mlflow.corpus.datasets import TrackDataset, open_cache
+from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.splits import split
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.files import home
+from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.device import choose_device, keep_freed_memory
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.loop import fit
+from genre_mlflow.training.settings import TrainingSettings
+
+NETWORKS = {
+    "8-128": NetworkSettings(widths=(8, 16, 32, 64, 128)),
+    "16-256": NetworkSettings(widths=(16, 32, 64, 128, 256)),
+    "24-256": NetworkSettings(widths=(24, 48, 96, 192, 256)),
+    "16-256, 2 convs": NetworkSettings(widths=(16, 32, 64, 128, 256), convs_per_block=2),
+    "32-512": NetworkSettings(widths=(32, 64, 128, 256, 512)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--schedule", default=TrainingSettings().schedule)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    data = Path(os.environ["GENRE_REAL_DATA"])
+    lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
+    manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
+    cache = open_cache(manifest, PreprocessingSettings(), home() / "cache")
+    genres = sorted(manifest["genre"].unique())
+    train, val = (
+        TrackDataset(manifest[manifest["split"] == name], genres, cache)
+        for name in ("train", "val")
+    )
+    keep_freed_memory()
+    print(f"{len(train)} tracks to train on, {len(val)} to validate; {args.epochs} epochs, ")
+    print(f"schedule {args.schedule}, seeds {args.seeds}, {torch.get_num_threads()} threads\n")
+    print("| widths | parameters | val accuracy | best epoch | s per epoch |")
+    print("|---|---|---|---|---|", flush=True)
+    for name in args.networks:
+        runs = [run(NETWORKS[name], train, val, len(genres), seed, args) for seed in args.seeds]
+        best = [best_epoch(history) for history in runs]
+        accuracy = statistics.mean(result.val.accuracy for result in best)
+        seconds = statistics.median(result.seconds for history in runs for result in history)
+        epochs = ", ".join(str(result.epoch) for result in best)
+        n = sum(p.numel() for p in VGG(NETWORKS[name], len(genres), 224).parameters())
+        print(f"| {name} | {n:,} | {accuracy:.1%} | {epochs} | {seconds:.1f} |", flush=True)
+
+
+def run(
+    network: NetworkSettings,
+    train: TrackDataset,
+    val: TrackDataset,
+    n_genres: int,
+    seed: int,
+    args: argparse.Namespace,
+) -> list[EpochResult]:
+    settings = TrainingSettings(epochs=args.epochs, seed=seed, schedule=args.schedule)
+    torch.manual_seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        return fit(
+            VGG(network, n_genres, 224),
+            train,
+            val,
+            settings,
+            n_genres=n_genres,
+            device=choose_device(args.device),
+            checkpoints=CheckpointFolder(Path(folder)),
+        ).history
+
+
+if __name__ == "__main__":
+    main()

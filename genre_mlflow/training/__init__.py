@@ -1,0 +1,1 @@
+"""Tensors in; the weights of a classifier out."""

@@ -1,0 +1,59 @@
+"""Optimiser, learning-rate schedule and loss weights, made from the training settings."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from genre_mlflow.training.settings import TrainingSettings
+
+WARM_UP = 0.3  # share of the steps in which one-cycle rises (Smith 2018, arXiv:1803.09820)
+FIRST_FACTOR, LAST_FACTOR = 1 / 25, 1e-4
+
+
+def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
+    """Adam (Kingma and Ba 2015) over all parameters of the network."""
+    return torch.optim.Adam(
+        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+    )
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, name: str, total_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Schedule that is stepped once a batch.
+
+    Its factor is a pure function of the step and the total, so that a resumed run, also one with
+    more epochs, knows its place.
+    """
+    course = SCHEDULE_FACTORS[name]
+    last = max(total_steps - 1, 1)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: course(min(step / last, 1.0)))
+
+
+def one_cycle(progress: float) -> float:
+    """Factor at `progress` 0 to 1: a cosine up over the first 30 %, then a cosine down to 1e-4."""
+    if progress < WARM_UP:
+        return blend(FIRST_FACTOR, 1.0, progress / WARM_UP)
+    return blend(1.0, LAST_FACTOR, (progress - WARM_UP) / (1 - WARM_UP))
+
+
+def blend(start: float, end: float, share: float) -> float:
+    """From `start` to `end` along half a cosine; `share` is 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+SCHEDULE_FACTORS: dict[str, Callable[[float], float]] = {
+    "none": lambda progress: 1.0,
+    "cosine": lambda progress: blend(1.0, 0.0, progress),
+    "one-cycle": one_cycle,
+}
+
+
+def class_weights(labels: Tensor, n_genres: int, kind: str) -> Tensor:
+    """Weight of each genre in the loss, `[genres]`, with a mean of 1 over the tracks."""
+    if kind == "none":
+        return torch.ones(n_genres)
+    counts = torch.bincount(labels, minlength=n_genres).clamp(min=1)
+    return len(labels) / (n_genres * counts.float())

@@ -1,0 +1,277 @@
+"""The loop learns, stops when it should, and goes on as if it had never stopped."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from genre_mlflow.errors import TrainingError
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.history import EpochResult
+from genre_mlflow.training.loop import FitResult, Observer, fit
+from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
+
+SETTINGS = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, schedule="none", seed=3)
+
+
+@pytest.fixture
+def run(tmp_path, train, val, make_network):
+    """Fit a new network as a new process would; the folder is what stays between two calls."""
+
+    def run(
+        settings: TrainingSettings = SETTINGS, folder: str = "run", seed: int = 0, **options
+    ) -> FitResult:
+        torch.manual_seed(999)  # a process that resumes is in another random state
+        return fit(
+            options.pop("network", None) or make_network(seed),
+            options.pop("train", train),
+            val,
+            settings,
+            n_genres=3,
+            device=torch.device("cpu"),
+            checkpoints=CheckpointFolder(tmp_path / folder),
+            observers=options.pop("observers", ()),
+        )
+
+    return run
+
+
+def logged(history: list[EpochResult]) -> list[dict[str, object]]:
+    """The history without wall-clock time."""
+    times = ("seconds", "images_per_s", "finished_ms")
+    return [{k: v for k, v in e.to_dict().items() if k not in times} for e in history]
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+class Stop(Exception):
+    """What kills a run in these tests."""
+
+
+class Recorder(Observer):
+    """Writes down every hook; raises `Stop` at the end of an epoch, or in the midst of it."""
+
+    def __init__(self, stop_after: int = 0, stop_in: int = 0) -> None:
+        self.stop_after, self.stop_in = stop_after, stop_in
+        self.calls: list[tuple[object, ...]] = []
+
+    def on_train_begin(self, history, epochs):
+        self.calls.append(("begin", len(history), epochs))
+
+    def on_batch_end(self, part, done, total):
+        self.calls.append((part, done, total))
+        n_ended = sum(call[0] == "epoch" for call in self.calls)
+        if self.stop_in and n_ended == self.stop_in - 1 and done > 8:
+            raise Stop
+
+    def on_epoch_end(self, result, weights):
+        assert weights.is_file()
+        assert (weights.parent / "state.pt").is_file()
+        self.calls.append(("epoch", result.epoch))
+        if result.epoch == self.stop_after:
+            raise Stop
+
+
+def test_a_tiny_task_is_learnt(run, make_network):
+    settings = replace(SETTINGS, epochs=12, schedule="one-cycle")
+    history = run(settings, network=make_network(dropout=0.0)).history
+    assert [result.epoch for result in history] == list(range(1, 13))
+    assert history[-1].train.loss < history[0].train.loss / 2
+    assert max(result.val.accuracy for result in history) == 1.0
+
+
+def test_an_epoch_counts_every_track_once(run, train, val):
+    for result in run().history:
+        for passed, tracks in ((result.train, train), (result.val, val)):
+            counts = torch.tensor(passed.confusion)
+            assert counts.sum(dim=1).equal(torch.bincount(tracks.labels))
+        assert result.seconds > 0
+        assert result.images_per_s == pytest.approx((26 + 12) / result.seconds)
+
+
+def test_validation_loss_is_that_of_the_weights_of_the_epoch(run, make_network, val, tmp_path):
+    result = run().history[-1]
+    network = make_network().eval()
+    network.load_state_dict(CheckpointFolder(tmp_path / "run").load_weights(4))
+    logits = network(val.pixels).detach()
+    loss = torch.nn.functional.cross_entropy(logits, val.labels)
+    assert result.val.loss == pytest.approx(float(loss), rel=1e-5)
+    assert result.val.accuracy == (logits.argmax(1) == val.labels).sum().item() / 12
+
+
+def test_best_weights_are_those_of_the_best_epoch(run, tmp_path):
+    fitted = run(replace(SETTINGS, keep="all"))
+    best = max(fitted.history, key=lambda result: (result.val.accuracy, -result.val.loss))
+    weights = CheckpointFolder(tmp_path / "run").load_weights(best.epoch)
+    assert same(fitted.best_weights, weights)
+
+
+def test_same_seed_same_run_and_another_seed_another(run):
+    one, two = run(folder="one"), run(folder="two")
+    assert same(one.best_weights, two.best_weights)
+    assert logged(one.history) == logged(two.history)
+    other = run(replace(SETTINGS, seed=4), folder="other")
+    assert logged(other.history) != logged(one.history)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("where", [{"stop_after": n} for n in (1, 2, 3, 4)] + [{"stop_in": 3}])
+def test_resumed_run_ends_as_one_never_stopped(run, tmp_path, schedule, where):
+    settings = replace(SETTINGS, schedule=schedule, weight_decay=1e-3, keep="all")
+    unbroken = run(settings, folder="unbroken")
+    with pytest.raises(Stop):
+        run(settings, observers=[Recorder(**where)])
+    resumed = run(settings, seed=1)
+    assert logged(resumed.history) == logged(unbroken.history)
+    assert same(resumed.best_weights, unbroken.best_weights)
+    one, other = CheckpointFolder(tmp_path / "unbroken"), CheckpointFolder(tmp_path / "run")
+    for epoch in range(1, 5):
+        assert same(one.load_weights(epoch), other.load_weights(epoch))
+
+
+def test_a_run_stopped_after_every_epoch_ends_as_one_never_stopped(run):
+    unbroken = run(folder="unbroken")
+    for epoch in range(1, 5):
+        with pytest.raises(Stop):
+            run(observers=[Recorder(stop_after=epoch)])
+    resumed = run()
+    assert logged(resumed.history) == logged(unbroken.history)
+    assert same(resumed.best_weights, unbroken.best_weights)
+
+
+def test_a_run_killed_between_weights_and_state_repeats_the_epoch(run, monkeypatch):
+    unbroken = run(folder="unbroken")
+    save_state = CheckpointFolder.save_state
+
+    def killed(self, state, keep):
+        if len(state["history"]) == 3:
+            raise Stop
+        save_state(self, state, keep)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFolder, "save_state", killed)
+        with pytest.raises(Stop):
+            run()
+    assert logged(run().history) == logged(unbroken.history)
+
+
+def test_a_finished_run_that_is_resumed_trains_no_more(run):
+    first = run()
+    recorder = Recorder()
+    second = run(observers=[recorder])
+    assert recorder.calls == [("begin", 4, 4), ("epoch", 4)]
+    assert second.history == first.history
+    assert same(second.best_weights, first.best_weights)
+
+
+def test_more_epochs_on_resume_go_on_where_the_run_ended(run):
+    run(replace(SETTINGS, epochs=2))
+    assert logged(run().history) == logged(run(folder="unbroken").history)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle"])
+def test_more_epochs_on_resume_take_their_place_in_the_longer_schedule(run, schedule):
+    short = replace(SETTINGS, epochs=2, schedule=schedule)
+    run(short)
+    longer = replace(short, epochs=6)
+    resumed, unbroken = run(longer), run(longer, folder="unbroken")
+    assert [e.lr for e in resumed.history[2:]] == [e.lr for e in unbroken.history[2:]]
+
+
+def test_hooks_come_in_order(run):
+    recorder = Recorder()
+    run(replace(SETTINGS, epochs=2), observers=[recorder])
+    epoch = [("train", n, 26) for n in (8, 16, 24, 26)] + [("val", n, 12) for n in (8, 12)]
+    expected = [("begin", 0, 2), *epoch, ("epoch", 1), *epoch, ("epoch", 2)]
+    assert recorder.calls == expected
+
+
+def test_every_observer_is_told_and_a_generator_of_them_is_enough(run):
+    recorders = [Recorder(), Recorder()]
+    run(replace(SETTINGS, epochs=1), observers=(recorder for recorder in recorders))
+    assert recorders[0].calls == recorders[1].calls != []
+
+
+def test_a_resumed_run_repeats_the_hook_of_its_last_epoch(run):
+    with pytest.raises(Stop):
+        run(observers=[Recorder(stop_after=2)])
+    recorder = Recorder()
+    run(observers=[recorder])
+    assert recorder.calls[:3] == [("begin", 2, 4), ("epoch", 2), ("train", 8, 26)]
+
+
+class Poisoned(torch.nn.Module):
+    """A network whose answers are no numbers, in training or in validation."""
+
+    def __init__(self, training_part: bool) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+        self.training_part = training_part
+
+    def forward(self, pixels):
+        logits = self.linear(pixels.float().mean(dim=(2, 3)) / 255)
+        return logits * float("nan") if self.training == self.training_part else logits
+
+
+@pytest.mark.parametrize(("in_training", "part"), [(True, "training"), (False, "validation")])
+def test_a_loss_that_is_no_number_ends_training(run, tmp_path, in_training, part):
+    message = rf"^{part} loss is nan in epoch 1 \(lr 0\.003\); try a lower lr$"
+    with pytest.raises(TrainingError, match=message):
+        run(network=Poisoned(in_training))
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_stops_when_validation_is_no_better_for_so_many_epochs(run):
+    tiny = replace(SETTINGS, epochs=30, lr=1e-9, patience=3)
+    history = run(tiny).history
+    accuracies = [result.val.accuracy for result in history]
+    assert len(history) == accuracies.index(max(accuracies)) + 1 + 3 < 30
+    assert len(run(tiny).history) == len(history)  # resumed, it has nothing to do either
+
+
+@pytest.mark.parametrize("keep", ["best-last", "all"])
+def test_weights_are_kept_as_asked(run, tmp_path, keep):
+    history = run(replace(SETTINGS, epochs=5, keep=keep)).history
+    best = max(history, key=lambda result: (result.val.accuracy, -result.val.loss)).epoch
+    kept = range(1, 6) if keep == "all" else {best, 5}
+    expected = {f"epoch-{epoch:04d}.safetensors" for epoch in kept} | {"state.pt"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == expected
+
+
+def test_class_weights_weigh_each_track_in_the_loss(run, train):
+    class Uneven:  # 9 tracks of the first genre, 4 of the second, 1 of the third
+        keep = torch.cat([torch.arange(0, 27, 3)[:9], torch.tensor([1, 4, 7, 10, 2])])
+        pixels, labels = train.pixels[keep], train.labels[keep]
+
+        def __len__(self):
+            return 14
+
+        def batches(self, size, order):
+            yield self.pixels[order], self.labels[order]
+
+    settings = replace(SETTINGS, epochs=1, batch_size=14)
+    plain = run(settings, folder="plain", train=Uneven()).history[0].train
+    even = run(replace(settings, class_weights="balanced"), train=Uneven()).history[0].train
+    assert plain.confusion == even.confusion  # one batch: the weights have not changed yet
+    assert plain.loss != pytest.approx(even.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state["network"].popitem(),
+        lambda state: state.pop("optimizer"),
+        lambda state: state.pop("history"),
+        lambda state: state["history"][0].pop("lr"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(run, tmp_path, damage):
+    run(replace(SETTINGS, epochs=1))
+    path = tmp_path / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    damage(state)
+    torch.save(state, path)
+    with pytest.raises(TrainingError, match=f"^the checkpoint in {tmp_path}.* another network"):
+        run()
