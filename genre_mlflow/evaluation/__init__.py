@@ -1,0 +1,1 @@
+"""A classifier and a manifest in; predictions, metrics and figures out."""

@@ -1,0 +1,126 @@
+"""Figures render, stay readable with ten genres, and take any name that a file can have."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from PIL import Image
+
+from genre_mlflow.evaluation.figures import (
+    LABEL_CHARACTERS,
+    confusion_figure,
+    learning_curves,
+    mistakes_figure,
+    save_figure,
+    to_image,
+)
+
+TEN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
+ODD_NAMES = ["A$AP - $ong_{", "drum & bass", "r$b^^$x$", "<b>", "%d", "\\frac", "Ænima Ünder"]
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def mistakes(names: list[str]) -> pd.DataFrame:
+    rows = [(f"jazz/{name}", "jazz", "rock", 0.9 - i / 100) for i, name in enumerate(names)]
+    return pd.DataFrame(rows, columns=["track_id", "genre", "predicted", "confidence"])
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "song.png")
+    return str(tmp_path / "song.png")
+
+
+def test_confusion_shows_counts_or_rates():
+    matrix = np.array([[3, 1], [0, 2]])
+    counts = texts(confusion_figure(matrix, ["blues", "jazz"], "Epoch 3"))
+    assert {"3", "1", "2", "blues", "jazz", "predicted", "genre", "Epoch 3, tracks"} <= set(counts)
+    assert "0" not in counts  # nothing stands where nothing is
+    rates = texts(confusion_figure(matrix, ["blues", "jazz"], "Epoch 3", rates=True))
+    assert {"75", "25", "100", "Epoch 3, % of each genre"} <= set(rates)
+
+
+def test_a_genre_without_tracks_is_drawn():
+    to_image(confusion_figure(np.array([[3, 0], [0, 0]]), ["blues", "jazz"], "t", rates=True))
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_labels_of_ten_genres_stay_within_and_apart(rates):
+    figure = confusion_figure(np.full((10, 10), 199), TEN, "Test set", rates)
+    image = to_image(figure)
+    assert 600 <= min(image.size) <= max(image.size) <= 1200
+    axes = figure.axes[0]
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(one.y0 > other.y1 for one, other in pairwise(boxes))
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels(), axes.title]:
+        box = label.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= image.width
+        assert box.y1 <= image.height
+    cell = axes.transData.transform([(0, 0), (1, 0)])
+    width = cell[1][0] - cell[0][0]
+    assert all(text.get_window_extent().width < width for text in axes.texts)
+
+
+def test_two_genres_have_room_for_the_title():
+    assert min(to_image(confusion_figure(np.eye(2, dtype=int), ["a", "b"], "Epoch 3")).size) > 350
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 30])
+def test_learning_curves_have_two_panels_with_two_lines(n_epochs):
+    columns = ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
+    curves = pd.DataFrame({name: np.linspace(0.1, 0.9, n_epochs) for name in columns})
+    figure = learning_curves(curves.assign(epoch=range(1, n_epochs + 1)), best_epoch=1)
+    assert to_image(figure).size == (900, 380)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
+    for axes in figure.axes:
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels == ["train", "val", "best epoch (1)"]
+
+
+@pytest.mark.parametrize(("n", "rows"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3)])
+def test_mistakes_are_four_in_a_row(picture, n, rows):
+    figure = mistakes_figure(mistakes([f"song {i}" for i in range(n)]), [picture] * n)
+    assert len(figure.axes) == 4 * rows
+    assert sum(len(axes.images) for axes in figure.axes) == n
+    assert to_image(figure).size == (1040, round(310 * rows + 40))
+    assert ("Most confident" if n else "No") in " ".join(texts(figure))
+
+
+def test_a_mistake_says_name_genre_answer_and_confidence(picture):
+    figure = mistakes_figure(mistakes(["jazz.00007"]), [picture])
+    assert figure.axes[0].get_title() == "jazz.00007\njazz, taken for\nrock (90%)"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("n" * LABEL_CHARACTERS, "n" * LABEL_CHARACTERS),
+        ("n" * (LABEL_CHARACTERS + 1), "n" * (LABEL_CHARACTERS - 3) + "..."),
+    ],
+)
+def test_long_names_are_cut(picture, name, shown):
+    figure = mistakes_figure(mistakes([name]), [picture])
+    assert figure.axes[0].get_title().splitlines()[0] == shown
+
+
+def test_odd_names_are_drawn_as_they_are(picture):
+    table = mistakes(ODD_NAMES).assign(genre=ODD_NAMES, predicted=ODD_NAMES[::-1])
+    to_image(mistakes_figure(table, [picture] * len(ODD_NAMES)))
+    figure = confusion_figure(np.eye(len(ODD_NAMES), dtype=int), ODD_NAMES, "Test set")
+    to_image(figure)
+    assert set(ODD_NAMES) <= set(texts(figure))
+
+
+def test_figure_is_saved_as_png_in_a_new_folder(tmp_path):
+    path = tmp_path / "images" / "confusion.png"
+    save_figure(confusion_figure(np.eye(2, dtype=int), ["a", "b"], "t"), path, dpi=50)
+    with Image.open(path) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (200, 188))

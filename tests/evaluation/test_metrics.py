@@ -1,0 +1,119 @@
+"""Metrics against values worked out by hand, and against scikit-learn."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_mlflow.evaluation.metrics import (
+    accuracy,
+    accuracy_interval,
+    confusion,
+    genre_report,
+    log_loss,
+    macro_f1,
+    recalls,
+    wilson_interval,
+)
+
+GENRES = ["blues", "jazz", "rock"]
+
+
+def table(pairs: list[tuple[str, str]], given: float = 0.8) -> pd.DataFrame:
+    """Predictions of (genre, predicted), each with the probability `given` for the predicted."""
+    rest = (1 - given) / (len(GENRES) - 1)
+    rows = [
+        {"genre": genre, "predicted": said}
+        | {f"p_{name}": given if name == said else rest for name in GENRES}
+        for genre, said in pairs
+    ]
+    return pd.DataFrame(rows)
+
+
+BY_HAND = table(
+    [("blues", "blues")] * 3
+    + [("blues", "jazz")]
+    + [("jazz", "jazz")] * 2
+    + [("jazz", "rock")] * 2
+    + [("rock", "rock")] * 2
+)
+
+
+def test_values_worked_out_by_hand():
+    assert accuracy(BY_HAND) == 0.7
+    assert confusion(BY_HAND).tolist() == [[3, 1, 0], [0, 2, 2], [0, 0, 2]]
+    assert recalls(confusion(BY_HAND)).tolist() == [0.75, 0.5, 1.0]
+    blues, jazz, rock = 6 / 7, 4 / 7, 4 / 6  # F1 = 2 right / (tracks + answers)
+    assert macro_f1(BY_HAND) == pytest.approx((blues + jazz + rock) / 3)
+    expected = -(7 * math.log(0.8) + 3 * math.log(0.1)) / 10
+    assert log_loss(BY_HAND) == pytest.approx(expected)
+
+
+def test_report_has_a_row_a_genre_and_two_of_averages():
+    report = genre_report(BY_HAND).set_index("genre")
+    assert list(report.columns) == ["precision", "recall", "f1", "tracks"]
+    assert list(report.index) == [*GENRES, "macro avg", "weighted avg"]
+    assert report.loc["blues"].tolist() == pytest.approx([1, 0.75, 6 / 7, 4])
+    assert report.loc["rock"].tolist() == pytest.approx([0.5, 1, 2 / 3, 2])
+    assert report.loc["macro avg", "f1"] == pytest.approx(macro_f1(BY_HAND))
+
+
+pairs = st.lists(st.tuples(st.sampled_from(GENRES), st.sampled_from(GENRES)), min_size=1)
+
+
+@given(pairs=pairs)
+def test_metrics_agree_with_scikit_learn(pairs):
+    predictions = table(pairs)
+    right, said = predictions["genre"], predictions["predicted"]
+    assert accuracy(predictions) == pytest.approx(sklearn.metrics.accuracy_score(right, said))
+    f1 = sklearn.metrics.f1_score(right, said, labels=GENRES, average="macro", zero_division=0)
+    assert macro_f1(predictions) == pytest.approx(f1)
+    probabilities = predictions[[f"p_{name}" for name in GENRES]]
+    expected = sklearn.metrics.log_loss(right, probabilities, labels=GENRES)
+    assert log_loss(predictions) == pytest.approx(expected)
+    assert confusion(predictions).sum() == len(pairs)
+    assert genre_report(predictions)["tracks"].iloc[:3].sum() == len(pairs)
+
+
+def test_a_genre_without_tracks_has_no_recall_and_no_f1():
+    predictions = table([("blues", "blues"), ("jazz", "jazz")])
+    assert recalls(confusion(predictions))[:2].tolist() == [1, 1]
+    assert math.isnan(recalls(confusion(predictions))[2])
+    assert macro_f1(predictions) == pytest.approx(2 / 3)
+    assert genre_report(predictions)["f1"].tolist()[:3] == [1, 1, 0]
+
+
+def test_certainty_that_is_wrong_costs_much_but_not_all():
+    assert log_loss(table([("blues", "rock")], given=1.0)) == pytest.approx(-math.log(1e-12))
+
+
+def test_interval_of_232_in_290_is_that_of_the_design():
+    low, high = wilson_interval(232, 290)
+    assert (round(low, 3), round(high, 3)) == (0.750, 0.842)
+
+
+@pytest.mark.parametrize(
+    ("n_right", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (1, 1, 0.2065, 1.0)],
+)
+def test_interval_at_the_edges(n_right, n, low, high):
+    assert wilson_interval(n_right, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(n=st.integers(1, 2000), data=st.data())
+def test_interval_holds_the_share_and_is_a_share(n, data):
+    n_right = data.draw(st.integers(0, n))
+    low, high = wilson_interval(n_right, n)
+    assert 0 <= low <= n_right / n + 1e-12
+    assert n_right / n - 1e-12 <= high <= 1
+    mirrored = wilson_interval(n - n_right, n)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+def test_interval_of_a_table_is_that_of_its_counts():
+    assert accuracy_interval(BY_HAND) == wilson_interval(7, 10)
+    assert np.diff(accuracy_interval(BY_HAND))[0] > 0.4  # ten tracks say little
