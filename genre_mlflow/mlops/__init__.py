@@ -1,0 +1,1 @@
+"""Results in; MLflow runs, versions and an endpoint out."""

@@ -1,0 +1,92 @@
+"""The model card (Mitchell et al. 2019, arXiv:1810.03993): what a model is and is worth."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from genre_mlflow.evaluation import metrics
+from genre_mlflow.evaluation.predictions import part
+from genre_mlflow.mlops.options import TrainOptions, as_text
+
+TEMPLATE = """# {model_name}
+
+A VGG-style convolutional network that tells {n_genres} music genres apart from mel-spectrogram
+images: {genres}.
+
+## Results
+
+Weights of the epoch with the best validation accuracy. The test set was read once, after that
+choice. Accuracy is per track; the interval (Wilson, 95 %) takes the tracks as independent, which
+tracks of one artist are not.
+
+| split | tracks | accuracy | 95 % interval | macro F1 |
+|---|---|---|---|---|
+{results}
+
+Test set by genre:
+
+{report}
+
+## Data
+
+Corpus `{corpus}`: {train} tracks to train on, {val} to validate, {test} to test. Copies (equal
+pixels) are never in two splits{leak}. The manifest with every track's checksum and split is in
+`data/manifest.csv`, faults of the corpus are in `data/faults.json`.
+
+## Input and output
+
+Any image that Pillow reads. A uniform frame is taken off, the rest is resized to
+{size} x {size} pixels (antialiased), RGB. The model holds these steps: send it the file's bytes.
+It answers with the genre, its probability and the probabilities of all genres. They are not
+calibrated, and a sound that is no music gets a genre too.
+
+## Training
+
+{training}
+
+## Limits
+
+Genres are conventions of whoever labelled the corpus. Where one artist's tracks lie in train and
+in test, as in most random splits, accuracy on unknown artists is lower than stated here.
+"""
+
+
+def model_card(
+    options: TrainOptions, corpus: str, counts: Mapping[str, int], predictions: pd.DataFrame
+) -> str:
+    """The card in Markdown, from the options and the predictions table."""
+    test = part(predictions, "test")
+    report = metrics.genre_report(test)
+    genres = [str(g) for g in report["genre"][:-2]]
+    return TEMPLATE.format(
+        model_name=options.model_name,
+        n_genres=len(genres),
+        genres=", ".join(genres),
+        results="\n".join(result_row(split, part(predictions, split)) for split in counts),
+        report=markdown_table(report.round(3).astype({"tracks": int})),
+        corpus=corpus,
+        leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
+        size=options.preprocessing.image_size,
+        training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
+        **counts,
+    )
+
+
+def training_options(options: TrainOptions) -> dict[str, object]:
+    """Options of network and training alone."""
+    return {**vars(options.network), **vars(options.training)}
+
+
+def result_row(split: str, table: pd.DataFrame) -> str:
+    """One row of the table of results."""
+    low, high = metrics.accuracy_interval(table)
+    return (
+        f"| {split} | {len(table)} | {metrics.accuracy(table):.1%} | {low:.1%} to {high:.1%} "
+        f"| {metrics.macro_f1(table):.3f} |"
+    )
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A pipe table."""
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)

@@ -1,0 +1,134 @@
+"""Registered versions: challenger, champion, and the change from one to the other."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from genre_mlflow.errors import ModelError
+from genre_mlflow.evaluation.metrics import accuracy
+from genre_mlflow.mlops.store import fetch, open_store, read_artifact, store_errors
+from genre_mlflow.model.classifier import CONFIG_FILE, Classifier
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PREDICTIONS_FILE = "tables/predictions.csv"
+TEST_DIGEST = "test_digest"
+DEFAULT_MODEL = f"models:/genre-classifier@{CHAMPION}"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `promote` found and did."""
+
+    promoted: bool
+    reason: str
+
+
+def register(client: MlflowClient, model_id: str, name: str, tags: dict[str, str]) -> ModelVersion:
+    """Register a logged model as the next version of `name` and make it the challenger.
+
+    A name without a champion gets this version as its champion too, so that there is something
+    to serve. A logged model that is registered already keeps its version.
+    """
+    with store_errors():
+        version = version_of(client, name, model_id) or mlflow.register_model(
+            f"models:/{model_id}", name, tags=tags
+        )
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        if find_alias(client, name, CHAMPION) is None:
+            client.set_registered_model_alias(name, CHAMPION, version.version)
+    return version
+
+
+def version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
+    """The version of `name` that a logged model is registered as."""
+    versions = client.search_model_versions(f"name = '{name}'")
+    return next((v for v in versions if v.source == f"models:/{model_id}"), None)
+
+
+def find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, or None."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def promote(name: str, *, force: bool = False, why: str = "") -> Promotion:
+    """Make the challenger of `name` the champion if it is more accurate on the same test tracks.
+
+    `force` skips the comparison and keeps `why` as a tag of the version. Raises `ModelError` when
+    there is no challenger, or when the two were tested on different tracks.
+    """
+    if force != bool(why):
+        raise ModelError("--force and --why TEXT go together: a forced promotion keeps its reason")
+    client = open_store()
+    with store_errors():
+        challenger = find_alias(client, name, CHALLENGER)
+        if challenger is None:
+            raise ModelError(f"model {name!r} has no version with the alias {CHALLENGER}")
+        champion = find_alias(client, name, CHAMPION)
+        if champion is not None and champion.version == challenger.version:
+            return Promotion(False, f"version {champion.version} is the champion already")
+        if force:
+            client.set_model_version_tag(name, challenger.version, "forced_because", why)
+            verdict = Promotion(True, f"forced: {why}")
+        elif champion is None:
+            verdict = Promotion(True, "there was no champion")
+        else:
+            verdict = compare(client, champion, challenger)
+        if verdict.promoted:
+            client.set_registered_model_alias(name, CHAMPION, challenger.version)
+    return verdict
+
+
+def compare(client: MlflowClient, champion: ModelVersion, challenger: ModelVersion) -> Promotion:
+    """Accuracy on the test tracks that both were tested on."""
+    old, new = (client.get_model_version(v.name, v.version) for v in (champion, challenger))
+    if old.tags.get(TEST_DIGEST) != new.tags.get(TEST_DIGEST):
+        raise ModelError(
+            f"versions {old.version} (champion) and {new.version} (challenger) of {old.name!r} "
+            "were tested on different tracks, so their accuracies say nothing about each other; "
+            "train both on the same data and split, or use --force --why TEXT"
+        )
+    before, after = (accuracy(test_predictions(client, v)) for v in (old, new))
+    how = (
+        f"version {new.version} has {after:.1%} on the test set, "
+        f"version {old.version} has {before:.1%}"
+    )
+    return Promotion(after > before, how)
+
+
+def test_predictions(client: MlflowClient, version: ModelVersion) -> pd.DataFrame:
+    """The rows of the test set in the predictions that a version's run has logged."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = read_artifact(client, str(version.run_id), PREDICTIONS_FILE, Path(folder))
+        if path is None:
+            raise ModelError(
+                f"run {version.run_id} of version {version.version} has no {PREDICTIONS_FILE}"
+            )
+        table = pd.read_csv(path, dtype={"track_id": str, "genre": str, "predicted": str})
+    return table[table["split"] == "test"]
+
+
+def load(model: str = DEFAULT_MODEL) -> Classifier:
+    """A classifier from a registered version, a logged model, a run's artifact or a folder.
+
+    `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path. Raises
+    `ModelError` where there is none.
+    """
+    folder = Path(model)
+    if ":/" in model:
+        open_store()
+        folder = fetch(model)
+    configs = sorted(folder.rglob(CONFIG_FILE)) if folder.is_dir() else []
+    if not configs:
+        raise ModelError(f"{model} holds no classifier (no {CONFIG_FILE} in it)")
+    return Classifier.load(configs[0].parent)

@@ -1,0 +1,157 @@
+"""Opening a run: a new one, the one that `mlflow run` has opened, or one to resume."""
+
+import json
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.files import home
+from genre_mlflow.mlops.options import TrainOptions, as_text, changed
+from genre_mlflow.mlops.results import CONFIG_ARTIFACT
+from genre_mlflow.mlops.store import joined_run_id, read_artifact, store_errors
+from genre_mlflow.training.checkpoint import STATE_FILE
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is about to be opened, with the options that it will be trained with.
+
+    `run_id`: of a run that exists, or empty; `config`: what that run has recorded, empty for a
+    run that has recorded nothing yet; `owned`: whether its status is ours to write.
+    """
+
+    options: TrainOptions
+    experiment: str
+    run_id: str = ""
+    owned: bool = True
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def check_data(self, digest: str) -> None:
+        """A run goes on with the very tracks that it began with."""
+        recorded = self.config.get("dataset", {}).get("digest", digest)
+        if recorded != digest:
+            raise ModelError(
+                f"run {self.run_id} cannot be resumed: its corpus had the digest {recorded}, "
+                f"{self.options.data} now has {digest}"
+            )
+
+    def check_checkpoint(self, run: Run) -> None:
+        """A run that has logged epochs needs its checkpoint."""
+        folder = checkpoint_folder(run.info.run_id)
+        if "val_accuracy" in run.data.metrics and not (folder / STATE_FILE).exists():
+            raise ModelError(
+                f"run {self.run_id} cannot be resumed here: {folder} has no {STATE_FILE}; it was "
+                f"written below {self.config.get('home', 'another folder')} (GENRE_HOME)"
+            )
+
+    def open(self, client: MlflowClient, name: str) -> Run:
+        """The run itself, created now if there is none yet."""
+        if self.run_id:
+            return client.get_run(self.run_id)
+        return client.create_run(experiment_id(client, self.experiment), run_name=name)
+
+
+def find_session(
+    client: MlflowClient,
+    options: TrainOptions,
+    experiment: str,
+    resume: str,
+    given: Collection[str],
+) -> Session:
+    """Join the run of `mlflow run`, resume one, or plan a new one."""
+    joined = joined_run_id()
+    if resume and joined and resume != joined:
+        raise ModelError(
+            f"mlflow run has opened run {joined}, but resume is {resume}; "
+            f"call it with --run-id {resume} too"
+        )
+    if not resume:
+        return Session(options, experiment, joined, owned=not joined)
+    config = read_config(client, resume)
+    if config:
+        options = resumed_options(options, config["options"], given, resume)
+    return Session(options, experiment, resume, owned=not joined, config=config)
+
+
+def read_config(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """The configuration that a run has recorded; empty if it died before that."""
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        raise ModelError(
+            f"there is no run {run_id!r} in this store; MLFLOW_TRACKING_URI names another"
+        ) from error
+    with store_errors(), tempfile.TemporaryDirectory() as folder:
+        path = read_artifact(client, run_id, CONFIG_ARTIFACT, Path(folder))
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    return config
+
+
+def resumed_options(
+    options: TrainOptions, recorded: dict[str, Any], given: Collection[str], run_id: str
+) -> TrainOptions:
+    """The recorded options, with more epochs if asked for."""
+    asked = options.with_absolute_paths().flat()
+    differing = changed(recorded, {name: asked[name] for name in given if name in asked})
+    epochs = differing.pop("epochs", None)
+    if epochs and asked["epochs"] < recorded["epochs"]:
+        differing["epochs"] = epochs
+    if differing:
+        changes = "; ".join(
+            f"{name} was {old}, now {new}" for name, (old, new) in differing.items()
+        )
+        raise SettingsError(
+            f"run {run_id} cannot be resumed with other options ({changes}); "
+            "only more epochs are allowed"
+        )
+    return TrainOptions.from_flat(recorded | ({"epochs": asked["epochs"]} if epochs else {}))
+
+
+def given_to_mlflow(values: dict[str, Any]) -> set[str]:
+    """Options that `mlflow run` was given: it passes every one on, so those off their default."""
+    defaults = TrainOptions().flat()
+    return {n for n, value in values.items() if as_text(value) != as_text(defaults.get(n))}
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """Id of the experiment, created if there is none of that name."""
+    for _ in range(2):  # a second look, when another process has made it in between
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
+            return str(experiment.experiment_id)
+        try:
+            return client.create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    raise ModelError(f"experiment {name!r} can be neither found nor created")
+
+
+def checkpoint_folder(run_id: str) -> Path:
+    """Where a run's checkpoints lie until they are cleaned away."""
+    return home() / "checkpoints" / run_id
+
+
+@contextmanager
+def hold(run_id: str) -> Iterator[None]:
+    """Keep other processes from training the same run. A killed process lets go."""
+    folder = checkpoint_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ModelError(f"run {run_id} is being trained by another process") from error
+    with lock:
+        yield

@@ -1,0 +1,111 @@
+"""Logging a classifier as a model that `mlflow models serve` serves, and starting the server."""
+
+import io
+import os
+import socket
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Map
+from PIL import Image
+
+import genre_mlflow
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.mlops import serving_model
+from genre_mlflow.model.classifier import Classifier
+
+MODEL_TYPE = "classifier"
+# What the served code imports, by the name of its distribution.
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch", "torchvision")
+
+
+def signature() -> ModelSignature:
+    """Bytes in; genre, confidence and a map of probabilities out; `top_k` as a parameter."""
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, serving_model.CONTENT)]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "genre"),
+                ColSpec(DataType.double, "confidence"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("top_k", DataType.long, 0)]),
+    )
+
+
+def requirements() -> list[str]:
+    """Pinned as they are installed here; a local build's suffix (`+cpu`) is left out."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
+
+
+def log_classifier(client: MlflowClient, run: Run, classifier: Classifier, step: int) -> str:
+    """Log the classifier as a pyfunc model of `run` and return the model's id."""
+    entry = client.create_logged_model(
+        run.info.experiment_id,
+        name=MODEL_TYPE,
+        source_run_id=run.info.run_id,
+        model_type=MODEL_TYPE,
+        params={"epoch": str(step)},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, serving_model.ARTIFACT)  # its name is kept inside the model
+        classifier.save(folder)
+        Model.log(
+            artifact_path=None,
+            name=MODEL_TYPE,
+            flavor=mlflow.pyfunc,
+            run_id=run.info.run_id,
+            model_id=entry.model_id,
+            step=step,
+            python_model=serving_model.__file__,
+            artifacts={serving_model.ARTIFACT: str(folder)},
+            code_paths=[str(Path(genre_mlflow.__file__).parent)],
+            pip_requirements=requirements(),
+            signature=signature(),
+            input_example=input_example(classifier.preprocessing.image_size),
+        )
+    return str(entry.model_id)
+
+
+def input_example(size: int) -> pd.DataFrame:
+    """One small image, as a client would send it."""
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((size, size)).save(buffer, "PNG")
+    return pd.DataFrame({serving_model.CONTENT: [buffer.getvalue()]})
+
+
+def serve_command(model_uri: str, host: str, port: int) -> list[str]:
+    """The `mlflow models serve` of this very environment."""
+    return [
+        sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model_uri,
+        "--env-manager", "local", "--host", host, "--port", str(port),
+    ]  # fmt: skip
+
+
+def serve(model_uri: str, host: str, port: int) -> None:
+    """Become the server; MLflow looks for `uvicorn` on PATH, so this environment comes first."""
+    command = serve_command(model_uri, host, port)
+    scripts = str(Path(sys.executable).parent)
+    path = os.pathsep.join([scripts, os.environ.get("PATH", "")])
+    os.execve(command[0], command, {**os.environ, "PATH": path})
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `SettingsError` where another server has the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} of {host} cannot be used: {error.strerror}"
+            ) from error

@@ -1,0 +1,98 @@
+"""The MLflow store: reached, made ready once, and its errors in one line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import mlflow
+import requests
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from genre_mlflow.errors import ModelError
+
+SQLITE = "sqlite:///"
+REACH_S = 10  # wait for a server this long before saying that it is not there
+RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
+
+
+def open_store() -> MlflowClient:
+    """A client for the store that MLflow's own settings name, checked to be there.
+
+    A fresh SQLite file is set up under a lock: MLflow's migrations do not bear two processes at
+    once. Raises `ModelError` for a store that cannot be reached.
+    """
+    uri = mlflow.get_tracking_uri()
+    if urlsplit(uri).scheme in ("http", "https"):
+        check_server(uri)
+    with store_errors(), store_lock(uri):
+        client = MlflowClient()
+        client.search_experiments(max_results=1)
+    return client
+
+
+def check_server(uri: str) -> None:
+    """Ask a server for a sign of life, without MLflow's minutes of retries."""
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=REACH_S)
+    except requests.RequestException as error:
+        raise ModelError(
+            f"the MLflow server {uri} cannot be reached ({type(error).__name__}); start it, or "
+            "set MLFLOW_TRACKING_URI to another store"
+        ) from error
+
+
+@contextmanager
+def store_lock(uri: str) -> Iterator[None]:
+    """Hold the lock file beside a SQLite store; any other store needs none."""
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    file = Path(unquote(uri[len(SQLITE) :])).absolute()
+    if not file.parent.is_dir():
+        raise ModelError(f"the store {uri} lies in {file.parent}, which does not exist")
+    with FileLock(file.with_name(f"{file.name}.lock")):
+        yield
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn MLflow's exceptions into ours, whose message is one line."""
+    try:
+        yield
+    except MlflowException as error:
+        text = " ".join(str(error.message).split())
+        raise ModelError(f"MLflow: {text}") from error
+
+
+def joined_run_id() -> str:
+    """The run that `mlflow run` has opened for this process, or empty."""
+    return os.environ.get(RUN_VARIABLE, "")
+
+
+def read_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) -> Path | None:
+    """Download one artifact of a run into `folder`; None where the run has none of that name."""
+    parent = path.rpartition("/")[0]
+    if path not in {entry.path for entry in client.list_artifacts(run_id, parent or None)}:
+        return None
+    return Path(client.download_artifacts(run_id, path, str(folder)))
+
+
+def fetch(uri: str) -> Path:
+    """Download what `uri` names, or find it where it lies. Raises `ModelError`."""
+    with store_errors():
+        try:
+            return Path(download_artifacts(artifact_uri=uri))
+        except OSError as error:
+            raise ModelError(f"{uri} cannot be read: {error}") from error
+
+
+def delete_files(artifact_location: str, path: str | None = None) -> None:
+    """Delete files below an artifact location, and keep the entry they belong to."""
+    with store_errors():
+        get_artifact_repository(artifact_location).delete_artifacts(path)

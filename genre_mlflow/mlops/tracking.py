@@ -1,0 +1,238 @@
+"""MLflow as an observer of training: every epoch's metrics, confusion matrix and checkpoint."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from genre_mlflow.evaluation.figures import confusion_figure, to_image
+from genre_mlflow.evaluation.metrics import recalls
+from genre_mlflow.mlops.store import delete_files
+from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.loop import Observer
+
+CONFUSION_KEY = "val_confusion"
+CHECKPOINT_TYPE = "checkpoint"
+PARAMS_PER_BATCH = 100  # MLflow's limit
+NOT_IN_A_NAME = re.compile(r"[^\w. -]")  # what MLflow refuses, and the slash, which makes groups
+IMAGE_DPI = 72
+
+
+@dataclass(frozen=True)
+class DatasetName:
+    """How metrics name the dataset that they were measured on."""
+
+    name: str
+    digest: str
+
+
+class RunTracker(Observer):
+    """Writes each epoch into a run.
+
+    Everything an epoch logs has a name of its own and the epoch's own time, so that logging the
+    last epoch of a resumed run again changes nothing that is there already.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        run: Run,
+        classifier_config: Mapping[str, Any],
+        dataset: DatasetName,
+        keep: str,
+    ) -> None:
+        self.client, self.run, self.dataset, self.keep = client, run, dataset, keep
+        self.config = json.dumps(classifier_config, indent=2)
+        self.genres: list[str] = list(classifier_config["genres"])
+        self.recall_names = [f"val_recall/{name}" for name in metric_names(self.genres)]
+        self.history: list[EpochResult] = []
+        self.model_ids: dict[int, str] = {}
+        self.stored: set[int] = set()  # epochs whose weights lie in the store
+        self.linked: set[str] = set()  # ids of models that a resumed run has as outputs
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """Find the checkpoints that a resumed run has logged before."""
+        if history:
+            self.history = list(history[:-1])
+            self.model_ids = self.logged_epochs()
+            self.stored = set(self.model_ids)
+            self.linked = linked_models(self.client, self.run.info.run_id)
+            self.remove_images(history[-1].epoch)
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """Log the epoch; its metrics come last, when all they point to is there."""
+        self.history.append(result)
+        matrix = np.array(result.val.confusion)
+        self.log_confusion(result, matrix)
+        model_id = self.log_checkpoint(result.epoch, weights)
+        values = epoch_metrics(result, dict(zip(self.recall_names, recalls(matrix), strict=True)))
+        metrics = [
+            Metric(
+                key, value, result.finished_ms, result.epoch, model_id,
+                self.dataset.name, self.dataset.digest, self.run.info.run_id,
+            )
+            for key, value in values.items()
+        ]  # fmt: skip
+        self.client.log_batch(self.run.info.run_id, metrics=metrics)
+        self.drop_weights()
+
+    def log_confusion(self, result: EpochResult, matrix: np.ndarray) -> None:
+        """The validation confusion matrix as JSON, and as an image with a step."""
+        run_id, epoch = self.run.info.run_id, result.epoch
+        table = {"epoch": epoch, "genres": self.genres, "confusion": result.val.confusion}
+        self.client.log_dict(run_id, table, f"confusion/val-epoch-{epoch:04d}.json")
+        figure = confusion_figure(matrix, self.genres, f"Validation, epoch {epoch}")
+        self.client.log_image(
+            run_id,
+            to_image(figure, IMAGE_DPI),
+            key=CONFUSION_KEY,
+            step=epoch,
+            timestamp=result.finished_ms,
+        )
+
+    def log_checkpoint(self, epoch: int, weights: Path) -> str:
+        """The epoch as a logged model: a folder that `Classifier.load` reads."""
+        run_id = self.run.info.run_id
+        if epoch not in self.model_ids:
+            self.model_ids[epoch] = self.client.create_logged_model(
+                self.run.info.experiment_id,
+                name=epoch_name(epoch),
+                source_run_id=run_id,
+                model_type=CHECKPOINT_TYPE,
+                params={"epoch": str(epoch)},
+            ).model_id
+        model_id = self.model_ids[epoch]
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, CONFIG_FILE).write_text(self.config, encoding="utf-8")
+            Path(folder, WEIGHTS_FILE).write_bytes(weights.read_bytes())
+            self.client.log_model_artifacts(model_id, folder)
+        self.client.finalize_logged_model(model_id, "READY")
+        if model_id not in self.linked:  # MLflow refuses a second link
+            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=epoch)])
+        self.stored.add(epoch)
+        return model_id
+
+    def drop_weights(self) -> None:
+        """Delete the weights of all epochs but the best and the last; their entries stay."""
+        if self.keep == "all":
+            return
+        kept = {best_epoch(self.history).epoch, self.history[-1].epoch}
+        for epoch in sorted(self.stored - kept):
+            model_id = self.model_ids[epoch]
+            files = [f.path for f in self.client.list_logged_model_artifacts(model_id)]
+            if WEIGHTS_FILE in files:
+                location = self.client.get_logged_model(model_id).artifact_location
+                delete_files(location, WEIGHTS_FILE)
+            self.stored.discard(epoch)
+
+    def logged_epochs(self) -> dict[int, str]:
+        """Ids of the checkpoints that this run has logged, by epoch."""
+        found: dict[int, str] = {}
+        token = None
+        while True:
+            page = self.client.search_logged_models(
+                experiment_ids=[self.run.info.experiment_id],
+                filter_string=f"source_run_id = '{self.run.info.run_id}'",
+                page_token=token,
+            )
+            found |= {
+                int(model.params["epoch"]): model.model_id
+                for model in page
+                if model.model_type == CHECKPOINT_TYPE
+            }
+            token = page.token
+            if not token:
+                return found
+
+    def remove_images(self, epoch: int) -> None:
+        """Images have names of chance, so that a second one would not replace the first."""
+        image = re.compile(rf"images/{CONFUSION_KEY}[%+]step[%+]{epoch}[%+]")
+        for entry in self.client.list_artifacts(self.run.info.run_id, "images"):
+            if image.match(entry.path):
+                delete_files(self.run.info.artifact_uri, entry.path)
+
+
+def linked_models(client: MlflowClient, run_id: str) -> set[str]:
+    """Ids of the models that are outputs of a run."""
+    outputs = client.get_run(run_id).outputs
+    return {output.model_id for output in outputs.model_outputs} if outputs else set()
+
+
+def epoch_name(epoch: int) -> str:
+    """Name of an epoch's logged model."""
+    return f"epoch-{epoch:04d}"
+
+
+def epoch_metrics(result: EpochResult, recall: Mapping[str, float]) -> dict[str, float]:
+    """Everything measured in an epoch, by its name in MLflow."""
+    values = {
+        "train_loss": result.train.loss,
+        "train_accuracy": result.train.accuracy,
+        "val_loss": result.val.loss,
+        "val_accuracy": result.val.accuracy,
+        "lr": result.lr,
+        "epoch_seconds": result.seconds,
+        "images_per_s": result.images_per_s,
+    }
+    return values | {name: float(value) for name, value in recall.items()}
+
+
+def metric_names(genres: Sequence[str]) -> list[str]:
+    """Genres as MLflow takes them in names: letters, digits, `_`, `-`, `.`, blanks; all differ."""
+    names = [NOT_IN_A_NAME.sub("_", genre) for genre in genres]
+    return [f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def log_params(client: MlflowClient, run: Run, params: Mapping[str, str]) -> None:
+    """Log parameters, but leave alone those that the run has: MLflow refuses a second value."""
+    new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
+    for start in range(0, len(new), PARAMS_PER_BATCH):
+        client.log_batch(run.info.run_id, params=new[start : start + PARAMS_PER_BATCH])
+
+
+def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run in one call."""
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+@contextmanager
+def running(client: MlflowClient, run_id: str, *, owned: bool) -> Iterator[None]:
+    """Keep a run's status and its system metrics while the block runs.
+
+    A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
+    """
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+    if owned:
+        client.update_run(run_id, status="RUNNING")
+    monitor.start()
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        monitor.finish()
+        if owned:
+            end(client, run_id, status)
+
+
+def end(client: MlflowClient, run_id: str, status: str) -> None:
+    """Write a run's last status; a store that is gone must not hide why the run ended."""
+    try:
+        client.set_terminated(run_id, status)
+    except MlflowException:
+        if status == "FINISHED":
+            raise

@@ -1,0 +1,268 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+from support import EXPERIMENT, Trained, small_options, store_in
+
+import genre_mlflow
+from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.errors import DataError, ModelError, SettingsError
+from genre_mlflow.evaluation.metrics import accuracy
+from genre_mlflow.mlops import pipeline
+from genre_mlflow.model.classifier import WEIGHTS_FILE
+
+PER_EPOCH = [
+    "train_loss", "train_accuracy", "val_loss", "val_accuracy",
+    "lr", "epoch_seconds", "images_per_s", "val_recall/blues",
+]  # fmt: skip
+ARTIFACTS = [
+    "config.json", "model_card.md", "data/manifest.csv", "data/faults.json",
+    "figures/learning_curves.png", "figures/mistakes.png",
+    "figures/test_confusion_counts.png", "figures/test_confusion_rates.png",
+    "tables/history.csv", "tables/predictions.csv", "tables/test_report.csv",
+    "confusion/val-epoch-0001.json", "confusion/val-epoch-0003.json",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(trained: Trained) -> Run:
+    return trained.client.get_run(trained.outcome.run_id)
+
+
+def artifact(trained: Trained, path: str) -> Path:
+    return Path(trained.client.download_artifacts(trained.outcome.run_id, path))
+
+
+def files_of(client: MlflowClient, model_id: str) -> list[str]:
+    return [entry.path for entry in client.list_logged_model_artifacts(model_id)]
+
+
+def test_run_is_finished_and_described(run: Run) -> None:
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "music seed 0"
+    assert "3 genres" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["corpus"] == "music"
+    assert run.data.tags["device"].startswith("cpu")
+    assert run.data.tags["version.mlflow"] == "3.17.2"
+
+
+@pytest.mark.parametrize("name", PER_EPOCH)
+def test_every_epoch_logs_each_metric_once(trained: Trained, name: str) -> None:
+    history = trained.client.get_metric_history(trained.outcome.run_id, name)
+    assert [metric.step for metric in history] == [1, 2, 3]
+
+
+def test_epoch_metrics_are_linked_to_dataset_and_checkpoint(trained: Trained, run: Run) -> None:
+    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
+    models = trained.client.search_logged_models([experiment.experiment_id])
+    checkpoints = {m.name: m for m in models if m.model_type == "checkpoint"}
+    assert sorted(checkpoints) == ["epoch-0001", "epoch-0002", "epoch-0003"]
+    dataset = run.inputs.dataset_inputs[0].dataset
+    for model in checkpoints.values():
+        assert model.status == "READY"
+        assert {m.dataset_digest for m in model.metrics} == {dataset.digest}
+        assert {m.key for m in model.metrics} >= set(PER_EPOCH)
+
+
+def test_search_finds_the_best_epoch(trained: Trained) -> None:
+    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
+    order = [
+        {"field_name": "metrics.val_accuracy", "ascending": False},
+        {"field_name": "metrics.val_loss"},
+    ]
+    best = trained.client.search_logged_models([experiment.experiment_id], order_by=order)[0]
+    assert int(best.params["epoch"]) == trained.outcome.metrics["best_epoch"]
+
+
+def test_weights_are_kept_for_the_best_and_the_last_epoch_only(trained: Trained) -> None:
+    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
+    models = trained.client.search_logged_models([experiment.experiment_id])
+    with_weights = {
+        int(model.params["epoch"])
+        for model in models
+        if model.model_type == "checkpoint"
+        and WEIGHTS_FILE
+        in [f.path for f in trained.client.list_logged_model_artifacts(model.model_id)]
+    }
+    assert with_weights == {int(trained.outcome.metrics["best_epoch"]), 3}
+
+
+def test_a_checkpoint_is_a_classifier(trained: Trained) -> None:
+    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
+    models = trained.client.search_logged_models([experiment.experiment_id])
+    last = next(model for model in models if model.name == "epoch-0003")
+    assert genre_mlflow.load(f"models:/{last.model_id}").genres == ("blues", "jazz", "rock")
+
+
+@pytest.mark.parametrize("path", ARTIFACTS)
+def test_run_has_artifact(trained: Trained, path: str) -> None:
+    assert artifact(trained, path).stat().st_size > 0
+
+
+def test_validation_confusion_is_an_image_by_step(trained: Trained) -> None:
+    entries = trained.client.list_artifacts(trained.outcome.run_id, "images")
+    images = [entry.path for entry in entries if entry.path.endswith(".png")]
+    assert len(images) == 3
+    for path in images:
+        with Image.open(artifact(trained, path)) as image:
+            assert image.size[0] > 200
+
+
+def test_configuration_is_logged_as_json_and_as_parameters(trained: Trained, run: Run) -> None:
+    config = json.loads(artifact(trained, "config.json").read_text())
+    assert config["options"]["lr"] == 0.01
+    assert run.data.params["lr"] == "0.01"
+    assert run.data.params["widths"] == "4,8"
+    assert set(run.data.params) == set(config["options"])
+
+
+def test_manifest_is_the_dataset_of_the_run(trained: Trained, run: Run) -> None:
+    manifest = pd.read_csv(artifact(trained, "data/manifest.csv"))
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert list(manifest) == ["track_id", "path", "genre", "group", "sha256", "split"]
+    assert json.loads(dataset.profile)["num_rows"] == len(manifest)
+    assert dataset.digest == run.data.tags["dataset_digest"]
+    assert len(dataset.digest) <= 36
+
+
+def test_final_metrics_follow_from_the_predictions_table(trained: Trained, run: Run) -> None:
+    predictions = pd.read_csv(artifact(trained, "tables/predictions.csv"))
+    for split, name in (("train", "best_train"), ("val", "best_val"), ("test", "test")):
+        rows = predictions[predictions["split"] == split]
+        assert run.data.metrics[f"{name}_accuracy"] == pytest.approx(accuracy(rows))
+        assert f"{name}_macro_f1" in run.data.metrics
+    best = int(run.data.metrics["best_epoch"])
+    history = trained.client.get_metric_history(trained.outcome.run_id, "val_accuracy")
+    assert history[best - 1].value == pytest.approx(run.data.metrics["best_val_accuracy"])
+
+
+def test_system_metrics_are_logged(run: Run) -> None:
+    assert any(name.startswith("system/cpu") for name in run.data.metrics)
+
+
+def test_model_card_states_split_and_interval(trained: Trained) -> None:
+    card = artifact(trained, "model_card.md").read_text()
+    assert "95 % interval" in card
+    assert "| test | 6 |" in card
+
+
+def test_model_holds_no_pickle_and_pins_its_requirements(trained: Trained) -> None:
+    version = trained.client.get_model_version("genre-classifier", trained.outcome.version)
+    folder = Path(trained.client.download_artifacts(trained.outcome.run_id, "config.json")).parent
+    from mlflow.artifacts import download_artifacts
+
+    folder = Path(download_artifacts(f"models:/genre-classifier/{version.version}"))
+    names = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth"))]
+    assert {"weights.safetensors", "classifier.json", "serving_model.py", "MLmodel"} <= set(names)
+    requirements = (folder / "requirements.txt").read_text()
+    assert "torch==2.13.0\n" in requirements
+
+
+def test_first_version_is_challenger_and_champion(trained: Trained) -> None:
+    for alias in ("challenger", "champion"):
+        version = trained.client.get_model_version_by_alias("genre-classifier", alias)
+        assert str(version.version) == "1"
+    assert version.tags["test_digest"]
+
+
+def test_test_set_is_read_once_after_training(
+    store: MlflowClient, tmp_path: Path, make_corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    batches = TrackDataset.batches
+
+    def watched(self, *args):
+        reads.append(len(self))
+        return batches(self, *args)
+
+    monkeypatch.setattr(TrackDataset, "batches", watched)
+    options = small_options(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
+    pipeline.train(options, experiment=EXPERIMENT)
+    n_train, n_val, n_test = 30, 12, 18
+    assert reads == [n_train, n_val] * 3 + [n_train, n_val, n_test]
+
+
+def test_keep_all_keeps_the_weights_of_every_epoch(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    outcome = pipeline.train(
+        small_options(make_corpus(tmp_path / "m"), keep="all"), experiment=EXPERIMENT
+    )
+    run = store.get_run(outcome.run_id)
+    models = [
+        m for m in store.search_logged_models([run.info.experiment_id]) if m.name != "classifier"
+    ]
+    for model in models:
+        assert WEIGHTS_FILE in [f.path for f in store.list_logged_model_artifacts(model.model_id)]
+
+
+def test_whole_way_works_over_http(
+    mlflow_server: str, tmp_path: Path, make_corpus, trained: Trained
+) -> None:
+    options = small_options(make_corpus(tmp_path / "music"), epochs=2)
+    with store_in(tmp_path / "work", mlflow_server) as client:
+        outcome = pipeline.train(options, experiment=EXPERIMENT)
+        run = client.get_run(outcome.run_id)
+        assert run.info.status == "FINISHED"
+        assert {"val_accuracy", "test_accuracy"} <= set(run.data.metrics)
+        assert {f.path for f in client.list_artifacts(outcome.run_id)} >= {
+            "model_card.md",
+            "images",
+        }
+        history = client.get_metric_history(outcome.run_id, "val_loss")
+        assert [metric.step for metric in history] == [1, 2]
+        image = next((tmp_path / "music").rglob("*.png"))
+        assert genre_mlflow.load().predict(image).genre in ("blues", "jazz", "rock")
+    assert not (tmp_path / "work" / "mlruns").exists()
+
+
+def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_corpus) -> None:
+    folder = make_corpus(tmp_path / "m")
+    (folder / "jazz" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"broken\.png: is no PNG or JPEG image"):
+        pipeline.train(small_options(folder), experiment=EXPERIMENT)
+    assert store.get_experiment_by_name(EXPERIMENT) is None
+
+
+def test_skipped_files_are_recorded_in_the_run(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    folder = make_corpus(tmp_path / "m")
+    (folder / "jazz" / "broken.png").write_bytes(b"no image")
+    outcome = pipeline.train(
+        small_options(folder, on_bad_file="skip", epochs=1), experiment=EXPERIMENT
+    )
+    path = store.download_artifacts(outcome.run_id, "data/faults.json")
+    bad = json.loads(Path(path).read_text())["bad_files"]
+    assert [Path(entry["path"]).name for entry in bad] == ["broken.png"]
+    assert store.get_run(outcome.run_id).data.tags["bad_files"] == "1"
+
+
+def test_an_absent_device_is_refused_before_a_run_is_opened(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    with pytest.raises(SettingsError, match="device 'mps' is absent; available here: cpu"):
+        pipeline.train(small_options(make_corpus(tmp_path / "m"), device="mps"), experiment="x")
+    assert store.get_experiment_by_name("x") is None
+
+
+def test_an_unreachable_server_is_one_line(tmp_path: Path, make_corpus) -> None:
+    with (
+        store_in(tmp_path / "w", "http://127.0.0.1:9"),
+        pytest.raises(ModelError, match=r"server http://127\.0\.0\.1:9 cannot be reached"),
+    ):
+        pipeline.train(small_options(make_corpus(tmp_path / "m")), experiment=EXPERIMENT)
+
+
+def test_genre_names_of_any_script_are_tracked(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    folder = make_corpus(tmp_path / "m", genres=("R&B / 'soul'".replace("/", "-"), "música ñ"))
+    outcome = pipeline.train(small_options(folder, epochs=1), experiment=EXPERIMENT)
+    recalls = [n for n in store.get_run(outcome.run_id).data.metrics if n.startswith("val_recall")]
+    assert len(recalls) == 2

@@ -1,0 +1,118 @@
+"""`mlflow run`, as a user calls it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"image_size": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def mlflow_run(
+    folder: Path, project: str, *words: str, **parameters: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the project from `folder`, as with this environment activated."""
+    many = [f"{name}={value}" for name, value in {**SMALL, **parameters}.items()]
+    command = [sys.executable, "-m", "mlflow", "run", project, *words]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    hidden = ("MLFLOW_TRACKING_URI", "GENRE_HOME", "MLFLOW_RUN_ID", "VIRTUAL_ENV")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(
+        [*command, *(word for parameter in many for word in ("-P", parameter))],
+        cwd=folder, env={**env, "PATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A checkout without the environment and what it has made."""
+    folder = tmp_path / "project"
+    left = shutil.ignore_patterns(".venv", ".genre", "mlruns", "mlflow.db*", ".git", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=left)
+    return folder
+
+
+def run_id_in(output: str) -> str:
+    found = re.search(r"run with ID '(\w+)'", output)
+    assert found, output
+    return found[1]
+
+
+def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
+    project: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    here = tmp_path / "here"
+    here.mkdir()
+    done = mlflow_run(
+        here, str(project), "--env-manager", "local", "--experiment-name", "mine",
+        data=data, lr="2e-3", allow_leak="true",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run_id = run_id_in(done.stderr)
+    client = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    run = client.get_run(run_id)
+    assert client.get_experiment(run.info.experiment_id).name == "mine"
+    assert run.info.status == "FINISHED"
+    assert run.data.params["lr"] == "2e-3"
+    assert run.data.params["dropout"] == "0.5"
+    assert "test_accuracy" in run.data.metrics
+    assert (project / ".genre" / "cache").is_dir()
+    assert not (project / "mlflow.db").exists()
+    assert sorted(path.name for path in here.iterdir()) == ["mlflow.db", "mlflow.db.lock", "mlruns"]
+    assert f"--backend-store-uri sqlite:///{here}/mlflow.db" in done.stdout
+
+
+def test_finished_run_is_joined_and_resumed_with_more_epochs(
+    project: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    first = mlflow_run(project, ".", "--env-manager", "local", data=data, schedule="none")
+    assert first.returncode == 0, first.stderr
+    run_id = run_id_in(first.stderr)
+    more = mlflow_run(
+        project, ".", "--env-manager", "local", "--run-id", run_id, data=data,
+        schedule="none", resume=run_id, epochs=3,
+    )  # fmt: skip
+    assert more.returncode == 0, more.stderr
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    steps = [m.step for m in client.get_metric_history(run_id, "val_loss")]
+    assert steps == [1, 2, 3]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    other = mlflow_run(
+        project, ".", "--env-manager", "local", "--run-id", run_id, data=data, resume=run_id, lr=0.5
+    )
+    assert other.returncode != 0
+    assert "Error: run" in other.stderr
+    assert "lr was 0.001, now 0.5" in other.stderr
+    assert "Traceback" not in other.stderr.split("mlflow.cli")[0]
+
+
+def test_remote_git_address_runs(tmp_path: Path, make_corpus: Callable[..., Path]) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("the tests do not lie in a git checkout")
+    data = make_corpus(tmp_path / "music")
+    done = mlflow_run(tmp_path, f"file://{ROOT}", "--env-manager", "local", data=data)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mlflow.db").exists()
+
+
+def test_environment_manager_uv_builds_from_conda_yaml(
+    project: Path, tmp_path: Path, make_corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path / "envs"))
+    done = mlflow_run(project, ".", "--env-manager", "uv", data=data)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = MlflowClient(f"sqlite:///{project}/mlflow.db").get_run(run_id_in(done.stderr))
+    assert run.data.tags["version.genre-mlflow"]
+    assert run.info.status == "FINISHED"

@@ -1,0 +1,101 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from support import EXPERIMENT, Trained, small_options
+
+import genre_mlflow
+from genre_mlflow.errors import ModelError
+from genre_mlflow.mlops import pipeline
+from genre_mlflow.mlops.registry import promote
+
+NAME = "genre-classifier"
+
+
+def champion(client: MlflowClient) -> str:
+    return str(client.get_model_version_by_alias(NAME, "champion").version)
+
+
+@pytest.fixture
+def two_versions(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> MlflowClient:
+    """A champion that could hardly learn, and a challenger that did."""
+    data = make_corpus(tmp_path / "music")
+    pipeline.train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
+    pipeline.train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
+    return store
+
+
+def test_second_version_is_challenger_only(two_versions: MlflowClient) -> None:
+    assert champion(two_versions) == "1"
+    assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
+
+
+def test_better_challenger_becomes_champion_once(two_versions: MlflowClient) -> None:
+    result = promote(NAME)
+    assert result.promoted
+    assert re.fullmatch(r"version 2 has .*% on the test set, version 1 has 33\.3%", result.reason)
+    assert champion(two_versions) == "2"
+    again = promote(NAME)
+    assert not again.promoted
+    assert again.reason == "version 2 is the champion already"
+
+
+def test_equal_challenger_is_not_promoted(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    for _ in range(2):
+        pipeline.train(small_options(data, epochs=2), experiment=EXPERIMENT)
+    assert not promote(NAME).promoted
+    assert champion(store) == "1"
+
+
+def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
+    two_versions: MlflowClient, tmp_path: Path
+) -> None:
+    other = small_options(tmp_path / "music", split_seed=1)
+    pipeline.train(other, experiment=EXPERIMENT)
+    with pytest.raises(ModelError, match=r"were tested on different tracks.*--force --why TEXT"):
+        promote(NAME)
+    assert champion(two_versions) == "1"
+    assert promote(NAME, force=True, why="the demo goes").promoted
+    assert champion(two_versions) == "3"
+    assert two_versions.get_model_version(NAME, "3").tags["forced_because"] == "the demo goes"
+
+
+@pytest.mark.parametrize(("force", "why"), [(True, ""), (False, "because")])
+def test_force_and_why_go_together(store: MlflowClient, force: bool, why: str) -> None:
+    with pytest.raises(ModelError, match="--force and --why TEXT go together"):
+        promote(NAME, force=force, why=why)
+
+
+def test_promoting_an_unknown_model_names_it(store: MlflowClient) -> None:
+    with pytest.raises(ModelError, match="model 'nobody' has no version with the alias challenger"):
+        promote("nobody")
+
+
+def test_loaded_classifier_predicts_and_gives_the_network(trained: Trained) -> None:
+    image = next((trained.folder / "music").rglob("*.png"))
+    classifier = genre_mlflow.load()
+    prediction = classifier.predict(str(image))
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert prediction.genre in classifier.genres
+    assert sum(p.numel() for p in classifier.network.parameters()) > 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/nobody@champion", "nobody"),
+        ("models:/genre-classifier/99", "99"),
+        ("no/such/folder", r"no/such/folder holds no classifier \(no classifier\.json in it\)"),
+    ],
+)
+def test_missing_model_is_one_line(trained: Trained, uri: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as error:
+        genre_mlflow.load(uri)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,322 @@
+"""A run that is killed and resumed ends as one that never stopped."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+from support import EXPERIMENT, SMALL, small_options, store_in
+
+from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.mlops import pipeline
+from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.training.loop import Observer
+
+WALL_CLOCK = ("epoch_seconds", "images_per_s", "system/")
+
+
+class Killed(BaseException):
+    """Ends the process's work at once, as a signal would: nothing catches it."""
+
+
+class KillAfter(Observer):
+    """Interrupts as the user would, when an epoch has ended."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, result: Any, weights: Path) -> None:
+        if result.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def history_of(client: MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Everything logged, by metric, but what depends on the clock."""
+    names = [n for n in client.get_run(run_id).data.metrics if not n.startswith(WALL_CLOCK)]
+    return {
+        name: [(m.step, m.value) for m in client.get_metric_history(run_id, name)] for name in names
+    }
+
+
+def weights_of(client: MlflowClient, name: str) -> dict[str, torch.Tensor]:
+    version = client.get_model_version_by_alias(name, "challenger")
+    folder = client.get_logged_model(version.source.rpartition("/")[2]).artifact_location
+    path = folder.removeprefix("file://")
+    return load_file(next(Path(path).rglob("weights.safetensors")))
+
+
+def assert_same(client: MlflowClient, run_id: str, reference: str, models: list[str]) -> None:
+    """The same history, weights, files and entries as the run that was never stopped."""
+    assert history_of(client, run_id) == history_of(client, reference)
+    ours, theirs = (weights_of(client, name) for name in models)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert entries_of(client, run_id) == entries_of(client, reference)
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert len(client.search_model_versions(f"name = '{models[0]}'")) == 1
+
+
+def entries_of(client: MlflowClient, run_id: str) -> tuple[list[str], list[str]]:
+    """Names of all artifacts, those of images up to their step, and of logged models."""
+    paths = []
+    folders = [""]
+    while folders:
+        for entry in client.list_artifacts(run_id, folders.pop()):
+            (folders if entry.is_dir else paths).append(entry.path)
+    experiment = client.get_run(run_id).info.experiment_id
+    query = f"source_run_id = '{run_id}'"
+    models = [m.name for m in client.search_logged_models([experiment], filter_string=query)]
+    return sorted(path.split("timestamp")[0] for path in paths), sorted(models)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A store with one run that was never stopped."""
+
+    client: MlflowClient
+    run_id: str
+    data: Path
+
+    def options(self, name: str) -> TrainOptions:
+        return small_options(self.data, model_name=name, schedule="one-cycle")
+
+
+@pytest.fixture(scope="module")
+def reference(
+    tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., Path]
+) -> Iterator[Reference]:
+    folder = tmp_path_factory.mktemp("resume")
+    data = make_corpus(folder / "music")
+    with store_in(folder) as client:
+        options = small_options(data, model_name="reference", schedule="one-cycle")
+        run_id = pipeline.train(options, experiment="reference").run_id
+        yield Reference(client, run_id, data)
+
+
+@pytest.fixture
+def experiment(
+    request: pytest.FixtureRequest, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A name of the test's own, for its experiment and its model; the home of the reference."""
+    monkeypatch.setenv("GENRE_HOME", str(reference.data.parent / ".genre"))
+    return re.sub(r"\W", "-", request.node.name)
+
+
+def only_run(client: MlflowClient, experiment: str) -> str:
+    found = client.get_experiment_by_name(experiment)
+    (run,) = client.search_runs([found.experiment_id])
+    return str(run.info.run_id)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_interrupted_run_is_killed_and_ends_as_if_never_stopped(
+    reference: Reference, experiment: str, epoch: int
+) -> None:
+    said: list[str] = []
+    options, client = reference.options(experiment), reference.client
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train(
+            options, experiment=experiment, observers=[KillAfter(epoch)], say=said.append
+        )
+    run_id = only_run(client, experiment)
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert said[-1] == f"Stopped. Go on with: genre-mlflow train --resume {run_id}"
+    pipeline.train(options, experiment=experiment, resume=run_id)
+    assert_same(client, run_id, reference.run_id, [experiment, "reference"])
+
+
+def die_at(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the given call of any writing method of MLflow's client the last thing that happens.
+
+    Odd calls die before they write, even ones after.
+    """
+    calls = 0
+    names = [
+        "log_batch", "log_dict", "log_image", "log_text", "log_inputs", "log_artifacts",
+        "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_outputs",
+        "set_registered_model_alias",
+    ]  # fmt: skip
+
+    def deadly(method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == call and call % 2:
+                raise Killed
+            result = method(*args, **kwargs)
+            if calls == call:
+                raise Killed
+            return result
+
+        return wrapped
+
+    for name in names:
+        monkeypatch.setattr(MlflowClient, name, deadly(getattr(MlflowClient, name)))
+
+
+# A run of three epochs makes 40 such calls; these lie in its start, each epoch and its end.
+@pytest.mark.parametrize(
+    "call",
+    [
+        *[9, 20, 33],
+        *[pytest.param(n, marks=pytest.mark.slow) for n in (2, 6, 13, 14, 16, 23, 28, 31, 34, 36)],
+    ],
+)
+def test_run_that_dies_within_tracking_repeats_nothing(
+    reference: Reference, experiment: str, call: int
+) -> None:
+    options, client = reference.options(experiment), reference.client
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        die_at(call, patch)
+        pipeline.train(options, experiment=experiment)
+    run_id = only_run(client, experiment)
+    pipeline.train(options, experiment=experiment, resume=run_id)
+    assert_same(client, run_id, reference.run_id, [experiment, "reference"])
+
+
+def test_more_epochs_are_allowed_and_go_on_where_it_ended(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    long = pipeline.train(
+        small_options(data, epochs=4, schedule="none", model_name="long"), experiment=EXPERIMENT
+    )
+    short = small_options(data, epochs=2, schedule="none", model_name="short")
+    run_id = pipeline.train(short, experiment=EXPERIMENT).run_id
+    more = small_options(data, epochs=4, schedule="none", model_name="short")
+    pipeline.train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
+    per_epoch = [n for n in history_of(store, run_id) if n.startswith(("train_", "val_", "lr"))]
+    assert per_epoch
+    for name in per_epoch:
+        assert history_of(store, run_id)[name] == history_of(store, long.run_id)[name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 0.5}, r"other options \(lr was 0\.01, now 0\.5\)"),
+        ({"epochs": 1}, r"epochs was 3, now 1"),
+        ({"widths": (8, 8)}, r"widths was 4,8, now 8,8"),
+    ],
+)
+def test_changed_options_are_refused(
+    reference: Reference, experiment: str, changes: dict[str, Any], message: str
+) -> None:
+    changed = small_options(reference.data, **changes)
+    with pytest.raises(SettingsError, match=message):
+        pipeline.train(changed, experiment="x", resume=reference.run_id, given=set(changes))
+
+
+def test_changed_data_is_refused(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    options = small_options(make_corpus(tmp_path / "music"), epochs=1)
+    run_id = pipeline.train(options, experiment=EXPERIMENT).run_id
+    next((tmp_path / "music").rglob("*.png")).unlink()
+    with pytest.raises(ModelError, match="its corpus had the digest"):
+        pipeline.train(options, experiment=EXPERIMENT, resume=run_id)
+    assert store.get_run(run_id).info.status == "FINISHED"
+
+
+def test_missing_checkpoint_is_named(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENRE_HOME", str(tmp_path / "elsewhere"))
+    with pytest.raises(ModelError, match=r"has no state\.pt; it was written below .*GENRE_HOME"):
+        pipeline.train(reference.options("m"), experiment="x", resume=reference.run_id)
+
+
+def test_unknown_run_is_named(store: MlflowClient) -> None:
+    with pytest.raises(ModelError, match="there is no run 'f00' in this store"):
+        pipeline.train(small_options("unused"), experiment=EXPERIMENT, resume="f00")
+
+
+def command(data: Path, name: str, *more: str) -> list[str]:
+    flat = [
+        f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items() if k not in ("widths", "epochs")
+    ]
+    return [
+        sys.executable, "-m", "genre_mlflow", "train", f"--data={data}", "--widths=4,8", *flat,
+        "--epochs=12", f"--experiment={EXPERIMENT}", f"--model-name={name}", *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_run_killed_at_random_moments_ends_as_if_never_stopped(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path], seed: int
+) -> None:
+    """SIGKILL, four times in one run, each a random time after the run has come to life."""
+    rng = random.Random(seed)
+    data = make_corpus(tmp_path / "music")
+    subprocess.run(command(data, "reference"), check=True, capture_output=True)
+    experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
+    reference = store.search_runs([experiment])[0].info.run_id
+    run_id, kills, more = "", 0, []
+    while kills < 4:
+        process = subprocess.Popen(command(data, "resumed", *more), stdout=subprocess.DEVNULL)
+        run_id = run_id or wait_for_run(store, experiment, reference)
+        wait_until_running(process, run_id)
+        time.sleep(rng.uniform(0, 1.2))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        kills += 1
+        more = ["--resume", run_id]
+    finished = subprocess.run(command(data, "resumed", *more), capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert kills >= 1
+    assert_same(store, run_id, reference, ["resumed", "reference"])
+
+
+def wait_for_run(client: MlflowClient, experiment: str, reference: str) -> str:
+    for _ in range(1200):
+        ids = [run.info.run_id for run in client.search_runs([experiment])]
+        if len(ids) == 2:
+            return next(i for i in ids if i != reference)
+        time.sleep(0.05)
+    pytest.fail("no run was opened")
+
+
+def wait_until_running(process: subprocess.Popen[bytes], run_id: str) -> None:
+    """Until the process holds the run's lock: everything before takes seconds of imports."""
+    lock = Path(os.environ["GENRE_HOME"]) / "checkpoints" / run_id / "lock"
+    started = time.time()
+    for _ in range(1200):
+        if process.poll() is not None or (lock.exists() and lock.stat().st_mtime >= started):
+            return
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_the_command_line_says_how_to_resume(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    process = subprocess.Popen(
+        command(data, "m", "--epochs=100000"), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.strip().startswith("2/100000"):
+            process.send_signal(signal.SIGINT)
+            break
+    lines += process.stdout.readlines()
+    assert process.wait() == 130
+    experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
+    run = store.search_runs([experiment])[0]
+    assert run.info.status == "KILLED"
+    assert f"genre-mlflow train --resume {run.info.run_id}" in "".join(lines)

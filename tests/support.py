@@ -1,0 +1,103 @@
+"""What several tests use: small options, stores in folders of their own, real servers."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.mlops.pipeline import Outcome
+
+SMALL = {"image_size": 32, "widths": (4, 8), "head_width": 8, "epochs": 3, "lr": 0.01}
+START_S = 120
+EXPERIMENT = "test"
+
+
+def small_options(data: Path, **changes: object) -> TrainOptions:
+    return TrainOptions.from_flat({**SMALL, "data": str(data), **changes})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run in a store of its own."""
+
+    outcome: Outcome
+    client: MlflowClient
+    options: TrainOptions
+    folder: Path
+
+
+@cache
+def fresh_store() -> Path:
+    """A SQLite store with MLflow's tables and nothing in them, which takes seconds to make."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
+
+
+@contextmanager
+def store_in(folder: Path, uri: str = "") -> Iterator[MlflowClient]:
+    """MLflow and derived files in `folder` while the block runs."""
+    folder.mkdir(exist_ok=True)
+    if not uri:
+        shutil.copy(fresh_store(), folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", uri or f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("GENRE_HOME", str(folder / ".genre"))
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        yield MlflowClient()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(command: list[str], url: str, folder: Path, env: dict[str, str]) -> Iterator[None]:
+    """Run a server until the block ends; its output is shown when it does not come up."""
+    log = folder / "server.log"
+    bin_folder = Path(sys.executable).parent
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
+            env={**os.environ, "PATH": path, **env}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(url, process, log)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5)
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"no answer from {url}:\n{log.read_text()[-3000:]}")
