@@ -1,0 +1,222 @@
+"""The command line. Heavy packages are imported inside the commands, so that help is instant."""
+
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genre_mlflow.cli_options import (
+    BAD_FILE_OPTION,
+    EXPERIMENT_OPTION,
+    MODEL_OPTION,
+    SPLIT_OPTIONS,
+    TRAIN_OPTIONS,
+    is_given,
+    options,
+)
+from genre_mlflow.errors import GenreError
+from genre_mlflow.files import folder_bytes, home
+from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.version import VERSION
+
+NOT_PROMOTED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
+SERVE_PORT = 5001  # the MLflow UI has 5000
+
+
+class OneLineErrors(click.Group):
+    """Shows our errors as one line with exit code 2, in the one place that all commands pass."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except GenreError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(USER_MISTAKE)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            click.echo(f"Error: {error.strerror}{where}", err=True)
+            ctx.exit(USER_MISTAKE)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="genre-mlflow")
+def main() -> None:
+    """Train, track, register and serve music-genre classifiers.
+
+    The MLflow store is MLflow's own business: set MLFLOW_TRACKING_URI, or leave it at mlflow.db
+    in the working folder. Derived files lie in .genre, or in GENRE_HOME.
+    """
+
+
+@main.command()
+@options(TRAIN_OPTIONS)
+@EXPERIMENT_OPTION
+@click.option("--resume", default="", metavar="RUN_ID", help="Go on with a run that was stopped.")
+@click.pass_context
+def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) -> None:
+    """Train a classifier; track, evaluate and register it."""
+    train_options = TrainOptions.from_flat(values)
+    from rich.console import Console
+
+    from genre_mlflow.display import Display
+    from genre_mlflow.mlops import pipeline
+    from genre_mlflow.mlops.runs import given_to_mlflow
+    from genre_mlflow.mlops.store import joined_run_id
+    from genre_mlflow.summary import summary
+
+    signal.signal(signal.SIGTERM, interrupt)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    given = {name for name in values if is_given(ctx, name)}
+    if joined_run_id():
+        given &= given_to_mlflow(values)
+    with Display(Console()) as display:
+        outcome = pipeline.train(
+            train_options,
+            experiment=experiment,
+            resume=resume,
+            given=given,
+            observers=[display],
+            say=display.say,
+        )
+    click.echo(summary(outcome))
+
+
+def interrupt(number: int, frame: object) -> None:
+    """End on SIGTERM as on Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@main.command()
+@click.argument("model")
+@click.option("--data", required=True, help="Folder with one folder of images per genre.")
+@click.option(
+    "--split", default="all", show_default=True,
+    type=click.Choice(["all", "train", "val", "test"]),
+    help="Tracks to evaluate on; all but 'all' split the folder first, as training does.",
+)  # fmt: skip
+@options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
+@EXPERIMENT_OPTION
+def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) -> None:
+    """Evaluate MODEL on labelled images, as a run of its own.
+
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder.
+    """
+    train_options = TrainOptions.from_flat({**values, "data": data})
+    from genre_mlflow.mlops.evaluating import evaluate as evaluate_model
+
+    result = evaluate_model(model, train_options, split=split, experiment=experiment)
+    click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
+    m = result.metrics
+    click.echo(
+        f"\nAccuracy {m['accuracy']:.1%} (95 % interval {m['accuracy_low']:.1%} to "
+        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks; "
+        f"run {result.run_id}"
+    )
+
+
+@main.command()
+@click.option("--model-name", default=TrainOptions().model_name, show_default=True)
+@click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
+@click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
+@click.pass_context
+def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
+    """Make the challenger the champion if it is better on the same test tracks.
+
+    Exit code 1 when it stays as it is, 2 when the two cannot be compared.
+    """
+    from genre_mlflow.mlops import registry
+
+    result = registry.promote(model_name, force=force, why=why)
+    click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
+    if not result.promoted:
+        ctx.exit(NOT_PROMOTED)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True)
+@MODEL_OPTION
+@click.option("--top-k", default=3, show_default=True, help="Genres to show for each file.")
+@click.option("--out", default="", metavar="FILE", help="Write all probabilities as CSV or JSON.")
+@click.pass_context
+def predict(ctx: click.Context, paths: tuple[str, ...], model: str, top_k: int, out: str) -> None:
+    """Print the genre of images: files, or folders with all below them."""
+    from genre_mlflow.mlops.predicting import check_output, predict_paths, to_lines, write_table
+
+    check_output(out)
+    table = predict_paths(paths, model)
+    if out:
+        write_table(table, Path(out))
+    click.echo("\n".join(to_lines(table, top_k)))
+    if table["error"].any():
+        ctx.exit(USER_MISTAKE)
+
+
+@main.command()
+@MODEL_OPTION
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
+def serve(model: str, host: str, port: int) -> None:
+    """Serve a model over HTTP, as `mlflow models serve` does."""
+    from genre_mlflow.mlops import registry, serving
+
+    serving.check_port(host, port)
+    registry.load(model)
+    serving.serve(model, host, port)
+
+
+@main.group()
+def corpus() -> None:
+    """Look at a folder of music, or make the demo corpus."""
+
+
+@corpus.command("scan")
+@click.argument("folder")
+@options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
+@click.option("--out", default="", metavar="FILE", help="Write the manifest as CSV.")
+def corpus_scan(folder: str, out: str, **values: Any) -> None:
+    """Check and split FOLDER as training would, and print what is in it."""
+    train_options = TrainOptions.from_flat({**values, "data": folder})
+    from genre_mlflow.mlops.pipeline import load_corpus
+    from genre_mlflow.mlops.results import overview
+
+    found = load_corpus(train_options)
+    click.echo(overview(found))
+    if out:
+        found.manifest.to_csv(out, index=False)
+        click.echo(f"Manifest: {out}")
+
+
+@corpus.command("demo")
+@click.argument("folder")
+def corpus_demo(folder: str) -> None:
+    """Write the demo corpus, ten synthesised genres, into FOLDER."""
+    from genre_mlflow.corpus.demo import make_demo
+
+    click.echo(make_demo(Path(folder)))
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(yes: bool) -> None:
+    """Show what the derived files take, and delete them.
+
+    Runs that are not finished cannot be resumed afterwards. MLflow's store is not touched.
+    """
+    import shutil
+
+    folder = home()
+    parts = sorted(folder.iterdir()) if folder.is_dir() else []
+    for part in parts:
+        size = folder_bytes(part) if part.is_dir() else part.stat().st_size
+        click.echo(f"{size / 1e6:10.1f} MB  {part.name}")
+    click.echo(f"{folder_bytes(folder) / 1e6:10.1f} MB  in {folder}")
+    if parts and (yes or click.confirm("Delete all of this?")):
+        shutil.rmtree(folder)
+        click.echo("Deleted.")

@@ -1,0 +1,68 @@
+"""Training as seen in a terminal: a bar within the epoch and a line for each epoch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.loop import Observer
+
+PARTS = {"train": "training", "val": "validating"}
+
+
+class Display(Observer):
+    """Shows progress on a terminal; elsewhere prints the lines alone.
+
+    Use it as a context manager, so that the bar is gone when something else is printed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.history: list[EpochResult] = []
+        self.epochs = 0
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> "Display":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """Head of the table; a resumed run says where it goes on."""
+        self.history, self.epochs = list(history[:-1]), epochs
+        if history:
+            self.say(f"Going on after epoch {len(history)} of {epochs}")
+        self.say(f"{'epoch':>9}  train loss   acc    val loss   acc       lr   img/s    time")
+
+    def on_batch_end(self, part: str, done: int, total: int) -> None:
+        """Move the bar."""
+        name = f"epoch {min(len(self.history) + 1, self.epochs)}/{self.epochs} {PARTS[part]}"
+        self.bar.update(self.task, description=name, completed=done, total=total, visible=True)
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """A line of the table, with a star where validation is the best so far."""
+        self.history.append(result)
+        v_acc = f"{result.val.accuracy:6.1%}"
+        star = "*" if best_epoch(self.history) is result else " "
+        self.say(
+            f"{result.epoch:4d}/{self.epochs:<4d}  {result.train.loss:10.4f} "
+            f"{result.train.accuracy:6.1%}  {result.val.loss:8.4f} {v_acc}{star} "
+            f"{result.lr:8.1e} {result.images_per_s:7.1f} {result.seconds:6.1f}s"
+        )

@@ -1,0 +1,205 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from support import Trained, store_in
+
+from genre_mlflow.cli import main
+from genre_mlflow.version import VERSION
+
+SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--epochs=2"]
+
+
+def run(*words: str, **more: object) -> Result:
+    return CliRunner().invoke(main, list(words), catch_exceptions=False, **more)
+
+
+def assert_mistake(result: Result, message: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["train"], ["evaluate"], ["promote"], ["predict"], ["serve"], ["corpus"],
+     ["corpus", "scan"], ["corpus", "demo"], ["clean"]],
+)  # fmt: skip
+def test_every_command_has_help(words: list[str]) -> None:
+    result = run(*words, "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+
+
+def test_module_is_the_same_program() -> None:
+    command = [sys.executable, "-m", "genre_mlflow", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"genre-mlflow, version {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lr", "abc"], r"'abc' is not a valid float"),
+        (["--lr", "0"], r"^Error: lr is 0\.0; allowed are values above 0 up to 10$"),
+        (["--epochs", "0"], r"^Error: epochs is 0; allowed are 1 to 100000$"),
+        (["--dropout", "1"], r"^Error: dropout is 1\.0; allowed are 0 to below 1$"),
+        (["--widths", "16,x"], r"'16,x' is no list of whole numbers"),
+        (["--widths", "4,4,4,4,4,4", "--image-size", "32"], r"widths has 6 blocks, which halve 32"),
+        (["--schedule", "linear"], r"'linear' is not one of 'none', 'cosine', 'one-cycle'"),
+        (["--val-fraction", "0.6", "--test-fraction", "0.4"], "leave nothing to train on"),
+        (["--allow-leak", "perhaps"], "'perhaps' is not a valid boolean"),
+        (["--data", "no/such/folder"], r"^Error: .*no/such/folder is no folder"),
+        (["--device", "abacus"], r"^Error: device 'abacus' is unknown; available here: "),
+        (["--resume", "f00"], r"^Error: there is no run 'f00' in this store"),
+        (["--model-name", "a/b"], r"^Error: model_name is 'a/b'; allowed are names without"),
+        (["--split-dir", "nowhere"], r"^Error: the split list nowhere/train\.txt cannot be read"),
+    ],
+)
+def test_mistake_is_one_line_with_exit_code_2(
+    tmp_path: Path, make_corpus: Callable[..., Path], words: list[str], message: str
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    with store_in(tmp_path / "work"):
+        result = run("train", "--data", str(data), *words)
+    assert_mistake(result, message)
+    assert not (tmp_path / "work" / "mlruns").exists()
+
+
+def test_training_prints_result_run_and_next_commands(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music", tracks=20)
+    with store_in(tmp_path / "work") as client:
+        result = run("train", "--data", str(data), *SMALL, "--experiment", "mine")
+        assert result.exit_code == 0, result.output
+        found = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    assert f"Run {found[0].info.run_id}, registered as genre-classifier version 1" in result.output
+    assert "   1/2 " in result.output
+    assert re.search(r"Test accuracy \d+\.\d% \(95 % interval .* on 6 tracks", result.output)
+    assert "genre-mlflow serve --model models:/genre-classifier@champion" in result.output
+    assert re.search(r"mlflow ui --port 5000\n", result.output)
+
+
+def test_predict_writes_a_table_and_goes_on_after_a_bad_file(
+    trained: Trained, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    out = tmp_path / "out.csv"
+    music = trained.folder / "music"
+    result = run("predict", str(bad), str(music / "jazz"), "--out", str(out), "--top-k", "2")
+    assert result.exit_code == 2
+    table = pd.read_csv(out)
+    assert len(table) == 21
+    assert table["error"].notna().sum() == 1
+    assert table["genre"].dropna().isin(["blues", "jazz", "rock"]).all()
+    assert "bad.png is no PNG or JPEG image" in result.output
+    good = [line for line in result.output.splitlines() if "jazz.000" in line]
+    assert all(re.search(r"(blues|jazz|rock) [01]\.\d{3}  (blues|jazz|rock) [01]\.\d{3}$", line)
+               for line in good)  # fmt: skip
+
+
+def test_predict_writes_json(trained: Trained, tmp_path: Path) -> None:
+    image = next((trained.folder / "music").rglob("*.png"))
+    result = run("predict", str(image), "--out", str(tmp_path / "out.json"))
+    assert result.exit_code == 0
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert row["path"] == str(image)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing.png"], r"^Error: nothing\.png does not exist$"),
+        (["x.png", "--out", "table.xls"], r"--out is 'table\.xls'; allowed are names that end in"),
+        (["x.png", "--out", "no/where.csv"], r"no is no folder$"),
+        ([".", "--model", "models:/nobody@champion"], "^Error: .*nobody"),
+    ],
+)
+def test_predicting_mistakes_are_one_line(trained: Trained, words: list[str], message: str) -> None:
+    assert_mistake(run("predict", *words), message)
+
+
+def test_evaluate_prints_a_table_and_logs_a_run(trained: Trained) -> None:
+    model = "models:/genre-classifier@champion"
+    result = run(
+        "evaluate", model, "--data", str(trained.folder / "music"), "--split", "test",
+        "--experiment", "evaluations",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    reached = trained.outcome.metrics["test_accuracy"]
+    assert f"Accuracy {reached:.1%} " in result.output
+    experiment = trained.client.get_experiment_by_name("evaluations")
+    (logged,) = trained.client.search_runs([experiment.experiment_id])
+    assert logged.data.metrics["accuracy"] == pytest.approx(reached)
+    assert logged.info.status == "FINISHED"
+    paths = {entry.path for entry in trained.client.list_artifacts(logged.info.run_id)}
+    assert paths == {"predictions.csv", "report.csv", "test_confusion_counts.png",
+                     "test_confusion_rates.png"}  # fmt: skip
+
+
+def test_evaluating_unknown_genres_names_them(
+    trained: Trained, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "other", genres=("blues", "polka"))
+    result = run("evaluate", "models:/genre-classifier@champion", "--data", str(data))
+    assert_mistake(result, r"the model does not know the genres polka; it knows blues, jazz, rock")
+
+
+def test_promote_tells_by_its_exit_code(trained: Trained) -> None:
+    result = run("promote")
+    assert result.exit_code == 1
+    assert result.output == "Not promoted: version 1 is the champion already\n"
+
+
+def test_scan_shows_counts_and_faults(tmp_path: Path, make_corpus: Callable[..., Path]) -> None:
+    data = make_corpus(tmp_path / "music")
+    first = sorted((data / "jazz").iterdir())[0]
+    (data / "rock" / "copy.png").write_bytes(first.read_bytes())
+    out = tmp_path / "manifest.csv"
+    result = run("corpus", "scan", str(data), "--out", str(out))
+    assert result.exit_code == 0
+    assert re.search(r"copies with different genres: 1\n  jazz/.* = rock/copy\n", result.output)
+    assert len(pd.read_csv(out)) == 25
+
+
+def test_clean_shows_and_empties_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("GENRE_HOME", str(home))
+    (home / "cache").mkdir(parents=True)
+    (home / "cache" / "a.npy").write_bytes(b"0" * 2_000_000)
+    refused = run("clean", input="n\n")
+    assert "2.0 MB  cache" in refused.output
+    assert home.exists()
+    assert run("clean", "--yes").exit_code == 0
+    assert not home.exists()
+    assert run("clean", "--yes").exit_code == 0
+
+
+def test_serving_a_port_that_is_taken_is_one_line(trained: Trained) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_mistake(run("serve", "--port", port), rf"port {port} of 127\.0\.0\.1 cannot be used")
+
+
+def test_serving_a_missing_model_is_one_line(trained: Trained) -> None:
+    assert_mistake(run("serve", "--model", "models:/nobody/1"), "^Error: .*nobody")
+
+
+def test_store_of_the_old_kind_is_one_line(
+    tmp_path: Path, make_corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "mlruns"))
+    assert_mistake(run("train", "--data", str(data)), "^Error: MLflow: The filesystem")

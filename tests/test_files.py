@@ -1,0 +1,104 @@
+"""A file is whole or absent, whatever happens while it is written."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre_mlflow.files import atomic_write, folder_bytes, home
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_whole_file_replaces_the_old_one(tmp_path):
+    path = tmp_path / "deep" / "file.bin"
+    for content in (b"old", b"new and longer"):
+        with atomic_write(path) as file:
+            file.write(content)
+        assert path.read_bytes() == content
+    assert names(path.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+def test_an_error_midway_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(error), atomic_write(path) as file:
+        file.write(b"half of the n")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_an_error_midway_leaves_no_file_where_none_was(tmp_path):
+    with pytest.raises(ValueError, match="x"), atomic_write(tmp_path / "file.bin") as file:
+        file.write(b"half")
+        raise ValueError("x")
+    assert names(tmp_path) == []
+
+
+def test_a_reader_sees_the_old_file_until_the_end(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        assert [name for name in names(tmp_path) if name.endswith(".partial")]
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "file.bin"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+    assert path.read_bytes() == b"first"  # its block ended last
+    assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_files_have_the_rights_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "file.bin") as file:
+            file.write(b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from genre_mlflow.files import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'x' * 100_000); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path]).returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+
+
+def test_home_is_the_variable_or_a_folder_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENRE_HOME", "elsewhere")
+    assert home() == tmp_path / "elsewhere"
+    monkeypatch.setenv("GENRE_HOME", "")
+    assert home() == tmp_path / ".genre"
+    monkeypatch.delenv("GENRE_HOME")
+    assert home() == tmp_path / ".genre"
+    assert not home().exists()
+
+
+def test_folder_bytes_counts_files_at_any_depth(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(b"12345")
+    (tmp_path / "a" / "b" / ".two").write_bytes(b"123")
+    assert folder_bytes(tmp_path) == 8
+    assert folder_bytes(tmp_path / "absent") == 0

@@ -1,0 +1,156 @@
+"""No import runs up the house, and no library leaves its room."""
+
+import ast
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import genre_mlflow
+
+PACKAGE = Path(genre_mlflow.__file__).parent
+FLOORS = {
+    "errors": 1, "files": 1, "version": 1,
+    "features": 2,
+    "corpus": 3, "model": 3,
+    "training": 4, "evaluation": 4,
+    "mlops": 5,
+    "cli": 6, "cli_options": 6, "display": 6, "summary": 6, "__main__": 6,
+}  # fmt: skip
+STRANGERS = [("corpus", "model"), ("training", "evaluation")]  # neighbours that do not meet
+ROOT = ""  # `genre_mlflow/__init__.py`, which knows mlops inside a function, and nothing outside
+
+# Rooms that each library may be imported in; one that is not listed may be imported anywhere.
+LIBRARIES = {
+    "mlflow": {"mlops", "summary"},
+    "click": {"cli", "cli_options"},
+    "rich": {"cli", "display"},
+    "optuna": set(),
+    "search": set(),
+    "sklearn": {"evaluation"},
+    "matplotlib": {"evaluation", "features"},
+    "pandas": {"corpus", "evaluation", "mlops"},
+    "torch": {"features", "corpus", "model", "training", "evaluation", "mlops"},
+    "torchvision": {"features"},
+    "safetensors": {"model", "training"},
+    "librosa": {"features", "corpus"},
+    "soundfile": {"features", "corpus"},
+    "filelock": {"corpus", "mlops"},
+    "requests": {"mlops"},
+}
+HEAVY = ("torch", "torchvision", "mlflow", "pandas", "numpy", "PIL", "matplotlib", "sklearn")
+HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def room(name: str) -> str:
+    """`corpus.splits` is in `corpus`, `cli` is a room of its own, `__init__` is the root."""
+    first = name.split(".")[0]
+    return ROOT if first == "__init__" else first
+
+
+@cache
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Absolute name and line of every import, inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} has a relative import"
+            assert node.module
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.Call) and called(node) in ("__import__", "import_module"):
+            assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno} hides an import"
+            found.append((node.args[0].value, node.lineno))
+    return found
+
+
+def called(node: ast.Call) -> str:
+    return getattr(node.func, "id", getattr(node.func, "attr", ""))
+
+
+def arrows() -> list[tuple[str, str, str]]:
+    """(room, imported room, where) of every import from one room of the package to another."""
+    found = []
+    for path in modules():
+        for target, line in imports(path):
+            if target.split(".")[0] == "genre_mlflow":
+                inside = room(target.removeprefix("genre_mlflow").removeprefix(".") or "__init__")
+                found.append((room(name_of(path)), inside, f"{name_of(path)}, line {line}"))
+    return found
+
+
+def test_every_module_is_in_a_room_with_a_floor():
+    assert {room(name_of(path)) for path in modules()} - {ROOT} <= FLOORS.keys()
+    assert len(arrows()) > 50  # the parser finds something
+
+
+def test_no_import_runs_up():
+    floors = {**FLOORS, ROOT: 0}  # importing any module imports the root
+    up = [a for a in arrows() if a[0] != ROOT and floors[a[0]] < floors[a[1]]]
+    assert up == []
+
+
+def test_the_root_imports_nothing_when_it_is_imported():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    at_once = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in at_once] == ["from typing import TYPE_CHECKING"]
+
+
+@pytest.mark.parametrize(("one", "other"), STRANGERS)
+def test_neighbours_do_not_know_each_other(one, other):
+    meetings = [a for a in arrows() if a[:2] in ((one, other), (other, one))]
+    assert meetings == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_library_stays_in_its_rooms(library):
+    outside = [
+        f"{name_of(path)}, line {line}"
+        for path in modules()
+        for target, line in imports(path)
+        if target.split(".")[0] == library and room(name_of(path)) not in LIBRARIES[library]
+    ]
+    assert outside == []
+
+
+def imported_by(code: str, libraries: tuple[str, ...]) -> str:
+    """Which of the libraries a new process holds after `code`, one space between them."""
+    show = f"print(*[m for m in {libraries!r} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import atexit, sys\natexit.register(lambda: {show})\n{code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "promote", "predict", "serve",
+                                     "corpus", "corpus scan", "corpus demo", "clean"])  # fmt: skip
+def test_help_imports_nothing_heavy(command):
+    arguments = [*command.split(), "--help"]
+    code = f"from genre_mlflow.cli import main; main({arguments!r}, prog_name='x')"
+    assert imported_by(code, HEAVY_HELP) == ""
+
+
+@pytest.mark.parametrize("settings", ["features", "corpus", "model", "training"])
+def test_settings_are_light(settings):
+    assert imported_by(f"import genre_mlflow.{settings}.settings", HEAVY) == ""
+
+
+def test_training_knows_no_tracker():
+    code = "import genre_mlflow.training.loop, genre_mlflow.model.classifier"
+    assert imported_by(code, ("mlflow", "optuna", "rich", "sklearn", "click")) == ""
