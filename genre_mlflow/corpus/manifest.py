@@ -72,6 +72,12 @@ def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
         )
     below = subfolders(folder)
     names = {path.name for path in below}
+    if names > set(SPLITS):
+        others = ", ".join(sorted(names - set(SPLITS)))
+        raise DataError(
+            f"{folder} holds {', '.join(SPLITS)} and {others}; leave either the three splits or "
+            "genres alone in it"
+        )
     if names == set(SPLITS):
         return True, [(s.name, g.name, g) for s in below for g in subfolders(s)]
     if names and names < set(SPLITS):

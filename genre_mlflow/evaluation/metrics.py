@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import classification_report, confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from genre_mlflow.evaluation.predictions import PROBABILITY, genres_of
 
@@ -69,13 +69,12 @@ def recalls(matrix: np.ndarray) -> np.ndarray:
 def genre_report(predictions: pd.DataFrame) -> pd.DataFrame:
     """Precision, recall, F1 and number of tracks, one row a genre and two of averages."""
     genres = genres_of(predictions)
-    report = classification_report(
-        predictions["genre"],
-        predictions["predicted"],
-        labels=genres,
-        output_dict=True,
-        zero_division=0,
+    precision, recall, f1, tracks = precision_recall_fscore_support(
+        predictions["genre"], predictions["predicted"], labels=genres, zero_division=0
     )
-    rows = [*genres, "macro avg", "weighted avg"]
-    table = pd.DataFrame([report[row] for row in rows], index=pd.Index(rows, name="genre"))
-    return table.rename(columns={"f1-score": "f1", "support": "tracks"}).reset_index()
+    columns = {"precision": precision, "recall": recall, "f1": f1}
+    table = pd.DataFrame({"genre": genres, **columns, "tracks": tracks})
+    for name, weights in (("macro avg", None), ("weighted avg", tracks)):
+        means = {key: np.average(values, weights=weights) for key, values in columns.items()}
+        table.loc[len(table)] = {"genre": name, **means, "tracks": tracks.sum()}
+    return table

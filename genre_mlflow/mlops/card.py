@@ -35,7 +35,7 @@ pixels) are never in two splits{leak}. The manifest with every track's checksum 
 
 ## Input and output
 
-Any image that Pillow reads. A uniform frame is taken off, the rest is resized to
+PNG or JPEG of any mode. A uniform frame is taken off, the rest is resized to
 {size} x {size} pixels (antialiased), RGB. The model holds these steps: send it the file's bytes.
 It answers with the genre, its probability and the probabilities of all genres. They are not
 calibrated, and a sound that is no music gets a genre too.

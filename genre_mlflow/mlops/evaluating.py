@@ -18,7 +18,7 @@ from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.mlops.pipeline import load_corpus
 from genre_mlflow.mlops.registry import load
 from genre_mlflow.mlops.results import write_confusion
-from genre_mlflow.mlops.runs import experiment_id
+from genre_mlflow.mlops.runs import new_run
 from genre_mlflow.mlops.store import open_store, store_errors
 from genre_mlflow.model.classifier import Classifier
 
@@ -90,9 +90,8 @@ def log_evaluation(
     values: dict[str, float],
 ) -> str:
     """A finished run with the predictions and what follows from them; returns its id."""
-    name = f"evaluate {Path(data).name}"
-    tags = {"model": model, "corpus": Path(data).name, "task": "evaluate"}
-    run = client.create_run(experiment_id(client, experiment), run_name=name, tags=tags)
+    corpus = Path(data).absolute().name
+    run = new_run(client, experiment, f"evaluate {corpus}", model=model, corpus=corpus)
     run_id, now = run.info.run_id, run.info.start_time
     client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in values.items()])
     with tempfile.TemporaryDirectory() as name:

@@ -36,6 +36,8 @@ from genre_mlflow.training.loop import FitResult, Observer, fit
 
 Say = Callable[[str], None]
 
+DECODED_PER_LINE = 6400  # half a minute on two cores
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -111,7 +113,7 @@ def train_in_run(
     log_start(client, run, options, corpus, describe_device(device))
     torch.manual_seed(options.training.seed)
     classifier = make_classifier(options, corpus.genres)
-    tracks = open_tracks(corpus, options)
+    tracks = open_tracks(corpus, options, say)
     tracker = RunTracker(client, run, classifier.config(), corpus.dataset, options.training.keep)
     fitted = fit(
         classifier.network,
@@ -134,9 +136,14 @@ def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
     return Classifier(genres, options.network, options.preprocessing)
 
 
-def open_tracks(corpus: Corpus, options: TrainOptions) -> dict[str, TrackDataset]:
+def open_tracks(corpus: Corpus, options: TrainOptions, say: Say) -> dict[str, TrackDataset]:
     """The tensors of each split, decoded now if they are not in the cache."""
-    cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache")
+
+    def announce(done: int, total: int) -> None:
+        if done == total or done % DECODED_PER_LINE == 0:
+            say(f"Decoded {done} of {total} images, once for all runs")
+
+    cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
     return {
         name: TrackDataset(part(corpus.manifest, name), corpus.genres, cache) for name in SPLITS
     }

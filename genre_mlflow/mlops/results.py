@@ -114,14 +114,12 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
     tags = {
         "corpus": corpus.name,
         "split": split,
-        "dataset_digest": corpus.dataset.digest,
-        "test_digest": corpus.test_digest,
         "device": device,
-        "leaking_groups": str(len(corpus.split.leaks)),
-        "bad_files": str(len(corpus.bad_files)),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         DESCRIPTION_TAG: description,
     }
-    return tags | {f"version.{name}": value for name, value in versions().items()}
+    counted = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
+    return tags | {name: str(n) for name, n in counted.items() if n}
 
 
 def faults(corpus: Corpus) -> dict[str, Sequence[object]]:

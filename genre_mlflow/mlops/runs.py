@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
 
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.files import home
@@ -19,6 +20,9 @@ from genre_mlflow.mlops.options import TrainOptions, as_text, changed
 from genre_mlflow.mlops.results import CONFIG_ARTIFACT
 from genre_mlflow.mlops.store import joined_run_id, read_artifact, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
+
+# The UI shows such an experiment with its views for model training.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Session:
         """The run itself, created now if there is none yet."""
         if self.run_id:
             return client.get_run(self.run_id)
-        return client.create_run(experiment_id(client, self.experiment), run_name=name)
+        return new_run(client, self.experiment, name)
 
 
 def find_session(
@@ -122,6 +126,13 @@ def given_to_mlflow(values: dict[str, Any]) -> set[str]:
     return {n for n, value in values.items() if as_text(value) != as_text(defaults.get(n))}
 
 
+def new_run(client: MlflowClient, experiment: str, name: str, **tags: str) -> Run:
+    """Open a run with the tags that MLflow's own `start_run` gives: user, source, commit."""
+    return client.create_run(
+        experiment_id(client, experiment), run_name=name, tags=resolve_tags(tags)
+    )
+
+
 def experiment_id(client: MlflowClient, name: str) -> str:
     """Id of the experiment, created if there is none of that name."""
     for _ in range(2):  # a second look, when another process has made it in between
@@ -131,7 +142,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
                 raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
             return str(experiment.experiment_id)
         try:
-            return client.create_experiment(name)
+            return client.create_experiment(name, tags=EXPERIMENT_TAGS)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

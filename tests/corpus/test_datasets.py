@@ -31,7 +31,8 @@ from genre_mlflow.features.settings import PreprocessingSettings
 decode, decoded = datasets.decode, []
 def counted(preprocessor, item):
     if not decoded:
-        print("decoding", flush=True)
+        sys.stdout.write("decoding\\n")  # in one piece, whichever threads say it
+        sys.stdout.flush()
     decoded.append(item)
     time.sleep(0.02)
     return decode(preprocessor, item)

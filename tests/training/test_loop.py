@@ -116,6 +116,21 @@ def test_same_seed_same_run_and_another_seed_another(run):
     assert logged(other.history) != logged(one.history)
 
 
+def test_every_epoch_has_an_order_of_its_own(run, train, monkeypatch):
+    orders = []
+    batches = type(train).batches
+
+    def recorded(self, size, order=None):
+        orders.append(order)
+        return batches(self, size, order)
+
+    monkeypatch.setattr(type(train), "batches", recorded)
+    run()
+    shuffled = {tuple(order.tolist()) for order in orders if order is not None}
+    assert len(shuffled) == 4
+    assert all(sorted(order) == list(range(26)) for order in shuffled)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("where", [{"stop_after": n} for n in (1, 2, 3, 4)] + [{"stop_in": 3}])
 def test_resumed_run_ends_as_one_never_stopped(run, tmp_path, schedule, where):
