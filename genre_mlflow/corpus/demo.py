@@ -35,7 +35,7 @@ class DemoSettings:
     `tracks_per_genre` is 1 to 100,000, `duration_s` 1 to 60 seconds, `seed` 0 or more.
     """
 
-    tracks_per_genre: int = 60
+    tracks_per_genre: int = 80
     duration_s: float = 10.0
     seed: int = 0
 

@@ -14,7 +14,7 @@ class NetworkSettings:
     connected layer, 0 to below 1.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    widths: tuple[int, ...] = (8, 16, 32, 64, 128)
     convs_per_block: int = 1
     head_width: int = 256
     dropout: float = 0.5

@@ -19,7 +19,7 @@ class TrainingSettings:
     `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay.
     """
 
-    epochs: int = 10
+    epochs: int = 15
     batch_size: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.0

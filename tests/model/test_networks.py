@@ -41,10 +41,6 @@ def test_settings_give_the_layers(convs):
     assert [drop.p for drop in layers(network, nn.Dropout)] == [0.25, 0.25]
 
 
-def test_default_blocks_are_16_to_256_channels_wide():
-    assert NetworkSettings().widths == (16, 32, 64, 128, 256)
-
-
 def test_where_in_time_does_not_matter_but_height_does():
     network = VGG(NetworkSettings((4,), head_width=8), 3, 32).eval()
     image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)

@@ -1,0 +1,144 @@
+"""An epoch on the real images: the decoded cache against decoding every epoch; cost of tracking.
+
+One run, in turns, medians: the same network trains from the memory-mapped cache and from files
+that are decoded again in each epoch, as an `ImageFolder` would do it. Then the seconds that
+tracking takes after each epoch (SQLite store) are set against the epoch's own.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genre_mlflow.corpus.datasets import TrackDataset, open_cache
+from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.splits import split
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
+from genre_mlflow.training.history import EpochResult
+from genre_mlflow.training.loop import Observer, fit
+from genre_mlflow.training.settings import TrainingSettings
+
+
+class DecodedEachTime:
+    """The tracks of a dataset, read from their files for every batch."""
+
+    def __init__(self, paths: list[str], labels: Tensor) -> None:
+        self.paths, self.labels = paths, labels
+        self.preprocessor = Preprocessor(PreprocessingSettings())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.arange(len(self)) if order is None else order
+        for chosen in torch.split(order, size):
+            pixels = torch.cat([self.preprocessor(self.paths[i]) for i in chosen.tolist()])
+            yield pixels, self.labels[chosen]
+
+
+class Stopwatch(Observer):
+    """Seconds that another observer takes after each epoch."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.epochs: list[float] = []
+        self.tracking: list[float] = []
+
+    def on_train_begin(self, history: list[EpochResult], epochs: int) -> None:
+        self.observer.on_train_begin(history, epochs)
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        started = time.perf_counter()
+        self.observer.on_epoch_end(result, weights)
+        self.tracking.append(time.perf_counter() - started)
+        self.epochs.append(result.seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    data = Path(os.environ["GENRE_REAL_DATA"])
+    device = choose_device(args.device)
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
+        manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
+        genres = sorted(manifest["genre"].unique())
+        parts = {s: manifest[manifest["split"] == s] for s in ("train", "val")}
+        started = time.perf_counter()
+        cache = open_cache(manifest, PreprocessingSettings(), Path(folder) / "cache")
+        building = time.perf_counter() - started
+        cached = {s: TrackDataset(rows, genres, cache) for s, rows in parts.items()}
+        decoded = {
+            s: DecodedEachTime(list(rows["path"]), cached[s].labels) for s, rows in parts.items()
+        }
+        print(f"{len(manifest)} images, on {describe_device(device)}; ")
+        print(f"building the cache, once: {building:.1f} s\n")
+        seconds: dict[str, list[float]] = {"cache": [], "decoding every epoch": []}
+        for turn in range(args.rounds):
+            for name, tracks in (("cache", cached), ("decoding every epoch", decoded)):
+                seconds[name] += train(tracks, genres, device, Path(folder) / f"{name}{turn}", [])
+        medians = {name: statistics.median(values) for name, values in seconds.items()}
+        print("| images come from | median s per epoch |\n|---|---|")
+        for name, value in medians.items():
+            print(f"| {name} | {value:.1f} |")
+        print(
+            f"\ncache : decoding = 1 : {medians['decoding every epoch'] / medians['cache']:.2f}\n"
+        )
+        track(cached, genres, device, Path(folder), args.rounds)
+
+
+def train(
+    tracks: dict,
+    genres: list[str],
+    device: torch.device,
+    folder: Path,
+    observers: list[Observer],
+    epochs: int = 2,
+) -> list[float]:
+    torch.manual_seed(0)
+    network = VGG(NetworkSettings(), len(genres), PreprocessingSettings().image_size)
+    settings = TrainingSettings(epochs=epochs)
+    fitted = fit(
+        network, tracks["train"], tracks["val"], settings, n_genres=len(genres), device=device,
+        checkpoints=CheckpointFolder(folder), observers=observers,
+    )  # fmt: skip
+    return [result.seconds for result in fitted.history][1:]
+
+
+def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
+    from mlflow import MlflowClient
+
+    from genre_mlflow.mlops.tracking import DatasetName, RunTracker
+    from genre_mlflow.model.classifier import Classifier
+
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    client = MlflowClient()
+    experiment = client.create_experiment("bench", artifact_location=str(folder / "artifacts"))
+    run = client.create_run(experiment)
+    config = Classifier(genres, NetworkSettings(), PreprocessingSettings()).config()
+    tracker = RunTracker(client, run, config, DatasetName("bench", "0"), "best-last")
+    watch = Stopwatch(tracker)
+    train(tracks, genres, device, folder / "tracked", [watch], epochs=rounds + 2)
+    seconds, epoch = statistics.median(watch.tracking[1:]), statistics.median(watch.epochs[1:])
+    print(
+        f"tracking: median {seconds:.2f} s after an epoch of {epoch:.1f} s, {seconds / epoch:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()
