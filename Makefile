@@ -34,7 +34,9 @@ serve: $(READY) ## Serve the champion on port 5001
 	$(IN_VENV) genre-mlflow serve
 
 bench: $(READY) ## Run the benchmarks
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(IN_VENV) python $$script; done
+	@test -n "$$GENRE_REAL_DATA" || { echo "set GENRE_REAL_DATA; see CONTRIBUTING.md" >&2; exit 2; }
+	@for script in benchmarks/bench_*.py; do \
+		echo "== $$script"; $(IN_VENV) python $$script || exit 1; done
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml
 	$(IN_VENV) uv pip compile pyproject.toml --extra dev --universal --generate-hashes \

@@ -17,7 +17,7 @@ from genre_mlflow.cli_options import (
     options,
 )
 from genre_mlflow.errors import GenreError
-from genre_mlflow.files import folder_bytes, home
+from genre_mlflow.files import check_output, home
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.version import VERSION
 
@@ -142,14 +142,17 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 @main.command()
 @click.argument("paths", nargs=-1, required=True)
 @MODEL_OPTION
-@click.option("--top-k", default=3, show_default=True, help="Genres to show for each file.")
+@click.option(
+    "--top-k", default=3, show_default=True, type=click.IntRange(min=1),
+    help="Genres to show for each file.",
+)  # fmt: skip
 @click.option("--out", default="", metavar="FILE", help="Write all probabilities as CSV or JSON.")
 @click.pass_context
 def predict(ctx: click.Context, paths: tuple[str, ...], model: str, top_k: int, out: str) -> None:
     """Print the genre of images: files, or folders with all below them."""
-    from genre_mlflow.mlops.predicting import check_output, predict_paths, to_lines, write_table
+    check_output(out, (".csv", ".json"))
+    from genre_mlflow.mlops.predicting import predict_paths, to_lines, write_table
 
-    check_output(out)
     table = predict_paths(paths, model)
     if out:
         write_table(table, Path(out))
@@ -167,7 +170,7 @@ def serve(model: str, host: str, port: int) -> None:
     from genre_mlflow.mlops import registry, serving
 
     serving.check_port(host, port)
-    registry.load(model)
+    registry.check_servable(model)
     serving.serve(model, host, port)
 
 
@@ -182,11 +185,11 @@ def corpus() -> None:
 @click.option("--out", default="", metavar="FILE", help="Write the manifest as CSV.")
 def corpus_scan(folder: str, out: str, **values: Any) -> None:
     """Check and split FOLDER as training would, and print what is in it."""
-    train_options = TrainOptions.from_flat({**values, "data": folder})
-    from genre_mlflow.mlops.pipeline import load_corpus
-    from genre_mlflow.mlops.results import overview
+    scan_options = TrainOptions.from_flat({**values, "data": folder})
+    check_output(out, (".csv",))
+    from genre_mlflow.corpus.corpus import open_corpus, overview
 
-    found = load_corpus(train_options)
+    found = open_corpus(folder, scan_options.on_bad_file, scan_options.split)
     click.echo(overview(found))
     if out:
         found.manifest.to_csv(out, index=False)
@@ -209,14 +212,12 @@ def clean(yes: bool) -> None:
 
     Runs that are not finished cannot be resumed afterwards. MLflow's store is not touched.
     """
-    import shutil
+    from genre_mlflow.cleaning import empty_home, sizes
 
-    folder = home()
-    parts = sorted(folder.iterdir()) if folder.is_dir() else []
-    for part in parts:
-        size = folder_bytes(part) if part.is_dir() else part.stat().st_size
-        click.echo(f"{size / 1e6:10.1f} MB  {part.name}")
-    click.echo(f"{folder_bytes(folder) / 1e6:10.1f} MB  in {folder}")
-    if parts and (yes or click.confirm("Delete all of this?")):
-        shutil.rmtree(folder)
+    found = sizes()
+    for path, n_bytes in found.items():
+        click.echo(f"{n_bytes / 1e6:10.1f} MB  {path.name}")
+    click.echo(f"{sum(found.values()) / 1e6:10.1f} MB  in {home()}")
+    if found and (yes or click.confirm("Delete all of this?")):
+        empty_home()
         click.echo("Deleted.")

@@ -6,11 +6,10 @@ from typing import Any
 import click
 
 from genre_mlflow.corpus.settings import ON_PROBLEM
-from genre_mlflow.mlops.options import TrainOptions, as_text
+from genre_mlflow.mlops.options import CHAMPION_URI, TrainOptions, as_text
 from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES
 
 EXPERIMENT = "genre-mlflow"
-CHAMPION_URI = f"models:/{TrainOptions().model_name}@champion"
 DEFAULTS = {name: as_text(value) for name, value in TrainOptions().flat().items()}
 
 

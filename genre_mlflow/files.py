@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from genre_mlflow.errors import SettingsError
+
 HOME_VARIABLE = "GENRE_HOME"
 HOME_DEFAULT = ".genre"
 
@@ -48,6 +50,13 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`; 0 where it does not exist."""
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+def check_output(out: str, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
+    if not out:
+        return
+    if Path(out).suffix.lower() not in endings:
+        raise SettingsError(
+            f"--out is {out!r}; allowed are names that end in {' or '.join(endings)}"
+        )
+    if not Path(out).absolute().parent.is_dir():
+        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")

@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from genre_mlflow.mlops.finish import Outcome
 from genre_mlflow.mlops.options import TrainOptions
-from genre_mlflow.mlops.pipeline import Outcome
+from genre_mlflow.training.history import EpochResult
+from genre_mlflow.training.loop import Observer
 
 SMALL = {"image_size": 32, "widths": (4, 8), "head_width": 8, "epochs": 3, "lr": 0.01}
 START_S = 120
@@ -30,6 +32,17 @@ EXPERIMENT = "test"
 
 def small_options(data: Path, **changes: object) -> TrainOptions:
     return TrainOptions.from_flat({**SMALL, "data": str(data), **changes})
+
+
+class InterruptAfter(Observer):
+    """Interrupts as the user would, when an epoch has ended."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        if result.epoch == self.epoch:
+            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from support import Trained, store_in
 
 from genre_mlflow.cli import main
+from genre_mlflow.mlops.runs import hold
 from genre_mlflow.version import VERSION
 
 SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--epochs=2"]
@@ -58,6 +59,7 @@ def test_module_is_the_same_program() -> None:
         (["--data", "no/such/folder"], r"^Error: .*no/such/folder is no folder"),
         (["--device", "abacus"], r"^Error: device 'abacus' is unknown; available here: "),
         (["--resume", "f00"], r"^Error: there is no run 'f00' in this store"),
+        (["--model-name", "rock'n'roll"], r"^Error: model_name is .*; allowed are names without"),
         (["--model-name", "a/b"], r"^Error: model_name is 'a/b'; allowed are names without"),
         (["--split-dir", "nowhere"], r"^Error: the split list nowhere/train\.txt cannot be read"),
     ],
@@ -100,7 +102,7 @@ def test_predict_writes_a_table_and_goes_on_after_a_bad_file(
     assert len(table) == 21
     assert table["error"].notna().sum() == 1
     assert table["genre"].dropna().isin(["blues", "jazz", "rock"]).all()
-    assert "bad.png is no PNG or JPEG image" in result.output
+    assert "bad.png  error: is no PNG or JPEG image (8 bytes)\n" in result.output
     good = [line for line in result.output.splitlines() if "jazz.000" in line]
     assert all(re.search(r"(blues|jazz|rock) [01]\.\d{3}  (blues|jazz|rock) [01]\.\d{3}$", line)
                for line in good)  # fmt: skip
@@ -141,8 +143,11 @@ def test_evaluate_prints_a_table_and_logs_a_run(trained: Trained) -> None:
     assert logged.data.metrics["accuracy"] == pytest.approx(reached)
     assert logged.info.status == "FINISHED"
     paths = {entry.path for entry in trained.client.list_artifacts(logged.info.run_id)}
-    assert paths == {"predictions.csv", "report.csv", "test_confusion_counts.png",
-                     "test_confusion_rates.png"}  # fmt: skip
+    assert paths == {
+        "predictions.csv", "report.csv", "confusion_counts.png", "confusion_rates.png", "data"
+    }  # fmt: skip
+    assert logged.data.params["split"] == "test"
+    assert logged.inputs.dataset_inputs[0].dataset.name == "music"
 
 
 def test_evaluating_unknown_genres_names_them(
@@ -170,17 +175,34 @@ def test_scan_shows_counts_and_faults(tmp_path: Path, make_corpus: Callable[...,
     assert len(pd.read_csv(out)) == 25
 
 
-def test_clean_shows_and_empties_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
-    monkeypatch.setenv("GENRE_HOME", str(home))
-    (home / "cache").mkdir(parents=True)
-    (home / "cache" / "a.npy").write_bytes(b"0" * 2_000_000)
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GENRE_HOME", str(folder))
+    (folder / "cache").mkdir(parents=True)
+    (folder / "cache" / "a.npy").write_bytes(b"0" * 2_000_000)
+    return folder
+
+
+def test_clean_shows_asks_and_deletes(home: Path) -> None:
     refused = run("clean", input="n\n")
     assert "2.0 MB  cache" in refused.output
-    assert home.exists()
+    assert (home / "cache").exists()
     assert run("clean", "--yes").exit_code == 0
     assert not home.exists()
     assert run("clean", "--yes").exit_code == 0
+
+
+def test_clean_leaves_what_is_not_ours(home: Path) -> None:
+    (home / "thesis.txt").write_text("mine")
+    assert run("clean", "--yes").exit_code == 0
+    assert [path.name for path in home.iterdir()] == ["thesis.txt"]
+
+
+def test_clean_waits_for_a_run_in_training(home: Path) -> None:
+    with hold("abc"):
+        assert_mistake(run("clean", "--yes"), "^Error: run abc is being trained; stop it first")
+    assert (home / "cache").exists()
 
 
 def test_serving_a_port_that_is_taken_is_one_line(trained: Trained) -> None:
@@ -191,6 +213,20 @@ def test_serving_a_port_that_is_taken_is_one_line(trained: Trained) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         assert_mistake(run("serve", "--port", port), rf"port {port} of 127\.0\.0\.1 cannot be used")
+
+
+def test_a_store_that_is_no_database_is_one_line(
+    tmp_path: Path, make_corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("no database " * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/notes.txt")
+    result = run("train", "--data", str(make_corpus(tmp_path / "music")))
+    assert_mistake(result, "^Error: .*(cannot be opened|not a database)")
+
+
+def test_scan_refuses_a_manifest_it_cannot_write_before_scanning(tmp_path: Path) -> None:
+    result = run("corpus", "scan", str(tmp_path / "nothing"), "--out", "no/such/m.csv")
+    assert_mistake(result, "no/such is no folder$")
 
 
 def test_serving_a_missing_model_is_one_line(trained: Trained) -> None:

@@ -19,7 +19,7 @@ from genre_mlflow.features.preprocessing import Preprocessor, read
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files import atomic_write
 
-RECIPE = 1  # raise it whenever the preprocessor's code gives other pixels for the same settings
+RECIPE = 2  # raise it whenever the preprocessor's code gives other pixels for the same settings
 CHUNK = 64  # images decoded ahead of the disk, which bounds the memory
 
 Progress = Callable[[int, int], None]  # images done, images in all

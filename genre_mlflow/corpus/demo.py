@@ -4,6 +4,7 @@ For a first run without any music at hand. The images go the way of real recordi
 log-mel matrix, magma image.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -49,6 +50,13 @@ class DemoSettings:
             raise SettingsError(f"duration_s is {self.duration_s}; allowed: 1 to 60 seconds")
         if self.seed < 0:
             raise SettingsError(f"seed is {self.seed}; allowed: 0 or more")
+
+
+def demo_folder(home: Path, settings: DemoSettings | None = None) -> Path:
+    """Where below `home` the demo corpus of these settings belongs: each kind has its own place."""
+    description = json.dumps(_description(settings or DemoSettings()), sort_keys=True)
+    digest = hashlib.sha256(description.encode()).hexdigest()[:8]
+    return home / f"demo-{RECIPES_VERSION}-{digest}"
 
 
 def make_demo(

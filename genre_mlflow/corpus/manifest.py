@@ -1,19 +1,23 @@
 """The manifest: a table with one row a track, made by scanning a folder of images."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from genre_mlflow.corpus import pixel_hashes
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import decode_image, pixels_of, read
 
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 SPLITS = ("train", "val", "test")
-MAX_LISTED = 20  # bad files named in one error
+SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
 
 
@@ -45,11 +49,13 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     """
     folder = folder.absolute()
     splits, genres = genre_folders(folder)
-    found = [(split, genre, root, tracks_in(root)) for split, genre, root in genres]
-    files = [(split, genre, path) for split, genre, _, paths in found for path in paths]
+    found = [(split, genre, *look_below(root)) for split, genre, root in genres]
+    files = [(split, genre, path) for split, genre, paths, _ in found for path in paths]
+    known = pixel_hashes.recall()
     with ThreadPoolExecutor() as pool:
-        examined = list(pool.map(examine, [path for _, _, path in files]))
-    bad = [BadFile(root, "is empty") for _, _, root, paths in found if not paths]
+        examined = list(pool.map(partial(examine, known=known), [path for _, _, path in files]))
+    pixel_hashes.remember(dict(result for result in examined if not isinstance(result, BadFile)))
+    bad = [file for *_, unreadable in found for file in unreadable]
     bad += [result for result in examined if isinstance(result, BadFile)]
     if bad and on_bad_file == "error":
         raise DataError(describe_bad_files(folder, bad))
@@ -66,52 +72,76 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
 
 def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
     """Whether the folder is laid out as train, val, test; and (split, genre, folder) of each."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike pathlib's, it never raises
         raise DataError(
             f"{folder} is no folder; give one with a folder of images per genre, or 'demo'"
         )
     below = subfolders(folder)
     names = {path.name for path in below}
-    if names > set(SPLITS):
-        others = ", ".join(sorted(names - set(SPLITS)))
-        raise DataError(
-            f"{folder} holds {', '.join(SPLITS)} and {others}; leave either the three splits or "
-            "genres alone in it"
-        )
     if names == set(SPLITS):
         return True, [(s.name, g.name, g) for s in below for g in subfolders(s)]
-    if names and names < set(SPLITS):
-        missing = ", ".join(sorted(set(SPLITS) - names))
-        raise DataError(f"{folder} holds {', '.join(sorted(names))} but no {missing}")
+    if any(name.lower() in SPLIT_NAMES for name in names):
+        raise DataError(
+            f"{folder} holds {', '.join(sorted(names))}; allowed are the folders "
+            f"{', '.join(SPLITS)}, spelled so and nothing beside them, or folders of genres alone"
+        )
     return False, [("", path.name, path) for path in below]
 
 
 def subfolders(folder: Path) -> list[Path]:
     """Folders directly below, by name, hidden ones left out."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def tracks_in(folder: Path) -> list[Path]:
     """Files at any depth; hidden ones, and the `._*` doubles of a Mac's archives, are none."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if (path.is_file() or (path.is_symlink() and not path.exists()))
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    return look_below(folder)[0]
 
 
-def examine(path: Path) -> tuple[str, str] | BadFile:
-    """SHA-256 of a file's bytes and of its pixels, or what is wrong with it."""
+def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
+    """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
+    tracks: list[Path] = []
+    closed: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(root, name) for name in names if not name.startswith(".")]
+        tracks += [path for path in paths if is_track(path)]
+    bad = [BadFile(Path(error.filename), f"cannot be read: {error.strerror}") for error in closed]
+    if not tracks and not bad:
+        bad = [BadFile(folder, "is empty")]
+    return sorted(tracks), sorted(bad, key=lambda file: file.path)
+
+
+def is_track(path: Path) -> bool:
+    """True unless it is a pipe, a socket or a device; of what is out of reach, reading says why."""
     try:
-        path.name.encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def examine(path: Path, known: Mapping[str, str]) -> tuple[str, str] | BadFile:
+    """SHA-256 of a file's bytes and of its pixels, or what is wrong with it.
+
+    `known`: the second by the first, for files that need not be decoded again.
+    """
+    try:
+        str(path).encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
         data = read(path)
-        pixels = pixels_of(decode_image(data))
+        sha256 = hashlib.sha256(data).hexdigest()
+        return sha256, known.get(sha256) or hash_pixels(data)
     except DataError as error:
         return BadFile(path, str(error))
     except UnicodeEncodeError:
-        return BadFile(path, "has a name that is not UTF-8; rename it")
-    return hashlib.sha256(data).hexdigest(), hashlib.sha256(pixels).hexdigest()
+        return BadFile(path, "has a name, or lies in a folder, that is not UTF-8; rename it")
+
+
+def hash_pixels(data: bytes) -> str:
+    """SHA-256 of an image's pixels; `DataError` for what is none."""
+    return hashlib.sha256(pixels_of(decode_image(data))).hexdigest()
 
 
 def track_id(folder: Path, path: Path) -> str:
@@ -144,10 +174,8 @@ def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], spl
 
 
 def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
-    """All bad files with their reasons, up to a screenful."""
-    lines = [f"  {file.path}: {file.reason}" for file in bad[:MAX_LISTED]]
-    if len(bad) > MAX_LISTED:
-        lines.append(f"  and {len(bad) - MAX_LISTED} more")
+    """All bad files with their reasons."""
+    lines = [f"  {file.path}: {file.reason}" for file in bad]
     return (
         f"{len(bad)} files below {folder} cannot be used; mend or remove them, or go on without "
         "them with --on-bad-file skip:\n" + "\n".join(lines)
@@ -156,7 +184,7 @@ def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
 
 def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:
     """Groups of equal pixels with different genres, as lists of track ids."""
-    conflicts = manifest.groupby("group").filter(lambda group: group["genre"].nunique() > 1)
+    conflicts = manifest[manifest.groupby("group")["genre"].transform("nunique") > 1]
     return [list(group["track_id"]) for _, group in conflicts.groupby("group")]
 
 

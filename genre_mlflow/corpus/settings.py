@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
 
+DEMO = "demo"  # the built-in corpus, by the name that stands for its folder
 ON_PROBLEM = ("error", "skip")
 
 
@@ -36,4 +37,5 @@ class SplitSettings:
         if not 0 <= self.seed < 2**32:
             raise SettingsError(f"split seed is {self.seed}; allowed are 0 to {2**32 - 1}")
         if self.on_missing not in ON_PROBLEM:
-            raise SettingsError(f"on_missing is {self.on_missing!r}; allowed are error, skip")
+            allowed = ", ".join(ON_PROBLEM)
+            raise SettingsError(f"on_missing is {self.on_missing!r}; allowed are {allowed}")

@@ -17,12 +17,12 @@ def accuracy(predictions: pd.DataFrame) -> float:
 
 
 def macro_f1(predictions: pd.DataFrame) -> float:
-    """F1 of each genre, averaged with equal weight, 0 to 1."""
+    """F1 of each genre that has tracks in the table, averaged with equal weight, 0 to 1."""
     return float(
         f1_score(
             predictions["genre"],
             predictions["predicted"],
-            labels=genres_of(predictions),
+            labels=sorted(predictions["genre"].unique()),
             average="macro",
             zero_division=0,
         )
@@ -67,14 +67,17 @@ def recalls(matrix: np.ndarray) -> np.ndarray:
 
 
 def genre_report(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Precision, recall, F1 and number of tracks, one row a genre and two of averages."""
+    """Precision, recall, F1 and number of tracks, one row a genre and two of averages.
+
+    The averages are over the genres that have tracks in the table.
+    """
     genres = genres_of(predictions)
     precision, recall, f1, tracks = precision_recall_fscore_support(
         predictions["genre"], predictions["predicted"], labels=genres, zero_division=0
     )
     columns = {"precision": precision, "recall": recall, "f1": f1}
     table = pd.DataFrame({"genre": genres, **columns, "tracks": tracks})
-    for name, weights in (("macro avg", None), ("weighted avg", tracks)):
+    for name, weights in (("macro avg", tracks > 0), ("weighted avg", tracks)):
         means = {key: np.average(values, weights=weights) for key, values in columns.items()}
         table.loc[len(table)] = {"genre": name, **means, "tracks": tracks.sum()}
     return table

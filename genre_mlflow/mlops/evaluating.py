@@ -1,26 +1,34 @@
 """Evaluating a finished model on labelled images, as a run of its own."""
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 
+from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
 from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.splits import SplitResult
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import part, predict_tracks
+from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files import home
-from genre_mlflow.mlops.options import TrainOptions
-from genre_mlflow.mlops.pipeline import load_corpus
-from genre_mlflow.mlops.registry import load
-from genre_mlflow.mlops.results import write_confusion
+from genre_mlflow.mlops.options import TrainOptions, as_text
+from genre_mlflow.mlops.registry import load, logged_model_id
+from genre_mlflow.mlops.results import PREDICTIONS_FILE, write_confusion
 from genre_mlflow.mlops.runs import new_run
+from genre_mlflow.mlops.start import log_corpus, log_dataset
 from genre_mlflow.mlops.store import open_store, store_errors
+from genre_mlflow.mlops.tracking import DatasetName, log_metrics, log_params, running
 from genre_mlflow.model.classifier import Classifier
+
+ALL = "all"
+PARAMS = (
+    "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "on_missing", "on_bad_file"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,23 +48,37 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
     """
     client = open_store()
     classifier = load(model)
-    manifest = tracks_to_evaluate(options, split)
-    check_known(classifier, manifest)
-    cache = open_cache(manifest, classifier.preprocessing, home() / "cache")
-    tracks = TrackDataset(manifest, classifier.genres, cache)
-    predictions = predict_tracks(classifier, manifest, tracks)
+    corpus = corpus_to_evaluate(options, split)
+    rows = corpus.manifest if split == ALL else corpus.rows(split)
+    check_known(classifier, rows)
+    cache = open_cache(rows, classifier.preprocessing, home() / "cache")
+    predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
     values = evaluation_metrics(predictions)
     with store_errors():
-        run_id = log_evaluation(client, experiment, model, options.data, predictions, values)
-    report = metrics.genre_report(predictions)
-    return Evaluation(run_id, len(predictions), values, report)
+        name = f"evaluate {corpus.name}"
+        run = new_run(client, experiment, name, "evaluate", corpus=corpus.name, model=model)
+        run_id = run.info.run_id
+        with running(client, run_id, owned=True):
+            flat = options.flat()
+            params = {"model": model, "split": split} | {n: as_text(flat[n]) for n in PARAMS}
+            log_params(client, run, params)
+            log_dataset(client, run_id, corpus, split)
+            log_corpus(client, run_id, corpus)
+            dataset = DatasetName(corpus.name, corpus.digest)
+            now_ms, model_id = int(time.time() * 1000), logged_model_id(client, model)
+            log_metrics(client, run_id, values, 0, now_ms, model_id, dataset)
+            log_files(client, run_id, predictions, f"{corpus.name}, {split}")
+    return Evaluation(run_id, len(predictions), values, metrics.genre_report(predictions))
 
 
-def tracks_to_evaluate(options: TrainOptions, split: str) -> pd.DataFrame:
-    """The manifest of the folder, or the part that training would have as `split`."""
-    if split != "all":
-        return part(load_corpus(options).manifest, split).reset_index(drop=True)
-    return scan(Path(options.data), options.on_bad_file).manifest
+def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
+    """The folder as training would split it, or all of it as it lies."""
+    if split != ALL:
+        return open_corpus(options.data, options.on_bad_file, options.split)
+    folder = corpus_folder(options.data)
+    scanned = scan(folder, options.on_bad_file)
+    unsplit = SplitResult(scanned.manifest, [], [], [])
+    return Corpus(corpus_name(options.data), folder, unsplit, scanned.bad_files)
 
 
 def check_known(classifier: Classifier, manifest: pd.DataFrame) -> None:
@@ -81,24 +103,11 @@ def evaluation_metrics(predictions: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def log_evaluation(
-    client: MlflowClient,
-    experiment: str,
-    model: str,
-    data: str,
-    predictions: pd.DataFrame,
-    values: dict[str, float],
-) -> str:
-    """A finished run with the predictions and what follows from them; returns its id."""
-    corpus = Path(data).absolute().name
-    run = new_run(client, experiment, f"evaluate {corpus}", model=model, corpus=corpus)
-    run_id, now = run.info.run_id, run.info.start_time
-    client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in values.items()])
+def log_files(client: MlflowClient, run_id: str, predictions: pd.DataFrame, title: str) -> None:
+    """The predictions table, the report by genre and the confusion matrix."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        predictions.round(6).to_csv(folder / "predictions.csv", index=False)
+        predictions.round(6).to_csv(folder / PREDICTIONS_FILE, index=False)
         metrics.genre_report(predictions).to_csv(folder / "report.csv", index=False)
-        write_confusion(folder, predictions)
+        write_confusion(folder, predictions, title, "confusion")
         client.log_artifacts(run_id, name)
-    client.set_terminated(run_id)
-    return str(run_id)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from genre_mlflow.corpus.settings import ON_PROBLEM, SplitSettings
+from genre_mlflow.corpus.settings import DEMO, ON_PROBLEM, SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.settings import TrainingSettings
 
-DEMO = "demo"
+FORBIDDEN_IN_NAMES = "/:'\""  # MLflow's addresses and search filters cannot hold them
 FLAT_NAMES = {("split", "seed"): "split_seed"}  # where a field's own name is taken
 
 
@@ -30,12 +30,14 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if self.on_bad_file not in ON_PROBLEM:
-            raise SettingsError(f"on_bad_file is {self.on_bad_file!r}; allowed are error, skip")
+            allowed = ", ".join(ON_PROBLEM)
+            raise SettingsError(f"on_bad_file is {self.on_bad_file!r}; allowed are {allowed}")
         if not self.data:
             raise SettingsError("data is empty; give a folder with a folder per genre, or 'demo'")
-        if not self.model_name or any(c in self.model_name for c in "/:"):
+        if not self.model_name or any(c in self.model_name for c in FORBIDDEN_IN_NAMES):
             raise SettingsError(
-                f"model_name is {self.model_name!r}; allowed are names without '/' and ':'"
+                f"model_name is {self.model_name!r}; allowed are names without "
+                f"{' '.join(FORBIDDEN_IN_NAMES)}"
             )
 
     def flat(self) -> dict[str, Any]:
@@ -108,3 +110,6 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, st
 def to_json(values: dict[str, Any]) -> str:
     """Readable JSON with sorted keys."""
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
+CHAMPION_URI = f"models:/{TrainOptions().model_name}@champion"  # served unless told otherwise

@@ -7,12 +7,10 @@ from typing import Any
 import pandas as pd
 
 from genre_mlflow.corpus.manifest import tracks_in
-from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.mlops.registry import load
 from genre_mlflow.model.classifier import Classifier
-
-FORMATS = (".csv", ".json")
 
 
 def predict_paths(paths: Sequence[str], model: str) -> pd.DataFrame:
@@ -41,18 +39,11 @@ def predict_file(classifier: Classifier, file: Path) -> dict[str, object]:
     try:
         prediction = classifier.predict(file)
     except DataError as error:
-        return {"path": str(file), "genre": "", "confidence": float("nan"), "error": str(error)}
+        reason = str(error).removeprefix(f"{file} ")
+        return {"path": str(file), "genre": "", "confidence": float("nan"), "error": reason}
     probabilities = {f"{PROBABILITY}{g}": p for g, p in prediction.probabilities.items()}
     answer = {"genre": prediction.genre, "confidence": prediction.confidence, "error": ""}
     return {"path": str(file), **answer, **probabilities}
-
-
-def check_output(out: str) -> None:
-    """Refuse a file that could not be written, before any work."""
-    if out and Path(out).suffix.lower() not in FORMATS:
-        raise SettingsError(f"--out is {out!r}; allowed are names that end in .csv or .json")
-    if out and not Path(out).absolute().parent.is_dir():
-        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

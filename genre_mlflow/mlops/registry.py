@@ -9,16 +9,17 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.metrics import accuracy
-from genre_mlflow.mlops.store import fetch, open_store, read_artifact, store_errors
+from genre_mlflow.mlops.results import PREDICTIONS_FILE
+from genre_mlflow.mlops.store import fetched, open_store, read_file, store_errors
 from genre_mlflow.model.classifier import CONFIG_FILE, Classifier
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-PREDICTIONS_FILE = "tables/predictions.csv"
+MODEL_PREDICTIONS = f"evaluation/{PREDICTIONS_FILE}"  # within the logged model
 TEST_DIGEST = "test_digest"
-DEFAULT_MODEL = f"models:/genre-classifier@{CHAMPION}"
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ def register(client: MlflowClient, model_id: str, name: str, tags: dict[str, str
     """Register a logged model as the next version of `name` and make it the challenger.
 
     A name without a champion gets this version as its champion too, so that there is something
-    to serve. A logged model that is registered already keeps its version.
+    to serve. A logged model that is registered already keeps its version, and a newer challenger
+    its alias: this may be an older run that is resumed.
     """
     with store_errors():
         version = version_of(client, name, model_id) or mlflow.register_model(
             f"models:/{model_id}", name, tags=tags
         )
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        challenger = find_alias(client, name, CHALLENGER)
+        if challenger is None or int(challenger.version) < int(version.version):
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
         if find_alias(client, name, CHAMPION) is None:
             client.set_registered_model_alias(name, CHAMPION, version.version)
     return version
@@ -92,7 +96,8 @@ def promote(name: str, *, force: bool = False, why: str = "") -> Promotion:
 def compare(client: MlflowClient, champion: ModelVersion, challenger: ModelVersion) -> Promotion:
     """Accuracy on the test tracks that both were tested on."""
     old, new = (client.get_model_version(v.name, v.version) for v in (champion, challenger))
-    if old.tags.get(TEST_DIGEST) != new.tags.get(TEST_DIGEST):
+    digests = {version.tags.get(TEST_DIGEST) for version in (old, new)}
+    if len(digests) > 1 or None in digests:
         raise ModelError(
             f"versions {old.version} (champion) and {new.version} (challenger) of {old.name!r} "
             "were tested on different tracks, so their accuracies say nothing about each other; "
@@ -107,28 +112,57 @@ def compare(client: MlflowClient, champion: ModelVersion, challenger: ModelVersi
 
 
 def test_predictions(client: MlflowClient, version: ModelVersion) -> pd.DataFrame:
-    """The rows of the test set in the predictions that a version's run has logged."""
+    """The rows of the test set in the predictions that lie beside a version's model."""
+    model = client.get_logged_model(source_id(version))
     with tempfile.TemporaryDirectory() as folder:
-        path = read_artifact(client, str(version.run_id), PREDICTIONS_FILE, Path(folder))
-        if path is None:
-            raise ModelError(
-                f"run {version.run_id} of version {version.version} has no {PREDICTIONS_FILE}"
-            )
-        table = pd.read_csv(path, dtype={"track_id": str, "genre": str, "predicted": str})
+        path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a genre may be called NA
     return table[table["split"] == "test"]
 
 
-def load(model: str = DEFAULT_MODEL) -> Classifier:
-    """A classifier from a registered version, a logged model, a run's artifact or a folder.
+def load(model: str) -> Classifier:
+    """A classifier from a registered version, a logged model or a folder.
 
     `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path. Raises
     `ModelError` where there is none.
     """
-    folder = Path(model)
+    if ":/" not in model:
+        return read_classifier(model, Path(model))
+    open_store()
+    with fetched(model) as folder:
+        return read_classifier(model, folder)
+
+
+def read_classifier(name: str, folder: Path) -> Classifier:
+    """The one classifier in a folder or below it."""
+    configs = sorted(folder.rglob(CONFIG_FILE)) if folder.is_dir() else []
+    if len(configs) != 1:
+        found = len(configs) or "no"
+        raise ModelError(f"{name} holds {found} classifiers ({CONFIG_FILE}); one is needed")
+    return Classifier.load(configs[0].parent)
+
+
+def logged_model_id(client: MlflowClient, model: str) -> str | None:
+    """The logged model behind an address, to link metrics to; None for a folder."""
+    scheme, _, name = model.rpartition(":/")
+    if scheme != "models":
+        return None
+    if "@" in name:
+        return source_id(client.get_model_version_by_alias(*name.split("@", 1)))
+    return source_id(client.get_model_version(*name.split("/", 1))) if "/" in name else name
+
+
+def source_id(version: ModelVersion) -> str:
+    """The logged model that was registered as this version."""
+    return str(version.source).rpartition("/")[2]
+
+
+def check_servable(model: str) -> None:
+    """Raise `ModelError` for what MLflow cannot serve; an epoch's checkpoint, for one."""
     if ":/" in model:
         open_store()
-        folder = fetch(model)
-    configs = sorted(folder.rglob(CONFIG_FILE)) if folder.is_dir() else []
-    if not configs:
-        raise ModelError(f"{model} holds no classifier (no {CONFIG_FILE} in it)")
-    return Classifier.load(configs[0].parent)
+    with fetched(model) as folder:
+        if not (folder / MLMODEL_FILE_NAME).exists():
+            raise ModelError(
+                f"{model} cannot be served: it has no {MLMODEL_FILE_NAME}; registered versions have"
+            )

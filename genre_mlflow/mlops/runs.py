@@ -15,12 +15,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from genre_mlflow.errors import ModelError, SettingsError
-from genre_mlflow.files import home
-from genre_mlflow.mlops.options import TrainOptions, as_text, changed
-from genre_mlflow.mlops.results import CONFIG_ARTIFACT
+from genre_mlflow.files import atomic_write, home
+from genre_mlflow.mlops.options import TrainOptions, as_text, changed, to_json
 from genre_mlflow.mlops.store import joined_run_id, read_artifact, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
+CONFIG_FILE = "config.json"
 # The UI shows such an experiment with its views for model training.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -61,7 +61,7 @@ class Session:
         """The run itself, created now if there is none yet."""
         if self.run_id:
             return client.get_run(self.run_id)
-        return new_run(client, self.experiment, name)
+        return new_run(client, self.experiment, name, "train")
 
 
 def find_session(
@@ -79,6 +79,11 @@ def find_session(
             f"call it with --run-id {resume} too"
         )
     if not resume:
+        if joined and read_config(client, joined):
+            raise ModelError(
+                f"run {joined} has begun to train before; go on with it by -P resume={joined}, "
+                "or leave --run-id out"
+            )
         return Session(options, experiment, joined, owned=not joined)
     config = read_config(client, resume)
     if config:
@@ -87,17 +92,46 @@ def find_session(
 
 
 def read_config(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """The configuration that a run has recorded; empty if it died before that."""
-    try:
-        client.get_run(run_id)
-    except MlflowException as error:
-        raise ModelError(
-            f"there is no run {run_id!r} in this store; MLFLOW_TRACKING_URI names another"
-        ) from error
-    with store_errors(), tempfile.TemporaryDirectory() as folder:
-        path = read_artifact(client, run_id, CONFIG_ARTIFACT, Path(folder))
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    """The configuration that a run has recorded; empty if it died before that.
+
+    Raises `ModelError` for a run that is missing, or that was not opened for training.
+    """
+    with store_errors():
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise ModelError(
+                f"there is no run {run_id!r} in this store; MLFLOW_TRACKING_URI names another"
+            ) from error
+        config = load_config(client, run_id)
+    measured = [name for name in run.data.metrics if not name.startswith("system/")]
+    if not config and (measured or run.data.tags.get("task", "train") != "train"):
+        raise ModelError(f"run {run_id} is no training run of genre-mlflow and cannot be resumed")
     return config
+
+
+def load_config(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """The configuration as it lies beside the checkpoint, else as the run has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = checkpoint_folder(run_id) / CONFIG_FILE
+        path = local if local.exists() else read_artifact(client, run_id, CONFIG_FILE, Path(folder))
+        try:
+            config: dict[str, Any] = json.loads(path.read_text("utf-8")) if path else {}
+        except ValueError as error:
+            raise ModelError(f"{path} of run {run_id} is damaged: {error}") from error
+    if config and "options" not in config:
+        raise ModelError(f"run {run_id} is no training run of genre-mlflow and cannot be resumed")
+    return config
+
+
+def write_config(client: MlflowClient, run_id: str, config: dict[str, Any]) -> None:
+    """Record the configuration beside the checkpoint, where it is written whole, and in the run."""
+    text = to_json(config)
+    with atomic_write(checkpoint_folder(run_id) / CONFIG_FILE) as file:
+        file.write(text.encode())
+    client.log_text(run_id, text, CONFIG_FILE)
 
 
 def resumed_options(
@@ -126,10 +160,10 @@ def given_to_mlflow(values: dict[str, Any]) -> set[str]:
     return {n for n, value in values.items() if as_text(value) != as_text(defaults.get(n))}
 
 
-def new_run(client: MlflowClient, experiment: str, name: str, **tags: str) -> Run:
+def new_run(client: MlflowClient, experiment: str, name: str, task: str, **tags: str) -> Run:
     """Open a run with the tags that MLflow's own `start_run` gives: user, source, commit."""
     return client.create_run(
-        experiment_id(client, experiment), run_name=name, tags=resolve_tags(tags)
+        experiment_id(client, experiment), run_name=name, tags=resolve_tags({**tags, "task": task})
     )
 
 

@@ -101,11 +101,9 @@ def serve(model_uri: str, host: str, port: int) -> None:
 
 def check_port(host: str, port: int) -> None:
     """Raise `SettingsError` where another server has the port already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"port {port} of {host} cannot be used: {error.strerror}"
-            ) from error
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(f"port {port} of {host} cannot be used: {reason}") from error

@@ -1,6 +1,7 @@
 """The MLflow store: reached, made ready once, and its errors in one line."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from sqlalchemy.exc import SQLAlchemyError
 
 from genre_mlflow.errors import ModelError
 
@@ -30,9 +32,13 @@ def open_store() -> MlflowClient:
     uri = mlflow.get_tracking_uri()
     if urlsplit(uri).scheme in ("http", "https"):
         check_server(uri)
-    with store_errors(), store_lock(uri):
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
+    try:
+        with store_errors(), store_lock(uri):
+            client = MlflowClient()
+            client.search_experiments(max_results=1)
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the store {uri} cannot be opened: {reason}") from error
     return client
 
 
@@ -83,13 +89,25 @@ def read_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) ->
     return Path(client.download_artifacts(run_id, path, str(folder)))
 
 
-def fetch(uri: str) -> Path:
-    """Download what `uri` names, or find it where it lies. Raises `ModelError`."""
-    with store_errors():
-        try:
-            return Path(download_artifacts(artifact_uri=uri))
-        except OSError as error:
-            raise ModelError(f"{uri} cannot be read: {error}") from error
+@contextmanager
+def fetched(uri: str) -> Iterator[Path]:
+    """A copy of what `uri` names, until the block ends. Raises `ModelError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        with store_errors():
+            try:
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            except OSError as error:
+                raise ModelError(f"{uri} cannot be read: {error}") from error
+        yield path
+
+
+def read_file(artifact_location: str, path: str, folder: Path) -> Path:
+    """Download one file below an artifact location into `folder`. Raises `ModelError`."""
+    try:
+        repository = get_artifact_repository(artifact_location)
+        return Path(repository.download_artifacts(path, str(folder)))
+    except (MlflowException, OSError) as error:
+        raise ModelError(f"{artifact_location} has no {path}") from error
 
 
 def delete_files(artifact_location: str, path: str | None = None) -> None:

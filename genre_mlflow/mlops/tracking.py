@@ -77,14 +77,10 @@ class RunTracker(Observer):
         self.log_confusion(result, matrix)
         model_id = self.log_checkpoint(result.epoch, weights)
         values = epoch_metrics(result, dict(zip(self.recall_names, recalls(matrix), strict=True)))
-        metrics = [
-            Metric(
-                key, value, result.finished_ms, result.epoch, model_id,
-                self.dataset.name, self.dataset.digest, self.run.info.run_id,
-            )
-            for key, value in values.items()
-        ]  # fmt: skip
-        self.client.log_batch(self.run.info.run_id, metrics=metrics)
+        log_metrics(
+            self.client, self.run.info.run_id, values, result.epoch, result.finished_ms,
+            model_id, self.dataset,
+        )  # fmt: skip
         self.drop_weights()
 
     def log_confusion(self, result: EpochResult, matrix: np.ndarray) -> None:
@@ -192,6 +188,25 @@ def metric_names(genres: Sequence[str]) -> list[str]:
     """Genres as MLflow takes them in names: letters, digits, `_`, `-`, `.`, blanks; all differ."""
     names = [NOT_IN_A_NAME.sub("_", genre) for genre in genres]
     return [f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def log_metrics(
+    client: MlflowClient,
+    run_id: str,
+    values: Mapping[str, float],
+    step: int,
+    timestamp_ms: int,
+    model_id: str | None,
+    dataset: DatasetName,
+) -> None:
+    """Log metrics in one call, linked to the model and the dataset they were measured on."""
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(name, value, timestamp_ms, step, model_id, dataset.name, dataset.digest, run_id)
+            for name, value in values.items()
+        ],
+    )
 
 
 def log_params(client: MlflowClient, run: Run, params: Mapping[str, str]) -> None:

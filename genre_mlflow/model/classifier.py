@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from genre_mlflow.errors import DataError, GenreError, ModelError
@@ -17,6 +17,7 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files import atomic_write
 from genre_mlflow.model.networks import VGG
 from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -100,8 +101,7 @@ class Classifier:
     def save(self, folder: Path) -> None:
         """Write configuration (JSON) and weights (safetensors) into `folder`."""
         with atomic_write(folder / WEIGHTS_FILE) as file:
-            weights = self.network.state_dict().items()
-            file.write(save({name: t.detach().cpu().contiguous() for name, t in weights}))
+            file.write(to_safetensors(self.network.state_dict()))
         with atomic_write(folder / CONFIG_FILE) as file:
             file.write(json.dumps(self.config(), indent=2).encode())
 

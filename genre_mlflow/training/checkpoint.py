@@ -1,17 +1,19 @@
 """What resuming needs: the state after the last whole epoch, and the weights of kept epochs."""
 
+import hashlib
 import io
-import pickle
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from genre_mlflow.errors import TrainingError
 from genre_mlflow.files import atomic_write
+from genre_mlflow.model.weights import to_safetensors
 
 STATE_FILE = "state.pt"
 
@@ -34,18 +36,26 @@ class CheckpointFolder:
         """Write a network's weights."""
         path = self.weights_file(epoch)
         with atomic_write(path) as file:
-            file.write(save({name: t.detach().cpu().contiguous() for name, t in weights.items()}))
+            file.write(to_safetensors(weights))
         return path
 
     def load_weights(self, epoch: int) -> dict[str, Tensor]:
-        """Read a network's weights, on the processor."""
-        return load_file(self.weights_file(epoch))
+        """Read a network's weights, on the processor. Raises `TrainingError` if it cannot."""
+        path = self.weights_file(epoch)
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(f"{path} cannot be read: {first_line(error)}") from error
 
     def save_state(self, state: dict[str, Any], keep: Collection[int]) -> None:
-        """Write the state, then delete the weights of all epochs but those in `keep`."""
+        """Write the state, then delete the weights of all epochs but those in `keep`.
+
+        The file is the SHA-256 of what `torch.save` writes, in a line of its own, and that.
+        """
         buffer = io.BytesIO()  # on a full disk `torch.save` itself would raise a RuntimeError
         torch.save(state, buffer)
         with atomic_write(self.folder / STATE_FILE) as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
             file.write(buffer.getbuffer())
         kept = {self.weights_file(epoch) for epoch in keep}
         for path in self.folder.glob("epoch-*.safetensors"):
@@ -53,7 +63,7 @@ class CheckpointFolder:
                 path.unlink()
 
     def load_state(self) -> dict[str, Any] | None:
-        """The last state, or None where no epoch has ended yet.
+        """The last state, or None where no epoch has ended yet. Raises `TrainingError` if damaged.
 
         Its tensors are on the processor: Adam keeps its step counts there, whatever the device,
         and the rest moves when it is loaded into network and optimiser.
@@ -63,8 +73,19 @@ class CheckpointFolder:
             partial.unlink()  # left by a process that was killed while writing
         if not path.exists():
             return None
+        damaged = f"{path} is damaged and cannot be resumed from"
+        sha256, _, payload = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(payload).hexdigest().encode() != sha256:
+            raise TrainingError(f"{damaged}: its contents do not fit its checksum")
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise TrainingError(f"{path} is damaged and cannot be resumed from: {error}") from error
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(payload), map_location="cpu", weights_only=True
+            )
+        except Exception as error:  # what torch and the unpickler raise is nowhere listed
+            raise TrainingError(f"{damaged}: {first_line(error)}") from error
         return state
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the pages of advice that may follow."""
+    return f"{error}".partition("\n")[0] or type(error).__name__

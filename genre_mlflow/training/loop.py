@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre_mlflow.errors import TrainingError
-from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.history import (
     EpochResult,
     PassResult,
@@ -193,7 +193,7 @@ def restore(loop: Loop, checkpoints: CheckpointFolder) -> list[EpochResult]:
         history = [EpochResult.from_dict(values) for values in state["history"]]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
-            f"the checkpoint in {checkpoints.folder} is of another network: {error}"
+            f"the checkpoint in {checkpoints.folder} is of another network: {first_line(error)}"
         ) from error
     loop.schedule.last_epoch -= 1  # `step` works the rate out anew: the total may have grown
     loop.schedule.step()

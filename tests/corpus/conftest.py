@@ -6,5 +6,7 @@ from genre_mlflow.corpus.manifest import scan
 
 
 @pytest.fixture(scope="session")
-def real_manifest(real_data):
-    return scan(real_data / "gtzan-mel").manifest
+def real_manifest(real_data, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRE_HOME", str(tmp_path_factory.mktemp("home")))
+        return scan(real_data / "gtzan-mel").manifest

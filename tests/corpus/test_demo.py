@@ -1,5 +1,6 @@
 """The demo corpus: the same pixels every time, and never half of them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from genre_mlflow.corpus import demo
-from genre_mlflow.corpus.demo import GENRES, DemoSettings, make_demo, synthesise
+from genre_mlflow.corpus.demo import GENRES, DemoSettings, demo_folder, make_demo, synthesise
 from genre_mlflow.corpus.demo_genres import MODES, RECIPES
 from genre_mlflow.errors import DataError, SettingsError
 
@@ -155,6 +156,17 @@ def test_corpus_of_other_settings_is_refused(tmp_path):
     make_demo(tmp_path / "demo", SMALL)
     with pytest.raises(DataError, match=r"'seed': 0.* not with .*'seed': 5"):
         make_demo(tmp_path / "demo", DemoSettings(2, 1.0, seed=5))
+
+
+def test_each_kind_of_demo_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    default = demo_folder(tmp_path)
+    assert re.fullmatch("demo-1-[0-9a-f]{8}", default.name)
+    assert default == demo_folder(tmp_path, DemoSettings()) == tmp_path / default.name
+    small = make_demo(demo_folder(tmp_path, SMALL), SMALL)
+    monkeypatch.setattr(demo, "RECIPES_VERSION", 2)
+    newer = make_demo(demo_folder(tmp_path, SMALL), SMALL)
+    assert newer.name.startswith("demo-2-")
+    assert len({default, small, newer}) == 3
 
 
 def test_corpus_with_a_missing_image_is_refused(tmp_path):

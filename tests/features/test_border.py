@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features import RemoveBorder
+from genre_mlflow.features.border import MAX_FRAMES, MAX_SEARCHED
 
 REAL_DATA = os.environ.get("GENRE_REAL_DATA")
 needs_real_data = pytest.mark.skipif(not REAL_DATA, reason="GENRE_REAL_DATA is not set")
@@ -145,6 +148,47 @@ def test_frames_inside_frames_go_and_a_second_call_changes_nothing(
     content = spectrogram(seed)
     once = remove(pad(pad(content, inner, second), outer, first))
     assert is_same(once, content)
+    assert remove(once) is once
+
+
+def nest(image: Image.Image, frames: int, width: int = 1) -> Image.Image:
+    for at in range(frames):
+        image = pad(image, (width,) * 4, [(250, 10, 30), (10, 250, 200)][at % 2])
+    return image
+
+
+@pytest.mark.parametrize("frames", range(MAX_FRAMES + 4))
+def test_so_many_frames_come_off_and_of_more_none(frames):
+    content = spectrogram(5)
+    image = nest(content, frames, width=3)
+    once = remove(image)
+    assert is_same(once, content if frames <= MAX_FRAMES else image)
+    assert remove(once) is once
+
+
+def test_a_picture_of_nothing_but_frames_costs_no_more_than_a_few():
+    image = nest(Image.new("RGB", (2, 2)), 499)
+    started = time.process_time()
+    assert remove(image) is image
+    assert time.process_time() - started < 1.5  # 0.3 s; one look for each frame took 2 s
+
+
+@pytest.mark.parametrize("size", [(1001, 1000), (2500, 1800), (20, 100_003), (7000, 7000)])
+def test_a_large_picture_loses_its_frame_to_the_step_and_keeps_its_content(size):
+    step = math.ceil(math.sqrt(size[0] * size[1] / MAX_SEARCHED))
+    widths = (4 * step, 6 * step, 5 * step, step)
+    image = Image.effect_noise(size, 100).point(lambda level: 10 + level // 2)
+    image.paste(255, (0, 0, size[0], widths[1]))
+    image.paste(255, (0, size[1] - widths[3], *size))
+    image.paste(255, (0, 0, widths[0], size[1]))
+    image.paste(255, (size[0] - widths[2], 0, *size))
+    started = time.process_time()
+    once = remove(image)
+    assert time.process_time() - started < 1.5  # 0.1 s
+    left, top, right, bottom = widths
+    lost = size[0] - left - right - once.width, size[1] - top - bottom - once.height
+    assert all(0 <= lines <= 2 * (step - 1) for lines in lost)
+    assert once.getextrema()[1] < 255  # no line of the frame is left
     assert remove(once) is once
 
 

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
-from support import EXPERIMENT, Trained, small_options, store_in
+from support import EXPERIMENT, InterruptAfter, Trained, small_options, store_in
 
 import genre_mlflow
 from genre_mlflow.corpus.datasets import TrackDataset
@@ -206,9 +206,13 @@ def test_keep_all_keeps_the_weights_of_every_epoch(
 def test_whole_way_works_over_http(
     mlflow_server: str, tmp_path: Path, make_corpus, trained: Trained
 ) -> None:
-    options = small_options(make_corpus(tmp_path / "music"), epochs=2)
+    options = small_options(make_corpus(tmp_path / "music"), epochs=5)
     with store_in(tmp_path / "work", mlflow_server) as client:
-        outcome = pipeline.train(options, experiment=EXPERIMENT)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(options, experiment=EXPERIMENT, observers=[InterruptAfter(3)])
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        (begun,) = client.search_runs([experiment])
+        outcome = pipeline.train(options, experiment=EXPERIMENT, resume=begun.info.run_id)
         run = client.get_run(outcome.run_id)
         assert run.info.status == "FINISHED"
         assert {"val_accuracy", "test_accuracy"} <= set(run.data.metrics)
@@ -217,7 +221,16 @@ def test_whole_way_works_over_http(
             "images",
         }
         history = client.get_metric_history(outcome.run_id, "val_loss")
-        assert [metric.step for metric in history] == [1, 2]
+        assert [metric.step for metric in history] == [1, 2, 3, 4, 5]
+        images = client.list_artifacts(outcome.run_id, "images")
+        assert len([entry for entry in images if entry.path.endswith(".png")]) == 5
+        stored = [
+            model.name
+            for model in client.search_logged_models([experiment])
+            if model.model_type == "checkpoint" and WEIGHTS_FILE in files_of(client, model.model_id)
+        ]
+        best = f"epoch-{outcome.metrics['best_epoch']:04.0f}"
+        assert set(stored) == {best, "epoch-0005"}
         image = next((tmp_path / "music").rglob("*.png"))
         assert genre_mlflow.load().predict(image).genre in ("blues", "jazz", "rock")
     assert not (tmp_path / "work" / "mlruns").exists()

@@ -1,4 +1,5 @@
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from support import EXPERIMENT, Trained, small_options
 import genre_mlflow
 from genre_mlflow.errors import ModelError
 from genre_mlflow.mlops import pipeline
-from genre_mlflow.mlops.registry import promote
+from genre_mlflow.mlops.registry import check_servable, promote, register
 
 NAME = "genre-classifier"
 
@@ -31,6 +32,23 @@ def two_versions(
 
 def test_second_version_is_challenger_only(two_versions: MlflowClient) -> None:
     assert champion(two_versions) == "1"
+    assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
+
+
+def test_resuming_an_older_run_leaves_the_newer_challenger(
+    two_versions: MlflowClient, tmp_path: Path
+) -> None:
+    first = two_versions.get_model_version(NAME, "1")
+    options = small_options(tmp_path / "music")
+    pipeline.train(options, experiment=EXPERIMENT, resume=str(first.run_id))
+    assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
+    assert len(two_versions.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_version_that_was_registered_without_its_alias_gets_it(two_versions: MlflowClient) -> None:
+    two_versions.delete_registered_model_alias(NAME, "challenger")
+    second = two_versions.get_model_version(NAME, "2")
+    register(two_versions, second.source.rpartition("/")[2], NAME, {})
     assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
 
 
@@ -67,6 +85,37 @@ def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
     assert two_versions.get_model_version(NAME, "3").tags["forced_because"] == "the demo goes"
 
 
+def test_versions_of_one_run_that_went_on_are_compared_by_their_own_predictions(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    few = small_options(data, epochs=1, schedule="none", test_fraction=0.2)
+    run_id = pipeline.train(few, experiment=EXPERIMENT).run_id
+    more = small_options(data, epochs=8, schedule="none", test_fraction=0.2)
+    pipeline.train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
+    result = promote(NAME)
+    assert result.promoted, result.reason
+    assert champion(store) == "2"
+
+
+def test_versions_without_a_test_digest_cannot_be_compared(two_versions: MlflowClient) -> None:
+    for version in "12":
+        two_versions.delete_model_version_tag(NAME, version, "test_digest")
+    with pytest.raises(ModelError, match="were tested on different tracks"):
+        promote(NAME)
+
+
+def test_a_genre_called_na_counts(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music", genres=("NA", "null"))
+    pipeline.train(small_options(data, epochs=1, lr=1e-7), experiment=EXPERIMENT)
+    outcome = pipeline.train(small_options(data, epochs=8), experiment=EXPERIMENT)
+    reached = outcome.metrics["test_accuracy"]
+    assert reached > 0
+    assert promote(NAME).reason.startswith(f"version 2 has {reached:.1%} on the test set")
+
+
 @pytest.mark.parametrize(("force", "why"), [(True, ""), (False, "because")])
 def test_force_and_why_go_together(store: MlflowClient, force: bool, why: str) -> None:
     with pytest.raises(ModelError, match="--force and --why TEXT go together"):
@@ -76,6 +125,23 @@ def test_force_and_why_go_together(store: MlflowClient, force: bool, why: str) -
 def test_promoting_an_unknown_model_names_it(store: MlflowClient) -> None:
     with pytest.raises(ModelError, match="model 'nobody' has no version with the alias challenger"):
         promote("nobody")
+
+
+def test_a_checkpoint_loads_but_cannot_be_served(trained: Trained) -> None:
+    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
+    models = trained.client.search_logged_models([experiment.experiment_id])
+    last = next(model for model in models if model.name == "epoch-0003")
+    with pytest.raises(ModelError, match="cannot be served: it has no MLmodel"):
+        check_servable(f"models:/{last.model_id}")
+    check_servable("models:/genre-classifier@champion")
+
+
+def test_loading_leaves_no_copy_behind(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    genre_mlflow.load()
+    assert not list(tmp_path.iterdir())
 
 
 def test_loaded_classifier_predicts_and_gives_the_network(trained: Trained) -> None:
@@ -92,7 +158,10 @@ def test_loaded_classifier_predicts_and_gives_the_network(trained: Trained) -> N
     [
         ("models:/nobody@champion", "nobody"),
         ("models:/genre-classifier/99", "99"),
-        ("no/such/folder", r"no/such/folder holds no classifier \(no classifier\.json in it\)"),
+        (
+            "no/such/folder",
+            r"no/such/folder holds no classifiers \(classifier\.json\); one is needed",
+        ),
     ],
 )
 def test_missing_model_is_one_line(trained: Trained, uri: str, message: str) -> None:

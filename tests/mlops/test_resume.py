@@ -16,29 +16,18 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
-from support import EXPERIMENT, SMALL, small_options, store_in
+from support import EXPERIMENT, SMALL, InterruptAfter, small_options, store_in
 
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.mlops import pipeline
 from genre_mlflow.mlops.options import TrainOptions
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.mlops.runs import checkpoint_folder, hold
 
 WALL_CLOCK = ("epoch_seconds", "images_per_s", "system/")
 
 
 class Killed(BaseException):
     """Ends the process's work at once, as a signal would: nothing catches it."""
-
-
-class KillAfter(Observer):
-    """Interrupts as the user would, when an epoch has ended."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_epoch_end(self, result: Any, weights: Path) -> None:
-        if result.epoch == self.epoch:
-            raise KeyboardInterrupt
 
 
 def history_of(client: MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
@@ -126,11 +115,12 @@ def test_interrupted_run_is_killed_and_ends_as_if_never_stopped(
     options, client = reference.options(experiment), reference.client
     with pytest.raises(KeyboardInterrupt):
         pipeline.train(
-            options, experiment=experiment, observers=[KillAfter(epoch)], say=said.append
+            options, experiment=experiment, observers=[InterruptAfter(epoch)], say=said.append
         )
     run_id = only_run(client, experiment)
     assert client.get_run(run_id).info.status == "KILLED"
-    assert said[-1] == f"Stopped. Go on with: genre-mlflow train --resume {run_id}"
+    assert said[-1].startswith("Stopped. Go on with: ")
+    assert said[-1].endswith(f"genre-mlflow train --resume {run_id}")
     pipeline.train(options, experiment=experiment, resume=run_id)
     assert_same(client, run_id, reference.run_id, [experiment, "reference"])
 
@@ -236,6 +226,44 @@ def test_missing_checkpoint_is_named(
         pipeline.train(reference.options("m"), experiment="x", resume=reference.run_id)
 
 
+def test_damaged_configuration_is_named(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    options = small_options(make_corpus(tmp_path / "music"), epochs=1)
+    run_id = pipeline.train(options, experiment=EXPERIMENT).run_id
+    (checkpoint_folder(run_id) / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=rf"config\.json of run {run_id} is damaged"):
+        pipeline.train(options, experiment=EXPERIMENT, resume=run_id)
+
+
+def test_a_run_of_something_else_is_refused(store: MlflowClient) -> None:
+    experiment = store.create_experiment(EXPERIMENT)
+    other = store.create_run(experiment).info.run_id
+    store.log_metric(other, "accuracy", 1.0)
+    evaluation = store.create_run(experiment, tags={"task": "evaluate"}).info.run_id
+    for run_id in (other, evaluation):
+        with pytest.raises(ModelError, match=f"run {run_id} is no training run of genre-mlflow"):
+            pipeline.train(small_options("unused"), experiment=EXPERIMENT, resume=run_id)
+
+
+def test_joining_a_trained_run_without_resume_is_refused(
+    reference: Reference, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", reference.run_id)
+    with pytest.raises(ModelError, match=f"go on with it by -P resume={reference.run_id}"):
+        pipeline.train(reference.options("m"), experiment=experiment)
+
+
+def test_a_run_that_is_being_trained_cannot_be_resumed_beside(
+    reference: Reference, experiment: str
+) -> None:
+    with (
+        hold(reference.run_id),
+        pytest.raises(ModelError, match="is being trained by another process"),
+    ):
+        pipeline.train(reference.options("m"), experiment=experiment, resume=reference.run_id)
+
+
 def test_unknown_run_is_named(store: MlflowClient) -> None:
     with pytest.raises(ModelError, match="there is no run 'f00' in this store"):
         pipeline.train(small_options("unused"), experiment=EXPERIMENT, resume="f00")
@@ -265,10 +293,11 @@ def test_run_killed_at_random_moments_ends_as_if_never_stopped(
     reference = store.search_runs([experiment])[0].info.run_id
     run_id, kills, more = "", 0, []
     while kills < 4:
+        before = started_at(run_id) if run_id else 0
         process = subprocess.Popen(command(data, "resumed", *more), stdout=subprocess.DEVNULL)
         run_id = run_id or wait_for_run(store, experiment, reference)
-        wait_until_running(process, run_id)
-        time.sleep(rng.uniform(0, 1.2))
+        wait_until_running(process, run_id, before)
+        time.sleep(rng.uniform(0, 1.5))
         process.send_signal(signal.SIGKILL)
         if process.wait() == 0:
             break
@@ -289,12 +318,16 @@ def wait_for_run(client: MlflowClient, experiment: str, reference: str) -> str:
     pytest.fail("no run was opened")
 
 
-def wait_until_running(process: subprocess.Popen[bytes], run_id: str) -> None:
-    """Until the process holds the run's lock: everything before takes seconds of imports."""
-    lock = Path(os.environ["GENRE_HOME"]) / "checkpoints" / run_id / "lock"
-    started = time.time()
-    for _ in range(1200):
-        if process.poll() is not None or (lock.exists() and lock.stat().st_mtime >= started):
+def started_at(run_id: str) -> int:
+    """When the run's configuration was last written, which each start does once it has begun."""
+    path = Path(os.environ["GENRE_HOME"]) / "checkpoints" / run_id / "config.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def wait_until_running(process: subprocess.Popen[bytes], run_id: str, before: int) -> None:
+    """Until the process has come to life: what lies before are seconds of imports."""
+    for _ in range(2400):
+        if process.poll() is not None or started_at(run_id) != before:
             return
         time.sleep(0.05)
 
@@ -304,18 +337,15 @@ def test_ctrl_c_on_the_command_line_says_how_to_resume(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music")
-    process = subprocess.Popen(
-        command(data, "m", "--epochs=100000"), stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
     lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.strip().startswith("2/100000"):
-            process.send_signal(signal.SIGINT)
-            break
-    lines += process.stdout.readlines()
-    assert process.wait() == 130
+    words = command(data, "m", "--epochs=100000")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if line.strip().startswith("2/100000"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
     experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
     run = store.search_runs([experiment])[0]
     assert run.info.status == "KILLED"

@@ -1,5 +1,7 @@
 """A checkpoint is the last whole one, whatever happens while the next is written."""
 
+import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -94,17 +96,64 @@ def test_what_a_killed_process_left_goes_when_the_state_is_read(checkpoints):
     assert names(checkpoints) == [STATE_FILE]
 
 
+def write_state(checkpoints, payload):
+    """A state file whose checksum is right, whatever is in it."""
+    checkpoints.folder.mkdir()
+    content = hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+    (checkpoints.folder / STATE_FILE).write_bytes(content)
+
+
+def check_damaged(checkpoints):
+    damaged = f"^{checkpoints.folder / STATE_FILE} is damaged and cannot be resumed from: .+$"
+    with pytest.raises(TrainingError, match=damaged) as error:
+        checkpoints.load_state()
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, -1, -100])
-def test_a_damaged_state_is_said_to_be_damaged(checkpoints, size):
+def test_a_state_that_was_cut_is_said_to_be_damaged(checkpoints, size):
     checkpoints.save_state(STATE, keep=[])
     path = checkpoints.folder / STATE_FILE
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(TrainingError, match=f"^{path} is damaged and cannot be resumed from: "):
-        checkpoints.load_state()
+    check_damaged(checkpoints)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x80", b"PK\x03\x04", b"\n", bytes(500), b"cx\ny"])
+def test_what_is_no_state_is_said_to_be_damaged(checkpoints, content):
+    checkpoints.folder.mkdir()
+    (checkpoints.folder / STATE_FILE).write_bytes(content)
+    check_damaged(checkpoints)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"hello", b"\x80", b"\x80\x02\x94.", b"I\xff\n.", b"\x85."]
+)
+def test_a_state_that_torch_cannot_read_is_said_to_be_damaged(checkpoints, payload):
+    write_state(checkpoints, payload)
+    check_damaged(checkpoints)
+
+
+def test_one_wrong_bit_is_noticed(checkpoints):
+    checkpoints.save_state(STATE, keep=[])
+    path = checkpoints.folder / STATE_FILE
+    content = bytearray(path.read_bytes())
+    content[content.index(WEIGHTS["a"].numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(content)
+    check_damaged(checkpoints)
 
 
 def test_a_state_with_code_in_it_is_refused(checkpoints):
-    checkpoints.folder.mkdir()
-    torch.save({"network": subprocess.run}, checkpoints.folder / STATE_FILE)
-    with pytest.raises(TrainingError, match="is damaged and cannot be resumed from"):
-        checkpoints.load_state()
+    buffer = io.BytesIO()
+    torch.save({"network": subprocess.run}, buffer)
+    write_state(checkpoints, buffer.getvalue())
+    check_damaged(checkpoints)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello", b"\xff" * 9])
+def test_weights_that_cannot_be_read_are_named(checkpoints, content):
+    path = checkpoints.weights_file(3)
+    if content is not None:
+        path.parent.mkdir()
+        path.write_bytes(content)
+    with pytest.raises(TrainingError, match=f"^{path} cannot be read: .+$"):
+        checkpoints.load_weights(3)

@@ -1,0 +1,102 @@
+"""A corpus: a folder of music that has been scanned and split, and what is wrong with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from genre_mlflow.corpus.demo import demo_folder, make_demo
+from genre_mlflow.corpus.manifest import (
+    SPLITS,
+    BadFile,
+    conflicting_groups,
+    copied_groups,
+    digest,
+    scan,
+)
+from genre_mlflow.corpus.settings import DEMO, SplitSettings
+from genre_mlflow.corpus.splits import SplitResult, split
+from genre_mlflow.files import home
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A scanned and split folder of music."""
+
+    name: str
+    folder: Path
+    split: SplitResult
+    bad_files: list[BadFile]
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """One row a track; every `split` is filled in."""
+        return self.split.manifest
+
+    @property
+    def genres(self) -> list[str]:
+        """Genre names in the order of the network's outputs."""
+        return sorted(self.manifest["genre"].unique())
+
+    @property
+    def digest(self) -> str:
+        """Names all tracks, their genres and splits."""
+        return digest(self.manifest)
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """The manifest of one split."""
+        return self.manifest[self.manifest["split"] == name]
+
+    def counts(self) -> dict[str, int]:
+        """Tracks in train, val and test."""
+        return {name: len(self.rows(name)) for name in SPLITS}
+
+
+def open_corpus(data: str, on_bad_file: str, settings: SplitSettings) -> Corpus:
+    """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing."""
+    folder = corpus_folder(data)
+    scanned = scan(folder, on_bad_file)
+    dealt = split(scanned.manifest, settings)
+    return Corpus(corpus_name(data), folder, dealt, scanned.bad_files)
+
+
+def corpus_folder(data: str) -> Path:
+    """Where a corpus lies."""
+    return make_demo(demo_folder(home())) if data == DEMO else Path(data).absolute()
+
+
+def corpus_name(data: str) -> str:
+    """What a corpus is called."""
+    return DEMO if data == DEMO else Path(data).absolute().name
+
+
+def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
+    """What was found wrong with the corpus, and what was done without."""
+    return {
+        "bad_files": [{"path": str(f.path), "reason": f.reason} for f in corpus.bad_files],
+        "copies": copied_groups(corpus.manifest),
+        "copies_with_different_genres": conflicting_groups(corpus.manifest),
+        "copies_in_two_splits": corpus.split.leaks,
+        "listed_but_missing": corpus.split.missing,
+        "in_the_folder_but_not_listed": corpus.split.excluded,
+    }
+
+
+def overview(corpus: Corpus) -> str:
+    """Tracks by genre and split, and the faults found, for a terminal."""
+    table = pd.crosstab(corpus.manifest["genre"], corpus.manifest["split"])[list(SPLITS)]
+    table.loc["all"] = table.sum()
+    lines = [table.to_string()]
+    for name, found in faults(corpus).items():
+        if found:
+            lines.append(f"{name.replace('_', ' ')}: {len(found)}")
+            lines += [f"  {fault_text(item)}" for item in found]
+    return "\n".join(lines)
+
+
+def fault_text(fault: object) -> str:
+    """One fault in one line."""
+    if isinstance(fault, dict):
+        return f"{fault['path']} {fault['reason']}"
+    return " = ".join(fault) if isinstance(fault, list) else str(fault)

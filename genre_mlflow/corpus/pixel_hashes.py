@@ -1,0 +1,39 @@
+"""SHA-256 of the pixels of files that were decoded before: a scan decodes only what is new."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import PIL
+
+from genre_mlflow.files import atomic_write, home
+
+DECODER = 1  # raise it whenever `decode_image` or `pixels_of` gives something else for a file
+VERSION = f"{DECODER}, Pillow {PIL.__version__}"
+
+
+def memo_file() -> Path:
+    """Where the hashes lie."""
+    return home() / "cache" / "pixels.json"
+
+
+def recall() -> dict[str, str]:
+    """SHA-256 of the pixels by SHA-256 of the file; empty where there is no memo to be trusted."""
+    try:
+        memo = json.loads(memo_file().read_bytes())
+        return dict(memo["pixels"]) if memo["version"] == VERSION else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def remember(hashes: dict[str, str]) -> None:
+    """Add to the memo. Where nothing can be written, the next scan takes longer, and that is all.
+
+    Of two processes that write at once one may lose what it adds, but never what is there.
+    """
+    known = recall()
+    if hashes.keys() <= known.keys():
+        return
+    content = json.dumps({"version": VERSION, "pixels": known | hashes}, indent=0)
+    with suppress(OSError), atomic_write(memo_file()) as file:
+        file.write(content.encode())

@@ -1,0 +1,97 @@
+"""The end of a training run: log the results and the model, and register it."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from genre_mlflow.corpus.corpus import Corpus
+from genre_mlflow.corpus.manifest import digest
+from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.mlops.registry import (
+    CHAMPION,
+    MODEL_PREDICTIONS,
+    TEST_DIGEST,
+    find_alias,
+    register,
+)
+from genre_mlflow.mlops.results import final_metrics, log_results
+from genre_mlflow.mlops.serving import MODEL_TYPE, log_classifier
+from genre_mlflow.mlops.tracking import DatasetName, log_metrics, log_tags
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.loop import FitResult
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run reached."""
+
+    run_id: str
+    model_name: str
+    version: str
+    champion: str  # version that is served
+    n_genres: int
+    n_test: int
+    metrics: dict[str, float]
+
+
+def finish(
+    client: MlflowClient,
+    run: Run,
+    options: TrainOptions,
+    corpus: Corpus,
+    classifier: Classifier,
+    fitted: FitResult,
+    predictions: pd.DataFrame,
+) -> Outcome:
+    """Log results and model, and register it; a run killed in here repeats it without doubles."""
+    best = best_epoch(fitted.history)
+    values = final_metrics(predictions, best)
+    log_results(client, run, options, corpus, fitted.history, predictions)
+    classifier.network.cpu()
+    model_id = find_model(client, run, best) or log_classifier(client, run, classifier, best.epoch)
+    log_predictions(client, model_id, predictions)
+    dataset = DatasetName(corpus.name, corpus.digest)
+    log_metrics(client, run.info.run_id, values, best.epoch, best.finished_ms, model_id, dataset)
+    tags = {
+        TEST_DIGEST: digest(corpus.rows("test")),
+        "test_accuracy": f"{values['test_accuracy']:.4f}",
+        "corpus": corpus.name,
+    }
+    version = register(client, model_id, options.model_name, tags)
+    champion = find_alias(client, options.model_name, CHAMPION)
+    log_tags(client, run.info.run_id, {"registered": f"{version.name} {version.version}"})
+    return Outcome(
+        run.info.run_id,
+        options.model_name,
+        str(version.version),
+        str(champion.version) if champion else "",
+        len(corpus.genres),
+        len(corpus.rows("test")),
+        values,
+    )
+
+
+def find_model(client: MlflowClient, run: Run, best: EpochResult) -> str | None:
+    """The model of this epoch that a run has logged before it was killed; a half one is deleted."""
+    found = client.search_logged_models(
+        experiment_ids=[run.info.experiment_id],
+        filter_string=f"source_run_id = '{run.info.run_id}' AND name = '{MODEL_TYPE}'",
+    )
+    for model in found:
+        if model.status != "READY":
+            client.delete_logged_model(model.model_id)
+    ours = [m for m in found if m.status == "READY" and m.params["epoch"] == str(best.epoch)]
+    return str(ours[0].model_id) if ours else None
+
+
+def log_predictions(client: MlflowClient, model_id: str, predictions: pd.DataFrame) -> None:
+    """Keep the table beside the model: a run that goes on may log another model and table."""
+    parent, _, name = MODEL_PREDICTIONS.rpartition("/")
+    with tempfile.TemporaryDirectory() as folder:
+        predictions.round(6).to_csv(Path(folder, name), index=False)
+        client.log_model_artifacts(model_id, folder, parent)
