@@ -288,5 +288,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run, tmp_path, damage):
     state = checkpoints.load_state()
     damage(state)
     checkpoints.save_state(state, keep={1})
-    with pytest.raises(TrainingError, match=f"^the checkpoint in {tmp_path}.* another network: .+$"):
+    with pytest.raises(
+        TrainingError, match=f"^the checkpoint in {tmp_path}.* another network: .+$"
+    ):
         run()
