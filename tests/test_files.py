@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_mlflow.files import atomic_write, folder_bytes, home
+from genre_mlflow.cleaning import folder_bytes
+from genre_mlflow.files import atomic_write, home
 
 
 def names(folder: Path) -> list[str]:
