@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from genre_mlflow.corpus.manifest import tracks_in
+from genre_mlflow.corpus.manifest import BadFile, look_below
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.mlops.registry import load
@@ -19,19 +19,18 @@ def predict_paths(paths: Sequence[str], model: str) -> pd.DataFrame:
     Folders stand for all files below them. A file that cannot be read has `error` and no genre.
     Raises `DataError` for a path that does not exist.
     """
-    files = [file for path in paths for file in files_of(Path(path))]
+    below = [files_of(Path(path)) for path in paths]
     classifier = load(model)
-    return pd.DataFrame([predict_file(classifier, file) for file in files])
+    rows = [predict_file(classifier, file) for files, _ in below for file in files]
+    rows += [failure(bad.path, bad.reason) for _, unreadable in below for bad in unreadable]
+    return pd.DataFrame(rows)
 
 
-def files_of(path: Path) -> list[Path]:
-    """The file itself, or the files below a folder."""
+def files_of(path: Path) -> tuple[list[Path], list[BadFile]]:
+    """The file itself, or the files below a folder and what cannot be read there."""
     if not path.exists():
         raise DataError(f"{path} does not exist")
-    files = tracks_in(path) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"{path} holds no files")
-    return files
+    return look_below(path) if path.is_dir() else ([path], [])
 
 
 def predict_file(classifier: Classifier, file: Path) -> dict[str, object]:
@@ -39,11 +38,15 @@ def predict_file(classifier: Classifier, file: Path) -> dict[str, object]:
     try:
         prediction = classifier.predict(file)
     except DataError as error:
-        reason = str(error).removeprefix(f"{file} ")
-        return {"path": str(file), "genre": "", "confidence": float("nan"), "error": reason}
+        return failure(file, str(error).removeprefix(f"{file} "))
     probabilities = {f"{PROBABILITY}{g}": p for g, p in prediction.probabilities.items()}
     answer = {"genre": prediction.genre, "confidence": prediction.confidence, "error": ""}
     return {"path": str(file), **answer, **probabilities}
+
+
+def failure(path: Path, reason: str) -> dict[str, object]:
+    """The row of what cannot be read."""
+    return {"path": str(path), "genre": "", "confidence": float("nan"), "error": reason}
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -141,6 +141,7 @@ def test_progress_counts_images_and_memory_holds_a_chunk_of_them(tmp_path, make_
     assert seen == [(CHUNK, 150), (2 * CHUNK, 150), (150, 150)]
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_make_one_cache(tmp_path, corpus):
     folder = tmp_path / "cache"
     processes = [start(corpus, folder) for _ in range(2)]
@@ -155,6 +156,7 @@ def test_two_processes_that_start_at_once_make_one_cache(tmp_path, corpus):
     assert partials(folder) == []
 
 
+@pytest.mark.slow
 def test_a_killed_builder_leaves_no_cache_and_its_leftovers_go(tmp_path, corpus, manifest):
     folder = tmp_path / "cache"
     with start(corpus, folder, "decode = lambda preprocessor, item: time.sleep(60)") as process:
@@ -176,6 +178,7 @@ def test_leftovers_of_another_cache_are_left_alone(tmp_path, manifest):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX")
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_cache(tmp_path, corpus, manifest):
     folder = tmp_path / "cache"
     limit = (

@@ -72,6 +72,7 @@ def test_a_state_that_could_not_be_written_leaves_the_old_one_and_all_weights(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX")
+@pytest.mark.slow
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(checkpoints):
     code = (
         "import resource, signal, sys, torch; from pathlib import Path\n"

@@ -71,6 +71,7 @@ def test_description_names_the_threads_of_the_processor():
     assert describe_device(torch.device("mps")) == "mps"
 
 
+@pytest.mark.slow
 def test_freed_memory_is_kept_where_the_c_library_can():
     code = "from genre_mlflow.training.device import keep_freed_memory as k; print(k())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
