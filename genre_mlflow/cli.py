@@ -58,7 +58,12 @@ def main() -> None:
 @main.command()
 @options(TRAIN_OPTIONS)
 @EXPERIMENT_OPTION
-@click.option("--resume", default="", metavar="RUN_ID", help="Go on with a run that was stopped.")
+@click.option(
+    "--resume",
+    default="",
+    metavar="RUN_ID",
+    help="Go on with a run that was stopped; only --epochs may change, to more.",
+)
 @click.pass_context
 def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) -> None:
     """Train a classifier; track, evaluate and register it."""
@@ -72,7 +77,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from genre_mlflow.summary import summary
 
     signal.signal(signal.SIGTERM, interrupt)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    quiet_mlflow()
     given = {name for name in values if is_given(ctx, name)}
     if joined_run_id():
         given &= given_to_mlflow(values)
@@ -86,6 +91,11 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
             say=display.say,
         )
     click.echo(summary(outcome))
+
+
+def quiet_mlflow() -> None:
+    """Leave out MLflow's notes; it sets its own level when it is imported, so call this after."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 def interrupt(number: int, frame: object) -> None:
@@ -111,6 +121,7 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
     train_options = TrainOptions.from_flat({**values, "data": data})
     from genre_mlflow.mlops.evaluating import evaluate as evaluate_model
 
+    quiet_mlflow()
     result = evaluate_model(model, train_options, split=split, experiment=experiment)
     click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
     m = result.metrics
@@ -122,7 +133,9 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
 
 
 @main.command()
-@click.option("--model-name", default=TrainOptions().model_name, show_default=True)
+@click.option(
+    "--model-name", default=TrainOptions().model_name, show_default=True, help="Registered model."
+)
 @click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
 @click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
 @click.pass_context
@@ -133,6 +146,7 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
     """
     from genre_mlflow.mlops import registry
 
+    quiet_mlflow()
     result = registry.promote(model_name, force=force, why=why)
     click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
     if not result.promoted:
@@ -149,10 +163,14 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 @click.option("--out", default="", metavar="FILE", help="Write all probabilities as CSV or JSON.")
 @click.pass_context
 def predict(ctx: click.Context, paths: tuple[str, ...], model: str, top_k: int, out: str) -> None:
-    """Print the genre of images: files, or folders with all below them."""
+    """Print the genre of images: files, or folders with all below them.
+
+    Exit code 2 when one of them cannot be read; the others are predicted all the same.
+    """
     check_output(out, (".csv", ".json"))
     from genre_mlflow.mlops.predicting import predict_paths, to_lines, write_table
 
+    quiet_mlflow()
     table = predict_paths(paths, model)
     if out:
         write_table(table, Path(out))

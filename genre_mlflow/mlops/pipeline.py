@@ -112,7 +112,7 @@ def open_tracks(corpus: Corpus, options: TrainOptions, say: Say) -> dict[str, Tr
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
-            say(f"Decoded {done} of {total} images, once for all runs")
+            say(f"Decoded {done} of {total} images, kept for later runs at this size")
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
     return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in SPLITS}

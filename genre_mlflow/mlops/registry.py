@@ -83,7 +83,9 @@ def promote(name: str, *, force: bool = False, why: str = "") -> Promotion:
             return Promotion(False, f"version {champion.version} is the champion already")
         if force:
             client.set_model_version_tag(name, challenger.version, "forced_because", why)
-            verdict = Promotion(True, f"forced: {why}")
+            verdict = Promotion(
+                True, f"version {challenger.version} is the champion now, because {why}"
+            )
         elif champion is None:
             verdict = Promotion(True, "there was no champion")
         else:
@@ -106,7 +108,7 @@ def compare(client: MlflowClient, champion: ModelVersion, challenger: ModelVersi
     before, after = (accuracy(test_predictions(client, v)) for v in (old, new))
     how = (
         f"version {new.version} has {after:.1%} on the test set, "
-        f"version {old.version} has {before:.1%}"
+        f"the champion, version {old.version}, has {before:.1%}"
     )
     return Promotion(after > before, how)
 
@@ -135,7 +137,9 @@ def load(model: str) -> Classifier:
 
 def read_classifier(name: str, folder: Path) -> Classifier:
     """The one classifier in a folder or below it."""
-    configs = sorted(folder.rglob(CONFIG_FILE)) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise ModelError(f"{name} is no folder; a registered model is written models:/NAME@ALIAS")
+    configs = sorted(folder.rglob(CONFIG_FILE))
     if len(configs) != 1:
         found = len(configs) or "no"
         raise ModelError(f"{name} holds {found} classifiers ({CONFIG_FILE}); one is needed")

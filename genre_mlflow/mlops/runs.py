@@ -103,7 +103,7 @@ def read_config(client: MlflowClient, run_id: str) -> dict[str, Any]:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise ModelError(
-                f"there is no run {run_id!r} in this store; MLFLOW_TRACKING_URI names another"
+                f"there is no run {run_id!r} in this store; set MLFLOW_TRACKING_URI to another"
             ) from error
         config = load_config(client, run_id)
     measured = [name for name in run.data.metrics if not name.startswith("system/")]

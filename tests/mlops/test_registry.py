@@ -55,7 +55,9 @@ def test_version_that_was_registered_without_its_alias_gets_it(two_versions: Mlf
 def test_better_challenger_becomes_champion_once(two_versions: MlflowClient) -> None:
     result = promote(NAME)
     assert result.promoted
-    assert re.fullmatch(r"version 2 has .*% on the test set, version 1 has 33\.3%", result.reason)
+    assert re.fullmatch(
+        r"version 2 has .*% on the test set, the champion, version 1, has 33\.3%", result.reason
+    )
     assert champion(two_versions) == "2"
     again = promote(NAME)
     assert not again.promoted
@@ -160,7 +162,7 @@ def test_loaded_classifier_predicts_and_gives_the_network(trained: Trained) -> N
         ("models:/genre-classifier/99", "99"),
         (
             "no/such/folder",
-            r"no/such/folder holds no classifiers \(classifier\.json\); one is needed",
+            r"no/such/folder is no folder; a registered model is written models:/NAME@ALIAS",
         ),
     ],
 )
