@@ -43,6 +43,7 @@ class Display(Observer):
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.file.flush()  # a log file shows each epoch when it ends
 
     def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
         """Head of the table; a resumed run says where it goes on."""

@@ -342,7 +342,13 @@ def test_ctrl_c_on_the_command_line_says_how_to_resume(
     data = make_corpus(tmp_path / "music")
     lines = []
     words = command(data, "m", "--epochs=100000")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    # A shell that runs the tests in the background has them ignore SIGINT; a user's does not.
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
