@@ -31,12 +31,11 @@ class Widths(click.ParamType[tuple[int, ...]]):
 def option(name: str, kind: Any, text: str) -> Callable[..., Any]:
     """A training option whose name and default come from `TrainOptions`."""
     flag = f"--{name.replace('_', '-')}"
-    if kind is bool:  # `--allow-leak` alone, or with a value, as MLproject must pass it
-        return click.option(
-            flag, type=click.BOOL, is_flag=False, flag_value="true",
-            default=DEFAULTS[name], show_default=True, help=text,
-        )  # fmt: skip
-    return click.option(flag, type=kind, default=DEFAULTS[name], show_default=True, help=text)
+    # `--allow-leak` stands alone, or takes a value, as MLproject must pass it.
+    switch: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if kind is bool else {}
+    return click.option(
+        flag, type=kind, default=DEFAULTS[name], show_default=True, help=text, **switch
+    )
 
 
 SPLIT_OPTIONS = [
