@@ -1,12 +1,18 @@
 """The command line. Heavy packages are imported inside the commands, so that help is instant."""
 
-import logging
 import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
+from genre_mlflow.cli_base import (
+    NOT_PROMOTED,
+    USER_MISTAKE,
+    PluginGroup,
+    interrupt,
+    quiet_mlflow,
+)
 from genre_mlflow.cli_options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -16,36 +22,14 @@ from genre_mlflow.cli_options import (
     is_given,
     options,
 )
-from genre_mlflow.errors import GenreError
 from genre_mlflow.files import check_output, home
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.version import VERSION
 
-NOT_PROMOTED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
 SERVE_PORT = 5001  # the MLflow UI has 5000
 
 
-class OneLineErrors(click.Group):
-    """Shows our errors as one line with exit code 2, in the one place that all commands pass."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except GenreError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(USER_MISTAKE)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except OSError as error:
-            if error.strerror is None:
-                raise
-            where = f" ({error.filename})" if error.filename else ""
-            click.echo(f"Error: {error.strerror}{where}", err=True)
-            ctx.exit(USER_MISTAKE)
-
-
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="genre-mlflow")
 def main() -> None:
     """Train, track, register and serve music-genre classifiers.
@@ -70,7 +54,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     train_options = TrainOptions.from_flat(values)
     from rich.console import Console
 
-    from genre_mlflow.display import Display
+    from genre_mlflow.display import Bar, Table
     from genre_mlflow.mlops import pipeline
     from genre_mlflow.mlops.runs import given_to_mlflow
     from genre_mlflow.mlops.store import joined_run_id
@@ -81,26 +65,16 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     given = {name for name in values if is_given(ctx, name)}
     if joined_run_id():
         given &= given_to_mlflow(values)
-    with Display(Console()) as display:
+    with Bar(Console()) as bar:
         outcome = pipeline.train(
             train_options,
             experiment=experiment,
             resume=resume,
             given=given,
-            observers=[display],
-            say=display.say,
+            observers=[bar, Table(bar.say)],
+            say=bar.say,
         )
     click.echo(summary(outcome))
-
-
-def quiet_mlflow() -> None:
-    """Leave out MLflow's notes; it sets its own level when it is imported, so call this after."""
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-
-
-def interrupt(number: int, frame: object) -> None:
-    """End on SIGTERM as on Ctrl-C."""
-    raise KeyboardInterrupt
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """Training as seen in a terminal: a bar within the epoch and a line for each epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,16 +12,15 @@ from genre_mlflow.training.loop import Observer
 PARTS = {"train": "training", "val": "validating"}
 
 
-class Display(Observer):
-    """Shows progress on a terminal; elsewhere prints the lines alone.
+class Bar(Observer):
+    """Shows progress within the epoch on a terminal, and lines above it; elsewhere the lines alone.
 
     Use it as a context manager, so that the bar is gone when something else is printed.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.history: list[EpochResult] = []
-        self.epochs = 0
+        self.epoch = self.epochs = 0
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -33,7 +32,7 @@ class Display(Observer):
         )
         self.task = self.bar.add_task("", total=None, visible=False)
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> "Bar":
         self.bar.start()
         return self
 
@@ -46,19 +45,36 @@ class Display(Observer):
         self.console.file.flush()  # a log file shows each epoch when it ends
 
     def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """Start at the epoch that a resumed run goes on with."""
+        self.epoch, self.epochs = len(history), epochs
+
+    def on_batch_end(self, part: str, done: int, total: int) -> None:
+        """Move the bar."""
+        name = f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs} {PARTS[part]}"
+        self.bar.update(self.task, description=name, completed=done, total=total, visible=True)
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """Begin the next epoch."""
+        self.epoch = result.epoch
+
+
+class Table(Observer):
+    """Says a line for each epoch, with a star where validation is the best so far."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.history: list[EpochResult] = []
+        self.epochs = 0
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
         """Head of the table; a resumed run says where it goes on."""
         self.history, self.epochs = list(history[:-1]), epochs
         if history:
             self.say(f"Going on after epoch {len(history)} of {epochs}")
         self.say(f"{'epoch':>9}  train loss   acc    val loss   acc       lr   img/s    time")
 
-    def on_batch_end(self, part: str, done: int, total: int) -> None:
-        """Move the bar."""
-        name = f"epoch {min(len(self.history) + 1, self.epochs)}/{self.epochs} {PARTS[part]}"
-        self.bar.update(self.task, description=name, completed=done, total=total, visible=True)
-
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
-        """A line of the table, with a star where validation is the best so far."""
+        """A line of the table."""
         self.history.append(result)
         v_acc = f"{result.val.accuracy:6.1%}"
         star = "*" if best_epoch(self.history) is result else " "
