@@ -20,5 +20,9 @@ class ModelError(GenreError):
     """A model, a run or a registered version is missing or does not fit."""
 
 
+class StudyError(GenreError):
+    """A study, its storage or its search space cannot be used as it is."""
+
+
 class TrainingError(GenreError):
     """Training cannot go on: the loss is no number, or a checkpoint does not fit."""

@@ -1,7 +1,7 @@
-"""The end of a training run: log the results and the model, and register it."""
+"""The end of a training run: log the results and the model; registering it is a step of its own."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,15 +28,17 @@ from genre_mlflow.training.loop import FitResult
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training run reached."""
+    """What a training run reached; `version` and `champion` are empty until it is registered."""
 
     run_id: str
+    model_id: str
     model_name: str
-    version: str
-    champion: str  # version that is served
     n_genres: int
     n_test: int
     metrics: dict[str, float]
+    tags: dict[str, str]  # of the registered version
+    version: str = ""
+    champion: str = ""  # version that is served
 
 
 def finish(
@@ -48,7 +50,7 @@ def finish(
     fitted: FitResult,
     predictions: pd.DataFrame,
 ) -> Outcome:
-    """Log results and model, and register it; a run killed in here repeats it without doubles."""
+    """Log results and model; a run killed in here repeats it without doubles."""
     best = best_epoch(fitted.history)
     values = final_metrics(predictions, best)
     log_results(client, run, options, corpus, fitted.history, predictions)
@@ -62,17 +64,26 @@ def finish(
         "test_accuracy": f"{values['test_accuracy']:.4f}",
         "corpus": corpus.name,
     }
-    version = register(client, model_id, options.model_name, tags)
-    champion = find_alias(client, options.model_name, CHAMPION)
-    log_tags(client, run.info.run_id, {"registered": f"{version.name} {version.version}"})
     return Outcome(
         run.info.run_id,
+        model_id,
         options.model_name,
-        str(version.version),
-        str(champion.version) if champion else "",
         len(corpus.genres),
         len(corpus.rows("test")),
         values,
+        tags,
+    )
+
+
+def register_outcome(client: MlflowClient, outcome: Outcome) -> Outcome:
+    """Register the model of a run as the challenger; a second time changes nothing."""
+    version = register(client, outcome.model_id, outcome.model_name, outcome.tags)
+    champion = find_alias(client, outcome.model_name, CHAMPION)
+    log_tags(client, outcome.run_id, {"registered": f"{version.name} {version.version}"})
+    return replace(
+        outcome,
+        version=str(version.version),
+        champion=str(champion.version) if champion else "",
     )
 
 

@@ -1,6 +1,6 @@
 """The whole way: data, training, evaluation, registration; for the command line and the search."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -15,7 +15,7 @@ from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files import home
 from genre_mlflow.mlops import commands
-from genre_mlflow.mlops.finish import Outcome, finish
+from genre_mlflow.mlops.finish import Outcome, finish, register_outcome
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.mlops.runs import checkpoint_folder, find_session, hold
 from genre_mlflow.mlops.start import log_start
@@ -24,7 +24,7 @@ from genre_mlflow.mlops.tracking import DatasetName, RunTracker, running
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
-from genre_mlflow.training.loop import Observer, fit
+from genre_mlflow.training.loop import FitResult, Observer, fit
 
 Say = Callable[[str], None]
 
@@ -62,7 +62,8 @@ def train(
         with hold(run_id):
             try:
                 with running(client, run_id, owned=session.owned):
-                    return train_in_run(client, run, options, corpus, device, observers, say)
+                    outcome = train_in_run(client, run, options, corpus, device, observers, say)
+                    return register_outcome(client, outcome)
             except (KeyboardInterrupt, OSError, MlflowException):
                 say(f"Stopped. Go on with: {commands.resume(run_id, owned=session.owned)}")
                 raise
@@ -77,24 +78,17 @@ def train_in_run(
     observers: Sequence[Observer],
     say: Say,
 ) -> Outcome:
-    """What happens while the run is open."""
+    """What happens while the run is open, but for the registration."""
     keep_freed_memory()
     say(describe(run, corpus, describe_device(device)))
     log_start(client, run, options, corpus, describe_device(device))
     torch.manual_seed(options.training.seed)
     classifier = make_classifier(options, corpus.genres)
-    tracks = open_tracks(corpus, options, say)
+    tracks = open_tracks(corpus, options, SPLITS, say)
     dataset = DatasetName(corpus.name, corpus.digest)
     tracker = RunTracker(client, run, classifier.config(), dataset, options.training.keep)
-    fitted = fit(
-        classifier.network,
-        tracks["train"],
-        tracks["val"],
-        options.training,
-        n_genres=len(corpus.genres),
-        device=device,
-        checkpoints=CheckpointFolder(checkpoint_folder(run.info.run_id)),
-        observers=[*observers, tracker],
+    fitted = fit_classifier(
+        classifier, options, tracks, device, run.info.run_id, [*observers, tracker]
     )
     say("Evaluating the best epoch; the test set is read now, once it is chosen")
     classifier.network.load_state_dict(fitted.best_weights)
@@ -102,20 +96,43 @@ def train_in_run(
     return finish(client, run, options, corpus, classifier, fitted, predictions)
 
 
+def fit_classifier(
+    classifier: Classifier,
+    options: TrainOptions,
+    tracks: Mapping[str, TrackDataset],
+    device: torch.device,
+    run_id: str,
+    observers: Sequence[Observer],
+) -> FitResult:
+    """Train on `train` and `val` of `tracks`, with checkpoints in the run's own folder."""
+    return fit(
+        classifier.network,
+        tracks["train"],
+        tracks["val"],
+        options.training,
+        n_genres=len(classifier.genres),
+        device=device,
+        checkpoints=CheckpointFolder(checkpoint_folder(run_id)),
+        observers=observers,
+    )
+
+
 def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
     """An untrained classifier."""
     return Classifier(genres, options.network, options.preprocessing)
 
 
-def open_tracks(corpus: Corpus, options: TrainOptions, say: Say) -> dict[str, TrackDataset]:
-    """The tensors of each split, decoded now if they are not in the cache."""
+def open_tracks(
+    corpus: Corpus, options: TrainOptions, splits: Sequence[str], say: Say
+) -> dict[str, TrackDataset]:
+    """The tensors of these splits; all images are decoded now if they are not in the cache."""
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
             say(f"Decoded {done} of {total} images, kept for later runs at this size")
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in SPLITS}
+    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in splits}
 
 
 def predict_splits(

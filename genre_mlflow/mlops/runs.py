@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from genre_mlflow.mlops.store import joined_run_id, read_artifact, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
 CONFIG_FILE = "config.json"
+TRAINING_TASKS = ("train", "final")  # runs that end with a model: one of its own, one of a study
 # The UI shows such an experiment with its views for model training.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -107,7 +108,7 @@ def read_config(client: MlflowClient, run_id: str) -> dict[str, Any]:
             ) from error
         config = load_config(client, run_id)
     measured = [name for name in run.data.metrics if not name.startswith("system/")]
-    if not config and (measured or run.data.tags.get("task", "train") != "train"):
+    if not config and (measured or run.data.tags.get("task", "train") not in TRAINING_TASKS):
         raise ModelError(f"run {run_id} is no training run of genre-mlflow and cannot be resumed")
     return config
 
@@ -161,10 +162,13 @@ def given_to_mlflow(values: dict[str, Any]) -> set[str]:
 
 
 def new_run(client: MlflowClient, experiment: str, name: str, task: str, **tags: str) -> Run:
+    """Open a run in the experiment of this name, which is created if there is none."""
+    return create_run(client, experiment_id(client, experiment), name, {**tags, "task": task})
+
+
+def create_run(client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:
     """Open a run with the tags that MLflow's own `start_run` gives: user, source, commit."""
-    return client.create_run(
-        experiment_id(client, experiment), run_name=name, tags=resolve_tags({**tags, "task": task})
-    )
+    return client.create_run(experiment_id, run_name=name, tags=resolve_tags(dict(tags)))
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:

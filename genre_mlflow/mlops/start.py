@@ -30,7 +30,8 @@ def log_start(
     run_id = run.info.run_id
     write_config(client, run_id, run_config(options, corpus, device))
     log_params(client, run, {name: as_text(value) for name, value in options.flat().items()})
-    log_tags(client, run_id, start_tags(options, corpus, device))
+    task = run.data.tags.get("task", "train")  # a run of `mlflow run` has none yet
+    log_tags(client, run_id, {"task": task, **start_tags(options, corpus, device)})
     log_dataset(client, run_id, corpus, "train, val, test")
     log_corpus(client, run_id, corpus)
 
@@ -64,7 +65,6 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
         f"epochs, seed {options.training.seed}, on {device}."
     )
     tags = {
-        "task": "train",
         "corpus": corpus.name,
         "split": split,
         "device": device,

@@ -31,6 +31,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_of_worker(name: str, worker: int) -> str:
+    """The device of one of several workers on this machine: with several GPUs, one each."""
+    count = torch.cuda.device_count() if name in ("auto", "cuda") else 0
+    return f"cuda:{worker % count}" if count > 1 else name
+
+
+def threads_of_worker(workers: int) -> int:
+    """Threads for each of several workers on this machine; together they fill its cores."""
+    return max(1, torch.get_num_threads() // workers)
+
+
 def describe_device(device: torch.device) -> str:
     """The device and what is behind it, for people."""
     if device.type == "cuda":
