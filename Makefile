@@ -11,13 +11,16 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MPLCONFIGDIR := $(CURDIR)/.genre/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint ui serve bench lock clean
+.PHONY: help run search test lint ui serve bench lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: $(READY) ## Train on the demo corpus, evaluate, register (mlflow run .)
 	$(IN_VENV) mlflow run . --env-manager local --storage-dir .genre/mlflow-run $(ARGS)
+
+search: $(READY) ## Search for a better setting on the demo corpus (mlflow run . -e search)
+	$(IN_VENV) mlflow run . -e search --env-manager local --storage-dir .genre/mlflow-run $(ARGS)
 
 test: $(READY) ## Run the fast tests; ARGS="-m slow" for the slow ones
 	$(IN_VENV) python -m pytest $(ARGS)

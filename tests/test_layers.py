@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import genre_mlflow
+import search
 
 PACKAGE = Path(genre_mlflow.__file__).parent
 FLOORS = {
@@ -18,7 +19,7 @@ FLOORS = {
     "corpus": 3, "model": 3,
     "training": 4, "evaluation": 4,
     "mlops": 5,
-    "cli": 6, "cli_options": 6, "display": 6, "summary": 6, "__main__": 6,
+    "cli": 6, "cli_base": 6, "cli_options": 6, "display": 6, "summary": 6, "__main__": 6,
 }  # fmt: skip
 STRANGERS = [("corpus", "model"), ("training", "evaluation")]  # neighbours that do not meet
 ROOT = ""  # `genre_mlflow/__init__.py`, which knows mlops inside a function, and nothing outside
@@ -26,7 +27,7 @@ ROOT = ""  # `genre_mlflow/__init__.py`, which knows mlops inside a function, an
 # Rooms that each library may be imported in; one that is not listed may be imported anywhere.
 LIBRARIES = {
     "mlflow": {"mlops"},
-    "click": {"cli", "cli_options"},
+    "click": {"cli", "cli_base", "cli_options"},
     "rich": {"cli", "display"},
     "optuna": set(),
     "search": set(),
@@ -139,11 +140,24 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "promote", "predict", "serve",
-                                     "corpus", "corpus scan", "corpus demo", "clean"])  # fmt: skip
+                                     "corpus", "corpus scan", "corpus demo", "clean",
+                                     "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
     code = f"from genre_mlflow.cli import main; main({arguments!r}, prog_name='x')"
     assert imported_by(code, HEAVY_HELP) == ""
+
+
+def test_the_search_leaves_mlflow_torch_and_click_to_their_rooms():
+    found = [
+        (path.name, target)
+        for path in sorted(Path(search.__file__).parent.glob("*.py"))
+        for target, _ in imports(path)
+        if target.split(".")[0] in ("mlflow", "torchvision", "sklearn", "requests")
+        or (target.split(".")[0] == "click" and path.name != "cli.py")
+        or (target.split(".")[0] == "optuna" and path.name in ("cli.py", "request.py", "space.py"))
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("settings", ["features", "corpus", "model", "training"])

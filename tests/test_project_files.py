@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from genre_mlflow.cli import main
+from search.cli import search
 
 ROOT = Path(__file__).parents[1]
 PIN = re.compile(r"^([\w.-]+)==([\w.+]+)(?: ; (.*?))? \\$", re.MULTILINE)
@@ -31,13 +32,25 @@ def conda_pins() -> dict[str, str]:
     return dict(line.split("==") for line in pip)
 
 
-def entry_point() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]["main"]
+def entry_point(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][name]
 
 
-def train_options() -> dict[str, click.Option]:
-    train = main.commands["train"]
-    return {p.name: p for p in train.params if isinstance(p, click.Option) and p.name}
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    return {p.name: p for p in command.params if isinstance(p, click.Option) and p.name}
+
+
+def default_in_mlproject(option: click.Option) -> str:
+    """MLflow's parameters have one value; an option that may be repeated is given an empty one."""
+    if option.multiple:
+        return ""
+    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+
+
+ENTRY_POINTS = {
+    "main": (["python", "-m", "genre_mlflow", "train"], main.commands["train"]),
+    "search": (["python", "-m", "search"], search),
+}
 
 
 def test_conda_holds_the_dependencies_in_the_versions_of_the_lock() -> None:
@@ -58,19 +71,26 @@ def test_lock_has_hashes_and_names_no_address() -> None:
     assert "://" not in lock
 
 
-def test_every_parameter_of_mlproject_is_passed_on_to_an_option_with_the_same_default() -> None:
-    parameters = entry_point()["parameters"]
-    options = train_options()
-    command = shlex.split(entry_point()["command"])
-    passed = dict(zip(command[4::2], command[5::2], strict=True))
-    assert command[:4] == ["python", "-m", "genre_mlflow", "train"]
-    assert passed == {f"--{name.replace('_', '-')}": f"{{{name}}}" for name in parameters}
-    for name, parameter in parameters.items():
-        assert str(parameter["default"]) == str(options[name].default), name
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_every_parameter_of_mlproject_is_passed_on_to_an_option_with_the_same_default(
+    name: str,
+) -> None:
+    words, called = ENTRY_POINTS[name]
+    parameters = entry_point(name)["parameters"]
+    options = options_of(called)
+    command = shlex.split(entry_point(name)["command"])
+    rest = command[len(words) :]
+    passed = dict(zip(rest[::2], rest[1::2], strict=True))
+    assert command[: len(words)] == words
+    assert passed == {f"--{key.replace('_', '-')}": f"{{{key}}}" for key in parameters}
+    for key, parameter in parameters.items():
+        assert str(parameter["default"]) == default_in_mlproject(options[key]), key
 
 
-def test_only_the_experiment_is_left_to_mlflow_run() -> None:
-    assert set(train_options()) - set(entry_point()["parameters"]) == {"experiment"}
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_only_the_experiment_is_left_to_mlflow_run(name: str) -> None:
+    options = options_of(ENTRY_POINTS[name][1])
+    assert set(options) - set(entry_point(name)["parameters"]) == {"experiment"}
 
 
 @pytest.mark.parametrize("name", ["allow_leak", "remove_border"])

@@ -1,0 +1,162 @@
+"""The end of a study: its tables and plots, and the best setting trained again, once."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from genre_mlflow.errors import StudyError
+from genre_mlflow.mlops import registry
+from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.mlops.store import store_errors
+from genre_mlflow.mlops.studies import RUNNING, register_best, train_final, with_seed, with_setting
+from genre_mlflow.mlops.tracking import log_tags
+from genre_mlflow.training.loop import Observer
+from search.report import trials_table, write_report
+from search.study import DONE, Search
+from search.worker import POLL_S, RUN_ID
+
+FINISHED = "finished"  # user attribute of the study
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a study has found. `final_runs` and what follows are empty without final training.
+
+    `trials`: completed and pruned ones; accuracies are 0 to 1, the test accuracies one a seed.
+    """
+
+    study: str
+    parent_run_id: str
+    trials: int
+    best_trial: int
+    setting: dict[str, Any]
+    best_val_accuracy: float
+    first_val_accuracy: float | None  # of the setting of the command line
+    final_runs: list[str]
+    test_accuracies: list[float]
+    test_intervals: list[list[float]]  # low and high of each, 95 %
+    n_test: int
+    model_name: str
+    version: str
+    champion: str
+
+
+def finish(search: Search, say: Say, observers: Sequence[Observer] = ()) -> Finished | None:
+    """End the study, unless other workers still run trials: then the last of them does it.
+
+    Whoever comes while it is being done waits, and does it if that process dies. Raises
+    `StudyError` when no trial was completed.
+    """
+    with only_one(search, say), store_errors():
+        if search.trials(TrialState.RUNNING):
+            return None
+        if not search.trials(TrialState.COMPLETE):
+            raise StudyError(f"study {search.name!r} has no completed trial; start it again")
+        before = search.study.user_attrs.get(FINISHED)
+        best, n_done = search.study.best_trial, len(search.trials(*DONE))
+        if before and before["trials"] == n_done and enough_seeds(search, before, best):
+            search.runs.set_status("FINISHED")
+            return Finished(**before)
+        search.runs.set_status(RUNNING)
+        log_report(search, best)
+        if before and enough_seeds(search, before, best):
+            found = Finished(**{**before, "trials": n_done})
+        else:
+            found = train_best(search, best, n_done, say, observers)
+        search.study.set_user_attr(FINISHED, asdict(found))
+        search.runs.set_status("FINISHED")
+    return found
+
+
+@contextmanager
+def only_one(search: Search, say: Say) -> Iterator[None]:
+    """Hold the lock of the study's end; wait for it."""
+    said = False
+    while True:
+        with search.storage.lock_if_free(f"finish {search.name}") as ours:
+            if ours:
+                yield
+                return
+        if not said:
+            say("Another worker trains the best setting; waiting, in case that it dies")
+            said = True
+        time.sleep(POLL_S)
+
+
+def enough_seeds(search: Search, before: dict[str, Any], best: FrozenTrial) -> bool:
+    """True when the best setting has been trained again as often as is asked for."""
+    wanted = search.request.final_seeds
+    return before["best_trial"] == best.number and len(before["final_runs"]) >= wanted
+
+
+def log_report(search: Search, best: FrozenTrial) -> None:
+    """Table and plots of all trials into the parent run, and tags with the best one."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(search.study, Path(folder))
+        search.runs.client.log_artifacts(search.runs.parent_id, folder, "study")
+    states = trials_table(search.study)["state"].value_counts()
+    tags = {
+        "best_trial": str(best.number),
+        "best_trial_run_id": str(best.user_attrs.get(RUN_ID, "")),
+        "best_val_accuracy": f"{best.value:.4f}",
+        "trials": ", ".join(f"{count} {state}" for state, count in states.items()),
+    }
+    log_tags(search.runs.client, search.runs.parent_id, tags)
+
+
+def train_best(
+    search: Search, best: FrozenTrial, n_done: int, say: Say, observers: Sequence[Observer]
+) -> Finished:
+    """Train the best setting with each seed, evaluate it on the test set, register the best run."""
+    setting = search.space.options(best.params)
+    options = with_setting(search.options, setting)
+    first_seed = options.training.seed
+    outcomes = []
+    for seed in range(first_seed, first_seed + search.request.final_seeds):
+        say(f"Training the setting of trial {best.number} again, with seed {seed}")
+        seeded, corpus, device = with_seed(options, seed), search.corpus, search.device
+        outcomes.append(
+            train_final(search.runs, best.number, seeded, corpus, device, observers, say)
+        )
+    registered = register_best(search.runs.client, outcomes) if outcomes else None
+    first = search.first_trial()
+    found = Finished(
+        study=search.name,
+        parent_run_id=search.runs.parent_id,
+        trials=n_done,
+        best_trial=best.number,
+        setting=dict(best.params),
+        best_val_accuracy=float(best.value or 0.0),
+        first_val_accuracy=first.value if first.state == TrialState.COMPLETE else None,
+        final_runs=[outcome.run_id for outcome in outcomes],
+        test_accuracies=[outcome.metrics["test_accuracy"] for outcome in outcomes],
+        test_intervals=[
+            [outcome.metrics["test_accuracy_low"], outcome.metrics["test_accuracy_high"]]
+            for outcome in outcomes
+        ],
+        n_test=outcomes[0].n_test if outcomes else 0,
+        model_name=search.options.model_name,
+        version=registered.version if registered else "",
+        champion=registered.champion if registered else "",
+    )
+    if outcomes:
+        tags = {
+            "final_runs": ", ".join(found.final_runs),
+            "test_accuracy": f"{mean(found.test_accuracies):.4f}",
+            "registered": f"{found.model_name} {found.version}",
+        }
+        log_tags(search.runs.client, search.runs.parent_id, tags)
+    return found
+
+
+def promote(found: Finished) -> str:
+    """Make the registered version the champion if it is better; say what happened."""
+    result = registry.promote(found.model_name)
+    return f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}"

@@ -1,0 +1,96 @@
+"""Worker processes on one machine: each with its share of the cores, or a GPU of its own."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+
+from genre_mlflow.cli_base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
+from genre_mlflow.errors import GenreError
+from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.training.device import device_of_worker, threads_of_worker
+from search.request import Request
+from search.study import open_search
+from search.worker import Worker
+
+THREADS = "OMP_NUM_THREADS"
+
+
+def run_workers(request: Request, deadline: float, say: Say) -> None:
+    """Run `request.workers` processes until all have ended. Raises `KeyboardInterrupt`.
+
+    What a process says on its own end is enough for mistakes; one that was killed is named here.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    workers = []
+    with environment(THREADS, str(threads_of_worker(request.workers))):
+        for number in range(request.workers):
+            own = replace(
+                request,
+                options=replace(
+                    request.options, device=device_of_worker(request.options.device, number)
+                ),
+            )
+            worker = spawn.Process(target=worker_main, args=(own, number + 1, deadline))
+            worker.start()
+            workers.append(worker)
+    try:
+        for worker in workers:
+            worker.join()
+    except KeyboardInterrupt:
+        stop(workers)
+        raise
+    for number, worker in enumerate(workers, 1):
+        if (worker.exitcode or 0) < 0:
+            name = signal.Signals(-(worker.exitcode or 0)).name
+            say(f"Worker {number} was killed ({name}); its trial is repeated")
+
+
+def stop(workers: Sequence[BaseProcess]) -> None:
+    """Ask workers to end, as Ctrl-C does, and wait until they have."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
+
+
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable for the processes started in the block, unless the user has set it."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def interrupt_once(number: int, frame: object) -> None:
+    """End on the first signal; Ctrl-C reaches every process of a terminal, and ours sends more."""
+    for other in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def worker_main(request: Request, number: int, deadline: float) -> None:
+    """What a worker process does."""
+    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number_of_signal, interrupt_once)
+    quiet_mlflow()
+
+    def say(line: str) -> None:
+        print(f"[{number}] {line}", flush=True)
+
+    try:
+        Worker(open_search(request, say), deadline, say).work()
+    except GenreError as error:
+        print(f"[{number}] Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,56 @@
+"""What a search is asked for, checked when it is made."""
+
+from dataclasses import dataclass
+
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.mlops.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text
+
+SAMPLERS = ("tpe", "random", "grid")
+PRUNERS = ("median", "hyperband", "none")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A study to begin or to join, and how much of it this command does.
+
+    `options`: those that stay fixed, and the first trial's values of those that are searched;
+    `study`, `storage`: empty for a name of the corpus and the space, and for a file in `home`;
+    `trials`: completed and pruned ones of the whole study; `timeout_s`: no new trial after so
+    many seconds, 0 for no limit; `grace_s`: seconds without a sign of life after which a trial
+    counts as dead; `final_seeds`: how often the best setting is trained again, 0 for never.
+    """
+
+    options: TrainOptions
+    experiment: str
+    space: str = "small"
+    study: str = ""
+    storage: str = ""
+    trials: int = 20
+    timeout_s: float = 0.0
+    workers: int = 1
+    sampler: str = "tpe"
+    pruner: str = "median"
+    enqueue: tuple[str, ...] = ()
+    final_seeds: int = 1
+    promote: bool = False
+    grace_s: int = 60
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("trials", 1, 1_000_000), ("timeout_s", 0, 10**9), ("workers", 1, 1024),
+            ("final_seeds", 0, 1000), ("grace_s", 2, 86_400),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high:
+                word = name.removesuffix("_s")
+                raise SettingsError(
+                    f"{word} is {as_text(getattr(self, name))}; allowed are {low} to {high}"
+                )
+        for name, allowed in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+            if getattr(self, name) not in allowed:
+                raise SettingsError(
+                    f"{name} is {getattr(self, name)!r}; allowed are {', '.join(allowed)}"
+                )
+        if any(c in self.study for c in FORBIDDEN_IN_NAMES):
+            raise SettingsError(
+                f"study is {self.study!r}; allowed are names without {' '.join(FORBIDDEN_IN_NAMES)}"
+            )

@@ -1,0 +1,65 @@
+"""The whole way of a search: begin or join, work, end."""
+
+import time
+from collections.abc import Sequence
+from math import inf
+
+from optuna.trial import TrialState
+
+from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.mlops.studies import RUNNING
+from genre_mlflow.training.loop import Observer
+from search.finish import Finished, finish
+from search.processes import run_workers
+from search.request import Request
+from search.study import Search, open_search
+from search.worker import Worker
+
+
+def run(
+    request: Request, say: Say, observers: Sequence[Observer] = (), final: Sequence[Observer] = ()
+) -> Finished | None:
+    """Search and train the best setting again; None when other workers still run trials.
+
+    `observers` see the epochs of the trials in this process, `final` those of the final runs.
+    Raises `GenreError` for everything that a user can mend.
+    """
+    deadline = time.time() + (request.timeout_s or inf)
+    search = open_search(request, say)
+    say(describe(search))
+    try:
+        if request.workers > 1:
+            run_workers(request, deadline, say)
+        Worker(search, deadline, say, observers).work()  # after others: their last trials, if any
+        return finish(search, say, final)
+    except KeyboardInterrupt:
+        leave(search, "KILLED")
+        say("Stopped. The same command goes on where this one was")
+        raise
+    except Exception:
+        leave(search, "FAILED")
+        raise
+
+
+def leave(search: Search, status: str) -> None:
+    """Close the parent run of a study that is not at its end, unless others go on with it."""
+    if search.trials(TrialState.RUNNING):
+        return
+    if search.runs.client.get_run(search.runs.parent_id).info.status == RUNNING:
+        search.runs.set_status(status)
+
+
+def describe(search: Search) -> str:
+    """A few lines about what begins."""
+    request = search.request
+    counts = search.corpus.counts()
+    known = len(search.trials(TrialState.COMPLETE, TrialState.PRUNED))
+    parameters = "; ".join(f"{name} {text}" for name, text in search.space.texts().items())
+    lines = [
+        f"Study {search.name} in {search.storage.name}, run {search.runs.parent_id}",
+        f"{search.corpus.name}: {counts['train']} tracks to train on, {counts['val']} to validate",
+        f"Space {search.space.name}: {parameters}",
+        f"{request.trials} trials by {request.sampler}, pruner {request.pruner}"
+        + (f"; {known} are there already" if known else ""),
+    ]
+    return "\n".join(lines)

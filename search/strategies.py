@@ -1,0 +1,37 @@
+"""Samplers and pruners by name, with the settings that `benchmarks/bench_search.py` measures."""
+
+import hashlib
+import warnings
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+STARTUP_TRIALS = 10  # drawn at random before TPE has seen enough
+SEEDS = 2**32
+
+
+def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
+    """The sampler for one trial; its randomness depends on the seed and the trial's number alone.
+
+    So workers never draw the same numbers, and a study that goes on does not repeat itself. A
+    grid is a queue of settings that `study` fills; what comes after its end is random.
+    """
+    digest = hashlib.sha256(f"{seed} {trial}".encode()).digest()
+    own_seed = int.from_bytes(digest[:4], "big") % SEEDS
+    if name != "tpe":
+        return RandomSampler(seed=own_seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(
+            n_startup_trials=STARTUP_TRIALS, multivariate=True, constant_liar=True, seed=own_seed
+        )
+
+
+def make_pruner(name: str, epochs: int) -> BasePruner:
+    """The pruner; it compares validation accuracies of the same epoch."""
+    if name == "median":
+        return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
+    if name == "hyperband":
+        return HyperbandPruner(min_resource=max(1, epochs // 10), max_resource=epochs)
+    return NopPruner()

@@ -1,0 +1,185 @@
+"""Beginning a study or joining it: what makes it the same study, its parent run, its queue."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import torch
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from genre_mlflow.corpus.corpus import Corpus, open_corpus
+from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.errors import StudyError
+from genre_mlflow.mlops.options import TrainOptions, as_text, changed
+from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
+from genre_mlflow.mlops.store import joined_run_id, open_store, store_errors
+from genre_mlflow.mlops.studies import StudyRuns, find_parent, open_parent, with_setting
+from genre_mlflow.mlops.tracking import DatasetName
+from genre_mlflow.training.device import choose_device
+from search.request import Request
+from search.space import Space, canonical, load_space
+from search.storage import Storage, default_address
+from search.strategies import make_pruner, make_sampler
+
+# Options that may differ from host to host, or that the digest of the corpus speaks for.
+NOT_COMPARED = {
+    "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "on_missing",
+    "on_bad_file", "allow_leak", "device", "keep",
+}  # fmt: skip
+OURS, PARENT = "genre_mlflow", "parent_run_id"  # user attributes of the study
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study that is open in this process, with all that its trials need.
+
+    `tracks`: `train` and `val` alone, so that no trial can read the test set.
+    """
+
+    request: Request
+    options: TrainOptions
+    space: Space
+    storage: Storage
+    study: Study
+    runs: StudyRuns
+    corpus: Corpus
+    tracks: Mapping[str, TrackDataset]
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.study_name
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Trials in these states, in the order of their numbers."""
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def first_trial(self) -> FrozenTrial:
+        """The trial with the values of the command line."""
+        return self.trials()[0]
+
+
+def open_search(request: Request, say: Say) -> Search:
+    """Check everything, then begin the study or join it. Raises `GenreError`."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # each trial has a line of ours
+    space = load_space(request.space)
+    queue = [space.parse(text) for text in request.enqueue]
+    options = request.options
+    device = choose_device(options.device)
+    for name, parameter in space.parameters.items():  # refuse now what cannot be built
+        for value in parameter.ends():
+            make_classifier(with_setting(options, space.options({name: value})), ["any", "other"])
+    storage = Storage(request.storage or default_address(), request.grace_s)
+    client = open_store()
+    corpus = open_corpus(options.data, options.on_bad_file, options.split)
+    tracks = open_tracks(corpus, options, ("train", "val"), say)
+    name = request.study or f"{corpus.name}-{space.name}"
+    with storage.lock(f"study {name}"), store_errors():
+        study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
+        begin(study, identity(options, space, corpus))
+        parent_id = study.user_attrs.get(PARENT)
+        if parent_id:
+            parent = find_parent(client, parent_id, name)
+        else:
+            parent = open_parent(client, request.experiment, name, options, space.texts(), corpus)
+            study.set_user_attr(PARENT, parent.info.run_id)
+        fill_queue(study, request, space, queue)
+        runs = StudyRuns(client, parent, DatasetName(corpus.name, corpus.digest))
+        if joined_run_id():
+            runs.adopt(joined_run_id())
+    return Search(request, options, space, storage, study, runs, corpus, tracks, device)
+
+
+def find_study(name: str, storage: Storage, pruner: optuna.pruners.BasePruner) -> Study:
+    """The study of this name, created if there is none. Raises `StudyError` for another kind."""
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage.optuna,
+        sampler=make_sampler("random", 0, 0),
+        pruner=pruner,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        directions = ", ".join(d.name.lower() for d in study.directions)
+        raise StudyError(
+            f"study {name!r} in {storage.name} has the direction {directions}; genre-mlflow "
+            "maximizes validation accuracy: name another --study"
+        )
+    return study
+
+
+def identity(options: TrainOptions, space: Space, corpus: Corpus) -> dict[str, Any]:
+    """What must be the same for all that work on one study."""
+    fixed = {
+        name: as_text(value)
+        for name, value in options.flat().items()
+        if name not in NOT_COMPARED and name not in space.parameters
+    }
+    return {
+        "space": space.plain(),
+        "corpus": {"name": corpus.name, "digest": corpus.digest},
+        "options": fixed,
+    }
+
+
+def begin(study: Study, wanted: Mapping[str, Any]) -> None:
+    """Record what a new study is about, or compare an old one. Raises `StudyError`."""
+    recorded = study.user_attrs.get(OURS)
+    if recorded is None:
+        if study.get_trials(deepcopy=False):
+            raise StudyError(
+                f"study {study.study_name!r} is no study of genre-mlflow; name another --study"
+            )
+        study.set_user_attr(OURS, dict(wanted))
+        return
+    differing = differences(recorded, wanted)
+    if differing:
+        raise StudyError(
+            f"study {study.study_name!r} is another one: {'; '.join(differing)}; repeat what it "
+            "began with, or name another --study"
+        )
+
+
+def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What is not the same, in words."""
+    found = []
+    old, new = recorded["space"], wanted["space"]
+    if canonical(old) != canonical(new):
+        names = [n for n in sorted({*old, *new}) if canonical(old.get(n)) != canonical(new.get(n))]
+        found.append(
+            "its space differs in "
+            + ", ".join(
+                f"{n} (was {old.get(n, 'fixed')}, now {new.get(n, 'fixed')})" for n in names
+            )
+        )
+    before, now = recorded["corpus"], wanted["corpus"]
+    if before["digest"] != now["digest"]:
+        found.append(
+            f"its corpus was {before['name']} with the digest {before['digest']}, now "
+            f"{now['name']} with {now['digest']}"
+        )
+    pairs = changed(recorded["options"], wanted["options"])
+    found += [f"{name} was {was}, now {is_now}" for name, (was, is_now) in pairs.items()]
+    return found
+
+
+def fill_queue(study: Study, request: Request, space: Space, queue: list[dict[str, Any]]) -> None:
+    """Queue the setting of the command line first, then known good ones, then the grid.
+
+    What has been queued or tried is not queued again. Of a grid, only as many as are asked for.
+    """
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(space.nearest(request.options), user_attrs={"why": "defaults"})
+    for setting in queue:
+        study.enqueue_trial(setting, user_attrs={"why": "enqueued"}, skip_if_exists=True)
+    if request.sampler == "grid":
+        settings = space.grid()
+        random.Random(request.options.training.seed).shuffle(settings)
+        for setting in settings[: request.trials]:
+            study.enqueue_trial(setting, user_attrs={"why": "grid"}, skip_if_exists=True)

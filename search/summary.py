@@ -1,0 +1,45 @@
+"""What is printed at the end of a search: the best setting, its test accuracy, what to do next."""
+
+from statistics import mean
+
+from genre_mlflow.mlops import commands
+from genre_mlflow.mlops.options import as_text
+from search.finish import Finished
+from search.worker import rounded
+
+
+def summary(found: Finished) -> str:
+    """The best setting against the first, the final runs, and commands to go on with."""
+    setting = ", ".join(f"{name} {as_text(rounded(v))}" for name, v in found.setting.items())
+    first = found.first_val_accuracy
+    compared = f" (trial 0, the setting of the command line: {first:.1%})" if first else ""
+    lines = [
+        "",
+        f"Best of {found.trials} trials: trial {found.best_trial}, validation accuracy "
+        f"{found.best_val_accuracy:.1%}{compared}",
+        f"  {setting}",
+    ]
+    if found.final_runs:
+        lines.append(f"Trained again, on {found.n_test} test tracks:")
+        lines += [
+            f"  test accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}), run {run_id}"
+            for accuracy, (low, high), run_id in zip(
+                found.test_accuracies, found.test_intervals, found.final_runs, strict=True
+            )
+        ]
+        if len(found.final_runs) > 1:
+            lines.append(f"  mean {mean(found.test_accuracies):.1%}")
+        lines.append(
+            f"Registered the one with the best validation: {found.model_name} version "
+            f"{found.version} ({role(found)})"
+        )
+    lines += ["", f"  look at it      {commands.look()}"]
+    if found.version and role(found) == "challenger":
+        promote = commands.genre_mlflow(f"promote --model-name {found.model_name}")
+        lines.append(f"  promote it      {promote}")
+    return "\n".join(lines)
+
+
+def role(found: Finished) -> str:
+    """What the registered version is."""
+    return "champion" if found.version == found.champion else "challenger"

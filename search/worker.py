@@ -1,0 +1,261 @@
+"""A worker: takes trials from the study one after the other, and looks after the dead ones."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from genre_mlflow.errors import ModelError, StudyError, TrainingError
+from genre_mlflow.mlops.options import as_text
+from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.mlops.store import store_errors
+from genre_mlflow.mlops.studies import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.loop import Observer
+from search.storage import quiet, retry
+from search.strategies import make_sampler
+from search.study import DONE, Search
+
+POLL_S = 1.0
+MAX_FAILURES = 5  # one after the other, before a study stops
+WORKER_DIED = "its worker died"
+RUN_ID, ERROR, ASKED, WORKER = "run_id", "error", "asked", "worker"  # user attributes of a trial
+ENDS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+
+Objective = Callable[[Search, Trial, Sequence[Observer]], float]
+
+
+class Report(Observer):
+    """Tells Optuna each epoch's validation accuracy, and ends the trial when Optuna says so."""
+
+    def __init__(self, trial: Trial, reported: set[int], epochs: int) -> None:
+        self.trial, self.reported, self.epochs = trial, reported, epochs
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """Report and ask. Epochs that a cut-off trial has reported before are not repeated."""
+        if result.epoch not in self.reported:
+            self.trial.report(result.val.accuracy, result.epoch)
+            self.reported.add(result.epoch)
+        if result.epoch < self.epochs and self.trial.should_prune():
+            raise TrialPruned
+
+
+class Worker:
+    """One process's share of a study.
+
+    `deadline`: `time.time()` after which no trial is begun; `objective` trains one setting and
+    returns its validation accuracy.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        deadline: float,
+        say: Say,
+        observers: Sequence[Observer] = (),
+        objective: "Objective | None" = None,
+    ) -> None:
+        self.search, self.deadline, self.say = search, deadline, say
+        self.observers, self.objective = observers, objective or train_setting
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.running_before: set[int] = set()
+        self.failures = 0
+        self.begun = False
+
+    def work(self) -> None:
+        """Run trials until the study has enough, or time is up.
+
+        While others still run the last ones, stay: theirs may have to be repeated.
+        """
+        with self.search.storage.errors():
+            self.close_runs()
+            while True:
+                trial = self.next_trial()
+                if trial is not None:
+                    self.run(trial)
+                elif self.may_be_needed():
+                    time.sleep(POLL_S)
+                else:
+                    break
+            self.close_runs()
+
+    def next_trial(self) -> Trial | None:
+        """A trial of our own, or None when there is none to begin now.
+
+        Under the lock: on SQLite two workers can take one waiting trial, and only together do
+        they not begin more than are asked for.
+        """
+        study, request = self.search.study, self.search.request
+        with self.search.storage.lock(f"ask {self.search.name}"), quiet():
+            self.look_again()
+            done, running = len(self.search.trials(*DONE)), len(self.running())
+            waiting = self.search.trials(TrialState.WAITING)
+            enough = done + running >= request.trials
+            grid_is_over = request.sampler == "grid" and not waiting
+            if enough or grid_is_over or time.time() >= self.deadline:
+                return None
+            number = waiting[0].number if waiting else len(self.search.trials())
+            seed = request.options.training.seed
+            study.sampler = make_sampler(request.sampler, seed, number)
+            trial = study.ask()
+            self.search.storage.optuna.record_heartbeat(trial._trial_id)
+            trial.set_user_attr(WORKER, self.name)
+            trial.set_user_attr(ASKED, trial.number)  # last: without it the trial was cut off here
+        return trial
+
+    def running(self) -> list[FrozenTrial]:
+        """Trials that some worker has begun."""
+        return self.search.trials(TrialState.RUNNING)
+
+    def may_be_needed(self) -> bool:
+        """True while a trial runs elsewhere that may die; after the deadline, no longer than that
+        takes to show.
+        """
+        patience = self.deadline + self.search.storage.grace_s + POLL_S
+        return bool(self.running()) and time.time() < patience
+
+    def look_again(self) -> None:
+        """Queue trials once more whose workers are dead. The lock for asking is held."""
+        storage = self.search.storage.optuna
+        optuna.storages.fail_stale_trials(self.search.study)
+        for trial in self.running():
+            if trial.user_attrs.get(ASKED) != trial.number:  # cut off before its first sign of life
+                storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                retry(self.search.study, trial)
+        now = {trial.number for trial in self.running()}
+        gone = self.running_before - now
+        self.running_before = now
+        if any(t.state == TrialState.FAIL for t in self.search.trials() if t.number in gone):
+            self.close_runs()
+
+    def count_failure(self, trial: FrozenTrial) -> None:
+        """Give up when one trial after the other fails. Raises `StudyError`."""
+        self.failures = self.failures + 1 if trial.state == TrialState.FAIL else 0
+        if self.failures == MAX_FAILURES:
+            raise StudyError(
+                f"{MAX_FAILURES} trials of study {self.search.name!r} failed one after the other, "
+                f"the last one with: {trial.user_attrs[ERROR]}"
+            )
+
+    def run(self, trial: Trial) -> None:
+        """Run one trial and record how it ended, in Optuna and in MLflow."""
+        search = self.search
+        if not self.begun:
+            search.runs.set_status(RUNNING)  # it may have been at its end before
+            self.begun = True
+        self.running_before.add(trial.number)
+        value, state, stopped = None, TrialState.FAIL, None
+        try:
+            with search.storage.alive(trial._trial_id), store_errors():
+                value = self.objective(search, trial, self.observers)
+            state = TrialState.COMPLETE
+        except TrialPruned:
+            state = TrialState.PRUNED
+        except TrainingError as error:  # this setting cannot be trained; another may
+            trial.set_user_attr(ERROR, str(error))
+        except UpdateFinishedTrialError:
+            self.say(f"trial {trial.number} was given to another worker, as if this one were dead")
+            return
+        except BaseException as error:
+            stopped = error
+        frozen = search.study.tell(trial, value, state, skip_if_finished=True)
+        if stopped is not None:
+            retry(search.study, frozen, None)
+            with suppress(ModelError), store_errors():
+                self.end_run(frozen, type(stopped).__name__)
+            raise stopped
+        with store_errors():
+            self.end_run(frozen)
+            if state in DONE and search.trials(TrialState.COMPLETE):
+                search.runs.log_progress(trial.number, search.study.best_value)
+        self.say(self.line(frozen))
+        self.count_failure(frozen)
+
+    def end_run(self, trial: FrozenTrial, why: str = WORKER_DIED) -> None:
+        """Write the end of a trial into its run, if it has begun one."""
+        if RUN_ID in trial.user_attrs:
+            self.search.runs.end_trial(trial.user_attrs[RUN_ID], trial_end(trial, why))
+
+    def close_runs(self) -> None:
+        """End the runs of trials that have ended, but whose worker died before it could say so."""
+        with store_errors():
+            by_number = {trial.number: trial for trial in self.search.trials()}
+            for number, run_id in self.search.runs.open_trials().items():
+                trial = by_number.get(number)
+                if trial is not None and trial.state.is_finished():
+                    self.search.runs.end_trial(run_id, trial_end(trial, WORKER_DIED))
+
+    def line(self, trial: FrozenTrial) -> str:
+        """A trial in one line."""
+        best_so_far = ""
+        if self.search.trials(TrialState.COMPLETE):
+            best = self.search.study.best_trial
+            best_so_far = f"   best {best.value:.1%} (trial {best.number})"
+        setting = ", ".join(f"{n} {as_text(rounded(v))}" for n, v in trial.params.items())
+        return f"trial {trial.number:3d}  {outcome(trial):<28}  {setting}{best_so_far}"
+
+
+def train_setting(search: Search, trial: Trial, observers: Sequence[Observer]) -> float:
+    """Train the setting that Optuna suggests; return its best validation accuracy, 0 to 1."""
+    options = with_setting(search.options, search.space.suggest(trial))
+    run_id = begin_run(search, trial)
+    reported = search.storage.optuna.get_trial(trial._trial_id).intermediate_values
+    report = Report(trial, set(reported), options.training.epochs)
+    fitted = train_trial(
+        search.runs, run_id, options, search.corpus.genres, search.tracks, search.device,
+        [*observers, report],
+    )  # fmt: skip
+    return best_epoch(fitted.history).val.accuracy
+
+
+def begin_run(search: Search, trial: Trial) -> str:
+    """The id of a trial's run: one that was cut off where its checkpoint lies here, or a new one.
+
+    The trial has its parameters by now.
+    """
+    run_id: str = trial.user_attrs.get(RUN_ID, "")
+    if run_id and can_go_on(run_id):
+        search.runs.reopen_trial(run_id, trial.number)
+        return run_id
+    params = {name: as_text(value) for name, value in trial.params.items()}
+    run_id = search.runs.open_trial(trial.number, params)
+    trial.set_user_attr(RUN_ID, run_id)
+    return run_id
+
+
+def trial_end(trial: FrozenTrial, why: str) -> TrialEnd:
+    """How a trial ended, in MLflow's terms; `why` is for one that was cut off."""
+    values = trial.intermediate_values
+    best = max(values, key=lambda epoch: (values[epoch], -epoch)) if values else None
+    tags = {}
+    if trial.state == TrialState.PRUNED:
+        tags = {"pruned": str(trial.last_step)}
+    elif trial.state == TrialState.FAIL:
+        tags = {"error": str(trial.user_attrs.get(ERROR, why))}
+    ended = trial.datetime_complete
+    return TrialEnd(
+        ENDS[trial.state], tags, best, None if best is None else values[best],
+        int((ended.timestamp() if ended else time.time()) * 1000),
+    )  # fmt: skip
+
+
+def outcome(trial: FrozenTrial) -> str:
+    """The end of a trial for people."""
+    seconds = trial.duration.total_seconds() if trial.duration else 0.0
+    if trial.state == TrialState.COMPLETE:
+        return f"complete  {trial.value:6.1%}  {seconds:6.1f} s"
+    if trial.state == TrialState.PRUNED:
+        best = max(trial.intermediate_values.values())
+        return f"pruned at epoch {trial.last_step}  {best:.1%}  {seconds:.1f} s"
+    return f"failed: {trial.user_attrs.get(ERROR, WORKER_DIED)}"
+
+
+def rounded(value: object) -> object:
+    """Three digits of a number are enough to read."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
