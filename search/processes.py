@@ -88,7 +88,9 @@ def worker_main(request: Request, number: int, deadline: float) -> None:
         print(f"[{number}] {line}", flush=True)
 
     try:
-        Worker(open_search(request, say), deadline, say).work()
+        search = open_search(request, say)
+        Worker(search, deadline, say).work()
+        search.storage.close()
     except GenreError as error:
         print(f"[{number}] Error: {error}", file=sys.stderr, flush=True)
         sys.exit(USER_MISTAKE)

@@ -53,6 +53,7 @@ def draw_png(study: Study, name: str, more: dict[str, Any], path: Path) -> None:
     draw: Callable[..., Any] = getattr(visualization_png, f"plot_{name}")
     with warnings.catch_warnings(), pyplot.rc_context():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # one trial
         draw(study, **more)
         figure = pyplot.gcf()
         width = SIZE_INCHES[0]

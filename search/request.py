@@ -29,7 +29,7 @@ class Request:
     timeout_s: float = 0.0
     workers: int = 1
     sampler: str = "tpe"
-    pruner: str = "median"
+    pruner: str = "none"
     enqueue: tuple[str, ...] = ()
     final_seeds: int = 1
     promote: bool = False

@@ -26,8 +26,8 @@ def run(
     """
     deadline = time.time() + (request.timeout_s or inf)
     search = open_search(request, say)
-    say(describe(search))
     try:
+        say(describe(search))
         if request.workers > 1:
             run_workers(request, deadline, say)
         Worker(search, deadline, say, observers).work()  # after others: their last trials, if any
@@ -39,6 +39,8 @@ def run(
     except Exception:
         leave(search, "FAILED")
         raise
+    finally:
+        search.storage.close()
 
 
 def leave(search: Search, status: str) -> None:

@@ -151,10 +151,6 @@ class Space:
         flat = options.flat()
         return {n: p.nearest(to_value(n, flat[n])) for n, p in self.parameters.items()}
 
-    def grid_size(self) -> int:
-        """Number of settings in `grid`."""
-        return math.prod(len(p.grid()) for p in self.parameters.values())
-
     def grid(self) -> list[dict[str, Value]]:
         """Every combination of the values of every parameter's own grid."""
         columns = [p.grid() for p in self.parameters.values()]
@@ -319,8 +315,12 @@ def check_value(name: str, value: Value, where: str) -> None:
     """Whether training would take this value. Raises `StudyError`."""
     try:
         TrainOptions.from_flat({name: to_option(name, value)})
-    except (SettingsError, ValueError) as error:
+    except SettingsError as error:
         raise StudyError(f"{where}: {error}") from error
+    except ValueError as error:
+        raise StudyError(
+            f"{where}: {name} has {value!r}, which is no list of whole numbers such as 8,16"
+        ) from error
 
 
 def canonical(plain: Any) -> str:

@@ -71,6 +71,11 @@ class Storage:
                 "studies need one of their own"
             )
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next use."""
+        self.engine.dispose()
+        self.optuna.engine.dispose()
+
     @contextmanager
     def setting_up(self) -> Iterator[None]:
         """One process at a time makes the tables of a fresh database."""
@@ -202,8 +207,8 @@ def parse_address(address: str) -> URL:
 
 def hidden(address: str) -> str:
     """An address that cannot be parsed, without what may be a password."""
-    head, at, tail = address.rpartition("@")
-    return f"{head.split('://')[0]}://...{at}{tail}" if at else address
+    _, at, tail = address.rpartition("@")
+    return f"...@{tail}" if at else address
 
 
 def sqlite_file(url: URL) -> Path | None:

@@ -7,7 +7,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-STARTUP_TRIALS = 10  # drawn at random before TPE has seen enough
+STARTUP_TRIALS = 3  # drawn at random before TPE chooses
+# Under one-cycle the early epochs say little: their rank correlation with the best accuracy was
+# about 0.4 after a fifth of the epochs, 0.65 after two fifths, 0.8 after three (search_curves).
+FIRST_RUNG, WARM_UP = 0.4, 0.5  # shares of the epochs before Hyperband, the median may prune
 SEEDS = 2**32
 
 
@@ -31,7 +34,8 @@ def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
 def make_pruner(name: str, epochs: int) -> BasePruner:
     """The pruner; it compares validation accuracies of the same epoch."""
     if name == "median":
-        return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
+        return MedianPruner(n_startup_trials=3, n_warmup_steps=max(1, round(WARM_UP * epochs)))
     if name == "hyperband":
-        return HyperbandPruner(min_resource=max(1, epochs // 10), max_resource=epochs)
+        first = max(1, round(FIRST_RUNG * epochs))
+        return HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=2)
     return NopPruner()

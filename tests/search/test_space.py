@@ -1,0 +1,199 @@
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_mlflow.errors import SettingsError, StudyError
+from genre_mlflow.mlops.options import TrainOptions
+from search.space import DEFAULTS, SEARCHABLE, Choice, Range, load_space, make_space
+from search.spaces import SPACES
+
+
+def write(folder: Path, text: str, name: str = "mine.yaml") -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_built_in_spaces_search_dropout_and_the_learning_rate_by_factors(name: str) -> None:
+    parameters = load_space(name).parameters
+    assert {"dropout", "lr"} <= set(parameters)
+    assert parameters["lr"].log
+    assert parameters["lr"].nearest(DEFAULTS["lr"]) == DEFAULTS["lr"]
+
+
+def test_full_space_searches_what_the_small_one_does_and_more() -> None:
+    more = set(load_space("full").parameters) - set(load_space("small").parameters)
+    assert more == {"weight_decay", "batch_size", "schedule", "widths", "head_width"}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_suggestion_can_be_trained(name: str) -> None:
+    space = load_space(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(30):
+        setting = space.suggest(study.ask())
+        assert TrainOptions.from_flat(setting).flat().items() >= setting.items()
+
+
+def test_files_of_both_kinds_say_the_same(tmp_path: Path) -> None:
+    yaml = write(tmp_path, "lr: {low: 0.001, high: 0.1, log: true}\nwidths: ['4,8', '8,16']\n")
+    code = "LOW = 1e-3\nSPACE = {'lr': {'low': LOW, 'high': 0.1, 'log': True},\n"
+    python = write(tmp_path, code + "         'widths': [(4, 8), (8, 16)]}\n", "mine.py")
+    assert load_space(yaml) == load_space(python)
+    assert load_space(yaml).name == "mine"
+
+
+def test_widths_are_text_in_the_space_and_numbers_in_training() -> None:
+    space = make_space("x", {"widths": ["4,8", "8,16"]}, "x")
+    assert space.options({"widths": "4,8"}) == {"widths": (4, 8)}
+    assert space.nearest(TrainOptions.from_flat({"widths": (8, 16)})) == {"widths": "8,16"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate: [0.1]", r"has the unknown name learning_rate; allowed are dropout, lr"),
+        ("epochs: [1, 2]", r"has the unknown name epochs"),
+        ("lr: {low: 0.1, high: 0.1}", r"lr has an empty range, 0\.1 to 0\.1; low must be less"),
+        ("lr: {low: 0.1, high: 0.01}", r"lr has an empty range"),
+        ("lr: []", r"lr is an empty list"),
+        ("lr: [0.1, 0.1]", r"lr has a value twice"),
+        ("lr: [fast]", r"lr has 'fast', which is no float"),
+        ("lr: {low: fast, high: 1}", r"low of lr is 'fast', which is no number"),
+        ("lr: {low: .nan, high: 1}", r"low of lr is nan, which is no number"),
+        ("lr: {low: 0, high: 1, log: true}", r"lr is a log range from 0; low must be above 0"),
+        ("lr: {low: 0.1, high: 1, log: 3}", r"log of lr is 3; allowed are true and false"),
+        ("lr: {low: 0.1}", r"lr is \{'low': 0\.1\}; allowed are a list of values, or low and high"),
+        ("lr: {low: 0.1, high: 1, steps: 2}", r"lr is .*; allowed are a list"),
+        ("lr: 0.1", r"lr is 0\.1; allowed are a list of values"),
+        ("dropout: {low: 0, high: 0.5, step: 0.6}", r"dropout has the step 0\.6; allowed are"),
+        ("dropout: {low: 0, high: 0.5, step: 0}", r"dropout has the step 0; allowed are"),
+        ("dropout: {low: 0, high: 1.5}", r"dropout is 1\.5; allowed are 0 to below 1"),
+        ("lr: {low: 0, high: 1}", r"lr is 0\.0; allowed are values above 0 up to 10"),
+        ("batch_size: {low: 1.5, high: 4}", r"batch_size is a whole number, its range is 1\.5"),
+        ("batch_size: [16, 0]", r"batch_size is 0; allowed are 1 to 65536"),
+        ("schedule: [linear]", r"schedule is 'linear'; allowed are none, cosine, one-cycle"),
+        ("schedule: {low: 1, high: 2}", r"schedule is no number; give a list of values"),
+        ("widths: ['4,x']", r"widths has '4,x', which is no list of whole numbers"),
+        ("- lr", r"holds no parameters; needed is NAME"),
+        ("", r"holds no parameters"),
+        ("lr: [", r"mine\.yaml is no YAML: "),
+    ],
+)
+def test_space_that_makes_no_sense_is_refused_by_name(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(StudyError, match=message) as caught:
+        load_space(write(tmp_path, text))
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("huge", r"--space is 'huge'; allowed are small, full and files that end in \.yaml"),
+        ("no/such.yaml", r"the space file no/such\.yaml does not exist"),
+        ("no/such.py", r"the space file no/such\.py does not exist"),
+    ],
+)
+def test_space_that_is_not_there_is_refused(where: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        load_space(where)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("lr = 3", r"mine\.py defines no SPACE"),
+        ("raise KeyError('x')", r"mine\.py cannot be run: KeyError: 'x'"),
+        ("SPACE = (", r"mine\.py cannot be run: SyntaxError"),
+        ("SPACE = 3", r"mine\.py holds no parameters"),
+    ],
+)
+def test_python_file_that_gives_no_space_is_refused(
+    tmp_path: Path, code: str, message: str
+) -> None:
+    with pytest.raises(StudyError, match=message):
+        load_space(write(tmp_path, code, "mine.py"))
+
+
+def test_settings_are_parsed_word_by_word() -> None:
+    space = load_space("full")
+    words = "lr=2e-3 batch_size=16 widths=16,32,64,128,256 schedule=cosine"
+    assert space.parse(words) == {
+        "lr": 2e-3, "batch_size": 16, "widths": "16,32,64,128,256", "schedule": "cosine"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr", r"--enqueue has 'lr'; allowed are NAME=VALUE words with the names batch_size, "),
+        ("epochs=3", r"--enqueue has 'epochs=3'; allowed are"),
+        ("lr=fast", r"--enqueue has lr=fast; that is no float"),
+        ("batch_size=1.5", r"--enqueue has batch_size=1\.5; that is no int"),
+        ("lr=5", r"--enqueue has lr=5, outside of the space: 0\.0001 to 0\.01 \(log\)"),
+        ("batch_size=17", r"outside of the space: 16 \| 32 \| 64"),
+        ("lr=nan", r"--enqueue has lr=nan, outside of the space"),
+    ],
+)
+def test_setting_outside_of_the_space_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_space("full").parse(text)
+
+
+ranges = st.one_of(
+    st.builds(
+        lambda low, width: Range(low, low + width),
+        st.floats(-10, 10), st.floats(1e-3, 100),
+    ),
+    st.builds(
+        lambda low, factor: Range(low, low * factor, log=True),
+        st.floats(1e-6, 1), st.floats(1.01, 1e4),
+    ),
+    st.builds(
+        lambda low, steps, step: Range(low, low + steps * step, step=step, whole=True),
+        st.integers(0, 100), st.integers(1, 20), st.integers(1, 9),
+    ),
+)  # fmt: skip
+
+
+@given(ranges, st.floats(-1e6, 1e6))
+def test_nearest_value_lies_in_the_range_and_stays(parameter: Range, value: float) -> None:
+    nearest = parameter.nearest(value)
+    assert parameter.low <= nearest <= parameter.high
+    assert parameter.nearest(nearest) == pytest.approx(nearest)
+    if parameter.low <= value <= parameter.high:
+        assert abs(nearest - value) <= (parameter.step or 0) / 2 + 1e-9
+
+
+@given(ranges)
+def test_grid_goes_from_end_to_end_and_holds_what_optuna_may_suggest(parameter: Range) -> None:
+    grid = parameter.grid()
+    assert grid[0] == pytest.approx(parameter.low)
+    assert grid[-1] == pytest.approx(parameter.high)
+    assert grid == sorted(set(grid))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    suggested = parameter.suggest(study.ask(), "x")
+    assert parameter.low <= suggested <= parameter.high
+
+
+def test_steps_end_where_the_last_one_fits() -> None:
+    space = make_space("x", {"dropout": {"low": 0.0, "high": 0.5, "step": 0.2}}, "x")
+    assert space.parameters["dropout"].grid() == pytest.approx([0.0, 0.2, 0.4])
+    assert math.isclose(space.parameters["dropout"].high, 0.4)
+
+
+def test_choice_outside_of_the_list_becomes_the_first() -> None:
+    assert Choice((16, 32)).nearest(32) == 32
+    assert Choice((16, 32)).nearest(64) == 16
+
+
+def test_names_are_training_options() -> None:
+    assert set(SEARCHABLE) <= set(TrainOptions().flat())
