@@ -73,6 +73,7 @@ def test_lock_keeps_the_others_out(make_storage: Callable[[], Storage]) -> None:
     assert order == ["first", "still first", "second"]
 
 
+@pytest.mark.slow
 def test_lock_of_a_killed_process_is_free(
     address: str, make_storage: Callable[[], Storage]
 ) -> None:
@@ -122,6 +123,7 @@ def die(search: Search) -> Trial:
     return trial
 
 
+@pytest.mark.slow
 def test_trial_of_a_dead_worker_is_repeated_with_what_it_had(
     address: str, store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:
@@ -166,6 +168,7 @@ def test_trial_that_kills_its_workers_is_given_up(
     assert len(search.trials(TrialState.FAIL)) == MAX_RETRIES + 1
 
 
+@pytest.mark.slow
 def test_signs_of_life_keep_a_trial(
     store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:

@@ -252,6 +252,7 @@ def work(request: Request, objective: Callable[..., float] = instant) -> Search:
     return search
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_in_the_same_parent(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
@@ -265,6 +266,7 @@ def test_more_trials_go_on_in_the_same_parent(
     assert [t.number for t in more.trials(TrialState.COMPLETE)] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_study_depends_on_seed_and_trial_alone(tmp_path: Path, make_request: MakeRequest) -> None:
     settings = []
     for name, pieces in (("whole", [6]), ("pieces", [2, 3, 6])):
