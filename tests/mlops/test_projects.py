@@ -116,3 +116,25 @@ def test_environment_manager_uv_builds_from_conda_yaml(
     run = MlflowClient(f"sqlite:///{project}/mlflow.db").get_run(run_id_in(done.stderr))
     assert "genre-mlflow" in run.data.tags["versions"]
     assert run.info.status == "FINISHED"
+
+
+def test_search_makes_its_own_parent_and_nests_the_run_of_mlflow(
+    project: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    done = mlflow_run(
+        project, ".", "-e", "search", "--env-manager", "local", "--experiment-name", "mine",
+        data=data, trials=2, workers=2, enqueue="lr=3e-3; lr=5e-3 dropout=0.2", final_seeds=1,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    worker = client.get_run(run_id_in(done.stderr))
+    parent = client.get_run(worker.data.tags["mlflow.parentRunId"])
+    assert (worker.data.tags["task"], parent.data.tags["task"]) == ("worker", "search")
+    assert (worker.info.status, parent.info.status) == ("FINISHED", "FINISHED")
+    assert parent.info.experiment_id == worker.info.experiment_id
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    tasks = sorted(run.data.tags["task"] for run in children)
+    assert tasks == ["final", "tune", "tune", "worker"]
