@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 
 from optuna.trial import TrialState
 
+from genre_mlflow.errors import GenreError
 from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.mlops.store import store_errors
 from genre_mlflow.mlops.studies import RUNNING
 from genre_mlflow.training.loop import Observer
 from search.finish import Finished, finish
@@ -31,7 +34,8 @@ def run(
         if request.workers > 1:
             run_workers(request, deadline, say)
         Worker(search, deadline, say, observers).work()  # after others: their last trials, if any
-        return finish(search, say, final)
+        with search.storage.errors():
+            return finish(search, say, final)
     except KeyboardInterrupt:
         leave(search, "KILLED")
         say("Stopped. The same command goes on where this one was")
@@ -44,11 +48,15 @@ def run(
 
 
 def leave(search: Search, status: str) -> None:
-    """Close the parent run of a study that is not at its end, unless others go on with it."""
-    if search.trials(TrialState.RUNNING):
-        return
-    if search.runs.client.get_run(search.runs.parent_id).info.status == RUNNING:
-        search.runs.set_status(status)
+    """Close the parent run of a study that is not at its end, unless others go on with it.
+
+    A store that is gone must not hide why the work ended.
+    """
+    with suppress(GenreError), search.storage.errors(), store_errors():
+        if search.trials(TrialState.RUNNING):
+            return
+        if search.runs.client.get_run(search.runs.parent_id).info.status == RUNNING:
+            search.runs.set_status(status)
 
 
 def describe(search: Search) -> str:
