@@ -41,7 +41,8 @@ class Storage:
 
     def __init__(self, address: str, grace_s: int) -> None:
         self.url = parse_address(address)
-        self.name = self.url.render_as_string(hide_password=True)
+        # Without the query, where some drivers take a password, too.
+        self.name = self.url.set(query={}).render_as_string(hide_password=True)
         self.file = sqlite_file(self.url)
         self.grace_s = grace_s
         self.beat_s = max(1, grace_s // BEATS_PER_GRACE)
@@ -190,7 +191,7 @@ def parse_address(address: str) -> URL:
     """An address as SQLAlchemy has them. Raises `StudyError`."""
     try:
         url = make_url(address)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
         raise StudyError(
             f"--storage is {hidden(address)!r}; allowed are addresses such as "
             "sqlite:///search.db and postgresql://user@host/database"

@@ -189,6 +189,8 @@ def test_signs_of_life_keep_a_trial(
         ("sqlite:////no/such/folder/x.db", r"but /no/such/folder is no folder"),
         ("postgresql://me:secret@127.0.0.1:1/x", r"me:\*\*\*@127.* cannot be opened: connection"),
         ("oraclesql://me:secret@host/x", r"cannot be opened: .*oraclesql"),
+        ("postgresql://me:secret@host:port/x", r"--storage is '\.\.\.@host:port/x'; allowed are"),
+        ("postgresql://127.0.0.1:1/x?user=me&password=secret", r"127.0.0.1:1/x cannot be opened"),
         ("me:secret@host", r"--storage is '.*@host'; allowed are"),
     ],
 )
