@@ -14,7 +14,8 @@ not reached the target after `--trials` trials is counted under "never", and as 
 epochs. The last two columns are medians too: the best completed trial's accuracy after the first
 20 trials, and the epochs those 20 took.
 
-Two recordings, 50 replays and six rows take about 5 minutes on one core.
+Medians of 50 replays scatter widely, so that differences of a third say nothing: `--replays 400`.
+Two recordings, 50 replays and six rows take two to five minutes on one core.
 """
 
 import argparse
