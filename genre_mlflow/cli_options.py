@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from genre_mlflow.corpus.settings import ON_PROBLEM
+from genre_mlflow.features.settings import FEATURES, LOUDNESS
 from genre_mlflow.mlops.options import CHAMPION_URI, TrainOptions, as_text
-from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES
+from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES, SEGMENTS
 
 EXPERIMENT = "genre-mlflow"
 DEFAULTS = {name: as_text(value) for name, value in TrainOptions().flat().items()}
@@ -50,11 +52,21 @@ BAD_FILE_OPTION = option(
     "on_bad_file", click.Choice(ON_PROBLEM), "What to do about files that cannot be read."
 )
 TRAIN_OPTIONS = [
-    option("data", str, "Folder with one folder of images per genre, or 'demo'."),
+    option("data", str, "Folder with one folder of images or recordings a genre, or 'demo'."),
     BAD_FILE_OPTION,
     *SPLIT_OPTIONS,
     option("image_size", int, "Height and width of the network's input, in pixels."),
     option("remove_border", bool, "Take off the uniform frame around a spectrogram."),
+    option("features", click.Choice(FEATURES), "What the images of recordings show."),
+    option("segment_s", float, "Seconds of a recording in one image."),
+    option("hop_s", float, "Seconds from one segment to the next; 0: --segment-s."),
+    option("loudness", click.Choice(LOUDNESS), "Scale every recording to one loudness."),
+    option("n_fft", int, "Window of the spectrogram, in samples at 22,050 Hz."),
+    option("hop_length", int, "Samples from one window to the next."),
+    option("n_mels", int, "Mel bands."),
+    option("fmin", float, "Lower edge of the lowest mel band, in Hz."),
+    option("fmax", float, "Upper edge of the highest mel band, in Hz; 0: 11,025."),
+    option("top_db", float, "Depth of the spectrogram, in dB below its loudest cell."),
     option("widths", Widths(), "Channels of each block of the network."),
     option("convs_per_block", int, "3x3 convolutions before each pooling."),
     option("head_width", int, "Units of the hidden fully connected layer."),
@@ -68,6 +80,8 @@ TRAIN_OPTIONS = [
     option("class_weights", click.Choice(CLASS_WEIGHTS), "Weigh genres in the loss."),
     option("seed", int, "Seed of weights, order and dropout."),
     option("keep", click.Choice(KEEP), "Epochs whose weights are kept in MLflow."),
+    option("segments", click.Choice(SEGMENTS), "Segments of a track that an epoch trains on."),
+    option("aggregate", click.Choice(AGGREGATES), "How segments become one answer."),
     option("device", str, "auto (CUDA, then MPS, then CPU), or a torch device."),
     option("model_name", str, "Registered model to add a version to."),
 ]

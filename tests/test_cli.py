@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from support import Trained, store_in
 
 from genre_mlflow.cli import main
+from genre_mlflow.features.preprocessing import KNOWN
 from genre_mlflow.mlops.runs import hold
 from genre_mlflow.version import VERSION
 
@@ -102,7 +103,7 @@ def test_predict_writes_a_table_and_goes_on_after_a_bad_file(
     assert len(table) == 21
     assert table["error"].notna().sum() == 1
     assert table["genre"].dropna().isin(["blues", "jazz", "rock"]).all()
-    assert "bad.png  error: is no PNG or JPEG image (8 bytes)\n" in result.output
+    assert f"bad.png  error: is neither {KNOWN} (8 bytes)\n" in result.output
     good = [line for line in result.output.splitlines() if "jazz.000" in line]
     assert all(re.search(r"(blues|jazz|rock) [01]\.\d{3}  (blues|jazz|rock) [01]\.\d{3}$", line)
                for line in good)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Decoded images on disk, and the batches that training and evaluation take from them."""
+"""Decoded files on disk, and the batches that training and evaluation take from them."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -19,43 +20,76 @@ from genre_mlflow.features.preprocessing import Preprocessor, read
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files import atomic_write
 
-RECIPE = 2  # raise it whenever the preprocessor's code gives other pixels for the same settings
-CHUNK = 64  # images decoded ahead of the disk, which bounds the memory
+RECIPE = 3  # raise it whenever the preprocessor's code gives other pixels for the same settings
+CHUNK = 64  # files decoded ahead of the disk, which bounds the memory
 
-Progress = Callable[[int, int], None]  # images done, images in all
+Progress = Callable[[int, int], None]  # files done, files in all
 
 
 class TrackDataset:
     """The tracks of a manifest as tensors, read from a memory-mapped cache.
 
-    `labels`: int64 `[tracks]`, the place of each track's genre in `genres`.
+    An item is a segment (`segments="all"`), or a track of which every pass takes one segment,
+    drawn by torch's own random numbers (`"random"`). `labels`: int64 `[items]`, the place of each
+    item's genre in `genres`; `owners`: int64 `[items]`, the place of its track in the manifest.
     """
 
-    def __init__(self, manifest: pd.DataFrame, genres: Sequence[str], cache: "PixelCache") -> None:
+    def __init__(
+        self,
+        manifest: pd.DataFrame,
+        genres: Sequence[str],
+        cache: "PixelCache",
+        segments: str = "all",
+    ) -> None:
+        self._source = manifest, genres, cache
         places = {genre: place for place, genre in enumerate(genres)}
-        self.labels = torch.tensor([places[genre] for genre in manifest["genre"]])
-        self._rows = np.array([cache.row[sha] for sha in manifest["sha256"]], dtype=np.int64)
+        spans = [cache.span[sha] for sha in manifest["sha256"]]
+        self._first = torch.tensor([first for first, _ in spans])
+        self._counts = torch.tensor([count for _, count in spans])
+        tracks = torch.arange(len(manifest))
+        self._random = segments == "random"
+        self.owners = tracks if self._random else tracks.repeat_interleave(self._counts)
+        genre_of = torch.tensor([places[genre] for genre in manifest["genre"]])
+        self.labels = genre_of[self.owners]
+        before = self._counts.cumsum(0) - self._counts  # segments of the tracks before
+        self._within = torch.arange(len(self.owners)) - before[self.owners]
         self._pixels = cache.pixels
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.owners)
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels uint8 `[B, 3, H, W]` and labels int64 `[B]`, in `order` or as they lie."""
         order = torch.arange(len(self)) if order is None else order
+        rows = (self._first[self.owners] + self.within()).numpy()
         for chosen in torch.split(order, size):
-            yield torch.from_numpy(self._pixels[self._rows[chosen.numpy()]]), self.labels[chosen]
+            yield torch.from_numpy(self._pixels[rows[chosen.numpy()]]), self.labels[chosen]
+
+    def whole(self) -> "TrackDataset":
+        """The same tracks with all their segments."""
+        return TrackDataset(*self._source) if self._random else self
+
+    def within(self) -> Tensor:
+        """The segment of each item, counted from the first of its track."""
+        if not self._random:
+            return self._within
+        return (torch.rand(len(self)) * self._counts).long()
 
 
 class PixelCache:
-    """Every distinct image of a manifest, decoded once: uint8 `[images, 3, H, W]`, memory-mapped.
+    """Every distinct file of a manifest, decoded once: uint8 `[segments, 3, H, W]`, memory-mapped.
 
-    `row`: the place of an image by the SHA-256 of its file.
+    `span`: the first segment of a file and how many it has, by the SHA-256 of the file.
     """
 
     def __init__(self, path: Path, shas: Sequence[str]) -> None:
         self.pixels = np.load(path, mmap_mode="r")
-        self.row = {sha: place for place, sha in enumerate(shas)}
+        with path.open("rb") as file:
+            file.seek(self.pixels.offset + self.pixels.nbytes)
+            counts = np.load(file)
+        firsts = np.cumsum(counts) - counts
+        spans = zip(firsts.tolist(), counts.tolist(), strict=True)
+        self.span = dict(zip(shas, spans, strict=True))
 
 
 def open_cache(
@@ -64,7 +98,7 @@ def open_cache(
     folder: Path,
     progress: Progress | None = None,
 ) -> PixelCache:
-    """The cache of these images under these settings, made now if it isn't there.
+    """The cache of these files under these settings, made now if it isn't there.
 
     Its name holds a digest of contents and settings, so it is never out of date. One process
     makes it while others wait; one that is killed leaves no cache behind. Raises `DataError` for
@@ -89,20 +123,34 @@ def cache_key(shas: Sequence[str], settings: PreprocessingSettings) -> str:
 def build_cache(
     file: Path, paths: dict[str, str], settings: PreprocessingSettings, progress: Progress
 ) -> None:
-    """Decode in parallel, write in order; only a chunk is in memory at a time."""
+    """Decode in parallel, write in order; only a chunk is in memory at a time.
+
+    Behind the pixels, which `numpy.load` maps, lie the numbers of segments, as `numpy.save` has
+    them.
+    """
     for leftover in file.parent.glob(f".{file.name}.*.partial"):
         leftover.unlink()  # of a process that was killed: the lock says that nobody writes it now
     preprocessor = Preprocessor(settings)
-    size = settings.image_size
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), 3, size, size)}
     items = list(paths.items())
+    counts: list[int] = []
     with atomic_write(file) as out, ThreadPoolExecutor() as pool:
-        np.lib.format.write_array_header_1_0(out, header)
+        write_header(out, 0, settings.image_size)
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
             for pixels in pool.map(partial(decode, preprocessor), chunk):
                 out.write(pixels.numpy().tobytes())
+                counts.append(len(pixels))
             progress(start + len(chunk), len(items))
+        np.save(out, np.array(counts))
+        out.seek(0)
+        write_header(out, sum(counts), settings.image_size)
+
+
+def write_header(out: BinaryIO, n_segments: int, size: int) -> None:
+    """The head of a `.npy` file; numpy leaves room in it for any number along the first axis."""
+    shape = (n_segments, 3, size, size)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, header)
 
 
 def decode(preprocessor: Preprocessor, item: tuple[str, str]) -> Tensor:

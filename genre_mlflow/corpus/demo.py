@@ -21,7 +21,8 @@ from genre_mlflow.corpus.demo_genres import RECIPES
 from genre_mlflow.corpus.demo_sound import Sound
 from genre_mlflow.corpus.demo_synthesis import perform
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.features.spectrogram import SpectrogramSettings, log_mel, render
+from genre_mlflow.features.settings import SpectrogramSettings
+from genre_mlflow.features.spectrogram import log_mel, render
 
 GENRES = tuple(sorted(RECIPES))
 SPECTROGRAM = SpectrogramSettings()

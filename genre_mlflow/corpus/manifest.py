@@ -1,4 +1,4 @@
-"""The manifest: a table with one row a track, made by scanning a folder of images."""
+"""The manifest: a table with one row a track, made by scanning a folder of music."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_mlflow.corpus import pixel_hashes
+from genre_mlflow.corpus import content_hashes
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.preprocessing import decode_image, pixels_of, read
+from genre_mlflow.features.preprocessing import content_of, read
 
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 SPLITS = ("train", "val", "test")
@@ -38,23 +38,23 @@ class ScanResult:
 
 
 def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
-    """Read every image below `folder`, one folder a genre, into a manifest.
+    """Read every image and recording below `folder`, one folder a genre, into a manifest.
 
     Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
-    (tracks with the same pixels share one), `sha256` (of the file's bytes) and `split` (`train`,
-    `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
+    (tracks with the same pixels or samples share one), `sha256` (of the file's bytes) and `split`
+    (`train`, `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
 
     Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files
-    that cannot be read as images, all named at once; `on_bad_file="skip"` goes on without them.
+    that cannot be read, all named at once; `on_bad_file="skip"` goes on without them.
     """
     folder = folder.absolute()
     splits, genres = genre_folders(folder)
     found = [(split, genre, *look_below(root)) for split, genre, root in genres]
     files = [(split, genre, path) for split, genre, paths, _ in found for path in paths]
-    known = pixel_hashes.recall()
+    known = content_hashes.recall()
     with ThreadPoolExecutor() as pool:
         examined = list(pool.map(partial(examine, known=known), [path for _, _, path in files]))
-    pixel_hashes.remember(dict(result for result in examined if not isinstance(result, BadFile)))
+    content_hashes.remember(dict(result for result in examined if not isinstance(result, BadFile)))
     bad = [file for *_, unreadable in found for file in unreadable]
     bad += [result for result in examined if isinstance(result, BadFile)]
     if bad and on_bad_file == "error":
@@ -74,7 +74,7 @@ def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
     """Whether the folder is laid out as train, val, test; and (split, genre, folder) of each."""
     if not os.path.isdir(folder):  # unlike pathlib's, it never raises
         raise DataError(
-            f"{folder} is no folder; give one with a folder of images per genre, or 'demo'"
+            f"{folder} is no folder; give one with a folder of music per genre, or 'demo'"
         )
     below = subfolders(folder)
     names = {path.name for path in below}
@@ -124,7 +124,7 @@ def is_track(path: Path) -> bool:
 
 
 def examine(path: Path, known: Mapping[str, str]) -> tuple[str, str] | BadFile:
-    """SHA-256 of a file's bytes and of its pixels, or what is wrong with it.
+    """SHA-256 of a file's bytes and of its content, or what is wrong with it.
 
     `known`: the second by the first, for files that need not be decoded again.
     """
@@ -132,16 +132,16 @@ def examine(path: Path, known: Mapping[str, str]) -> tuple[str, str] | BadFile:
         str(path).encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
         data = read(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        return sha256, known.get(sha256) or hash_pixels(data)
+        return sha256, known.get(sha256) or hash_content(data)
     except DataError as error:
         return BadFile(path, str(error))
     except UnicodeEncodeError:
         return BadFile(path, "has a name, or lies in a folder, that is not UTF-8; rename it")
 
 
-def hash_pixels(data: bytes) -> str:
-    """SHA-256 of an image's pixels; `DataError` for what is none."""
-    return hashlib.sha256(pixels_of(decode_image(data))).hexdigest()
+def hash_content(data: bytes) -> str:
+    """SHA-256 of pixels or samples; `DataError` for what has none."""
+    return hashlib.sha256(content_of(data)).hexdigest()
 
 
 def track_id(folder: Path, path: Path) -> str:
@@ -150,7 +150,7 @@ def track_id(folder: Path, path: Path) -> str:
 
 
 def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
-    """Name each group of equal pixels (in `group`) after its first track."""
+    """Name each group of equal contents (in `group`) after its first track."""
     return manifest.groupby("group")["track_id"].transform("first")
 
 
@@ -163,7 +163,7 @@ def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], spl
         where = "each of train, val and test" if splits else "one folder a genre"
         raise DataError(
             f"{folder} has {found} of the two genres or more that are needed, "
-            f"with images in {where}{left_out}"
+            f"with images or recordings in {where}{left_out}"
         )
     twice = manifest["track_id"][manifest["track_id"].duplicated()]
     if len(twice):
@@ -183,7 +183,7 @@ def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
 
 
 def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:
-    """Groups of equal pixels with different genres, as lists of track ids."""
+    """Groups of equal contents with different genres, as lists of track ids."""
     conflicts = manifest[manifest.groupby("group")["genre"].transform("nunique") > 1]
     return [list(group["track_id"]) for _, group in conflicts.groupby("group")]
 

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genre_mlflow.features.preprocessing import decode_image, read, to_rgb
+from genre_mlflow.features.preprocessing import Preprocessor, read, to_rgb
 
 INCHES_PER_GENRE = 0.55
 COLUMNS_OF_MISTAKES = 4
@@ -66,8 +66,13 @@ def learning_curves(curves: pd.DataFrame, best_epoch: int) -> Figure:
     return figure
 
 
-def mistakes_figure(mistakes: pd.DataFrame, paths: Sequence[str]) -> Figure:
-    """The images of wrong answers with what they were taken for; `paths` as in the rows."""
+def mistakes_figure(
+    mistakes: pd.DataFrame, paths: Sequence[str], preprocessor: Preprocessor
+) -> Figure:
+    """The images of wrong answers with what they were taken for; `paths` as in the rows.
+
+    A recording is drawn as `preprocessor` does, its first segment.
+    """
     rows = max(1, -(-len(mistakes) // COLUMNS_OF_MISTAKES))
     figure = Figure(figsize=(2.6 * COLUMNS_OF_MISTAKES, 3.1 * rows + 0.4), layout="constrained")
     figure.suptitle(f"{'Most confident' if len(mistakes) else 'No'} mistakes on the test set")
@@ -75,13 +80,13 @@ def mistakes_figure(mistakes: pd.DataFrame, paths: Sequence[str]) -> Figure:
     for axes in grid:
         axes.axis("off")
     for axes, row, path in zip(grid, mistakes.to_dict("records"), paths, strict=False):
-        draw_mistake(axes, row, path)
+        draw_mistake(axes, row, next(preprocessor.segments(read(path))).image)
     return figure
 
 
-def draw_mistake(axes: Axes, row: dict[Hashable, Any], path: str) -> None:
+def draw_mistake(axes: Axes, row: dict[Hashable, Any], image: Image.Image) -> None:
     """One image with its name, its genre and the wrong answer."""
-    axes.imshow(np.asarray(to_rgb(decode_image(read(path)))), aspect="auto")
+    axes.imshow(np.asarray(to_rgb(image)), aspect="auto")
     name = shorten(row["track_id"].rsplit("/", 1)[-1])
     axes.set_title(
         f"{name}\n{row['genre']}, taken for\n{row['predicted']} ({row['confidence']:.0%})",

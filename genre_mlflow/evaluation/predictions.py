@@ -5,22 +5,23 @@ import pandas as pd
 import torch
 
 from genre_mlflow.corpus.datasets import TrackDataset
-from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.classifier import BATCH, Classifier
 
 PROBABILITY = "p_"  # prefix of the columns with probabilities
-BATCH = 32
 
 
 def predict_tracks(
     classifier: Classifier, manifest: pd.DataFrame, tracks: TrackDataset
 ) -> pd.DataFrame:
-    """Predictions for the rows of `manifest`, whose pixels `tracks` holds in the same order.
+    """Predictions for the rows of `manifest`, all of whose segments `tracks` holds, in its order.
 
     Columns: `track_id, split, genre, predicted, confidence, p_<genre>...`; probabilities are 0 to
     1 and sum to 1 in each row.
     """
     parts = [classifier.probabilities(pixels) for pixels, _ in tracks.batches(BATCH)]
-    probabilities = torch.cat(parts).numpy().astype(np.float64)
+    whole = aggregate(torch.cat(parts), tracks.owners, classifier.aggregation)
+    probabilities = whole.numpy().astype(np.float64)
     best = probabilities.argmax(axis=1)
     columns = {f"{PROBABILITY}{g}": probabilities[:, i] for i, g in enumerate(classifier.genres)}
     return pd.DataFrame(

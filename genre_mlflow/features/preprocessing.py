@@ -1,6 +1,8 @@
-"""From the bytes of an image to model input: the only way in, in training and in serving."""
+"""From the bytes of a file to model input: the only way in, in training and in serving."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
+from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
 
 MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
 BACKGROUND = (255, 255, 255, 255)  # what transparent parts of a plot are seen on
@@ -19,10 +23,27 @@ FORMATS = ("PNG", "JPEG")  # Pillow's other decoders would be open to every clie
 GREY_16_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-class Preprocessor:
-    """Callable on the bytes of an image or the path of one: uint8 `[segments, 3, size, size]`.
+KNOWN = "a PNG or JPEG image nor a WAV, AU, FLAC, OGG or MP3 recording"
+MAX_SEGMENTS = 4000  # 600 MB at 224 x 224 pixels
 
-    An image is one segment. Colour channels are 0 to 255; the network scales them itself.
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a track as an image, and where it lies in the recording, in seconds.
+
+    A track that came as an image is one segment, whose times nobody knows: 0 to 0.
+    """
+
+    image: Image.Image
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+class Preprocessor:
+    """Callable on the bytes of a file or its path: uint8 `[segments, 3, size, size]`.
+
+    An image is one segment, a recording one or more; they are told apart by content, not by name.
+    Colour channels are 0 to 255; the network scales them itself.
     """
 
     def __init__(self, settings: PreprocessingSettings) -> None:
@@ -30,12 +51,46 @@ class Preprocessor:
         self._remove_border = RemoveBorder()
 
     def __call__(self, source: bytes | str | Path) -> Tensor:
-        """Decode, take off the border, resize.
+        """Decode, draw what is a recording, take off the border, resize.
 
         Raises `DataError` for what cannot be decoded; its message says what is the matter
         ("is empty") and leaves the name of the file to the caller.
         """
-        return self.prepare(decode_image(read(source)))
+        return self.timed(source)[0]
+
+    def timed(self, source: bytes | str | Path) -> tuple[Tensor, list[tuple[float, float]]]:
+        """The tensor, and the start and end of each segment in seconds."""
+        tensors, times = [], []
+        for segment in self.segments(read(source)):
+            tensors.append(self.prepare(segment.image))
+            times.append((segment.start_s, segment.end_s))
+        return torch.cat(tensors), times
+
+    def segments(self, data: bytes) -> Iterator[Segment]:
+        """The images that a file is or is drawn as, before the border is taken off.
+
+        Segments of digital silence are left out. Raises `DataError` for what cannot be decoded.
+        """
+        if not audio.is_recording(data):
+            yield Segment(decode_image(data))
+            return
+        samples = audio.decode(data)
+        if self.settings.loudness == "normalised":
+            samples = audio.normalise(samples)
+        length = round(self.settings.segment_s * SAMPLE_RATE)
+        step = round(self.settings.step_s * SAMPLE_RATE)
+        bounds = audio.segment_bounds(len(samples), length, step)
+        if len(bounds) > MAX_SEGMENTS:
+            raise DataError(f"has {len(bounds):,} segments; at most {MAX_SEGMENTS:,} are read")
+        for start, end in bounds:
+            sound = samples[start:end]
+            if len(bounds) == 1 or sound.any():
+                image = self.draw(audio.fill(sound, length))
+                yield Segment(image, start / SAMPLE_RATE, end / SAMPLE_RATE)
+
+    def draw(self, sound: audio.Samples) -> Image.Image:
+        """The image of one segment."""
+        return render(FEATURE_MATRIX[self.settings.features](sound, self.settings.spectrogram))
 
     def prepare(self, image: Image.Image) -> Tensor:
         """What follows decoding: border, colours, size."""
@@ -61,6 +116,7 @@ def decode_image(data: bytes) -> Image.Image:
     """A whole image from its bytes, in the mode of its file.
 
     Raises `DataError` for what is empty, no PNG or JPEG, truncated, or larger than `MAX_PIXELS`.
+    A file that may be a recording has been asked about that before.
     """
     if not data:
         raise DataError("is empty")
@@ -69,7 +125,7 @@ def decode_image(data: bytes) -> Image.Image:
         check_pixels(image)
         image.load()
     except UnidentifiedImageError as error:
-        raise DataError(f"is no PNG or JPEG image ({len(data):,} bytes)") from error
+        raise DataError(f"is neither {KNOWN} ({len(data):,} bytes)") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"has too many pixels; at most {MAX_PIXELS:,} are read") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
@@ -102,3 +158,14 @@ def pixels_of(image: Image.Image) -> bytes:
     """What two images have in common exactly when they look the same: size and RGB pixels."""
     rgb = to_rgb(image)
     return f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()
+
+
+def content_of(data: bytes) -> bytes:
+    """What two files have in common exactly when they show or sound the same: pixels or samples.
+
+    Of a recording it is the digest of all samples, in 16 bits, mixed to one channel, at the rate
+    of the file. Raises `DataError` for what cannot be decoded.
+    """
+    if not audio.is_recording(data):
+        return pixels_of(decode_image(data))
+    return audio.digest_of(data)

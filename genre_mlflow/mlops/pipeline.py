@@ -114,25 +114,37 @@ def fit_classifier(
         device=device,
         checkpoints=CheckpointFolder(checkpoint_folder(run_id)),
         observers=observers,
+        aggregation=classifier.aggregation,
     )
 
 
 def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
     """An untrained classifier."""
-    return Classifier(genres, options.network, options.preprocessing)
+    return Classifier(genres, options.network, options.preprocessing, options.aggregate)
 
 
 def open_tracks(
     corpus: Corpus, options: TrainOptions, splits: Sequence[str], say: Say
 ) -> dict[str, TrackDataset]:
-    """The tensors of these splits; all images are decoded now if they are not in the cache."""
+    """The tensors of these splits; all files are decoded now if they are not in the cache.
+
+    Of `train`, an epoch takes all segments or a random one a track; of the others always all.
+    """
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
-            say(f"Decoded {done} of {total} images, kept for later runs at this size")
+            say(f"Decoded {done} of {total} files, kept for later runs with this input")
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in splits}
+    return {
+        name: TrackDataset(
+            corpus.rows(name),
+            corpus.genres,
+            cache,
+            options.training.segments if name == "train" else "all",
+        )
+        for name in splits
+    }
 
 
 def predict_splits(
@@ -140,7 +152,7 @@ def predict_splits(
 ) -> pd.DataFrame:
     """The predictions table of train, val and test."""
     return pd.concat(
-        [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
+        [predict_tracks(classifier, corpus.rows(n), tracks[n].whole()) for n in SPLITS],
         ignore_index=True,
     )
 

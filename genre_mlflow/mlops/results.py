@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.evaluation import figures, metrics
 from genre_mlflow.evaluation.predictions import genres_of, part, worst_mistakes
+from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.mlops.card import model_card
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.training.history import EpochResult, best_epoch
@@ -31,7 +32,8 @@ def log_results(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_tables(folder, history, predictions)
-        write_figures(folder / "figures", corpus, history, predictions)
+        preprocessor = Preprocessor(options.preprocessing)
+        write_figures(folder / "figures", corpus, preprocessor, history, predictions)
         card = model_card(options, corpus.name, corpus.counts(), predictions)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
         client.log_artifacts(run.info.run_id, name)
@@ -60,7 +62,11 @@ def curves(history: Sequence[EpochResult]) -> pd.DataFrame:
 
 
 def write_figures(
-    folder: Path, corpus: Corpus, history: Sequence[EpochResult], predictions: pd.DataFrame
+    folder: Path,
+    corpus: Corpus,
+    preprocessor: Preprocessor,
+    history: Sequence[EpochResult],
+    predictions: pd.DataFrame,
 ) -> None:
     """Learning curves, test confusion matrix (counts and rates), most confident mistakes."""
     test = part(predictions, "test")
@@ -71,7 +77,8 @@ def write_figures(
     write_confusion(folder, test, "Test set", "test_confusion")
     mistakes = worst_mistakes(test, N_MISTAKES)
     paths = corpus.manifest.set_index("track_id")["path"].loc[mistakes["track_id"]]
-    figures.save_figure(figures.mistakes_figure(mistakes, list(paths)), folder / "mistakes.png")
+    figure = figures.mistakes_figure(mistakes, list(paths), preprocessor)
+    figures.save_figure(figure, folder / "mistakes.png")
 
 
 def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: str) -> None:

@@ -24,11 +24,18 @@ from genre_mlflow.model.classifier import Classifier
 
 MODEL_TYPE = "classifier"
 # What the served code imports, by the name of its distribution.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch", "torchvision")
+REQUIREMENTS = (
+    "matplotlib", "mlflow", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile",
+    "soxr", "torch", "torchvision",
+)  # fmt: skip
+FOR_CHROMA = "librosa"
 
 
 def signature() -> ModelSignature:
-    """Bytes in; genre, confidence and a map of probabilities out; `top_k` as a parameter."""
+    """Bytes in; genre, confidence, a map of probabilities and the number of segments out.
+
+    Parameters may add columns, which MLflow's schema does not hold: `timeline`, `error`.
+    """
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, serving_model.CONTENT)]),
         outputs=Schema(
@@ -36,15 +43,23 @@ def signature() -> ModelSignature:
                 ColSpec(DataType.string, "genre"),
                 ColSpec(DataType.double, "confidence"),
                 ColSpec(Map(DataType.double), "probabilities"),
+                ColSpec(DataType.long, "segments"),
             ]
         ),
-        params=ParamSchema([ParamSpec("top_k", DataType.long, 0)]),
+        params=ParamSchema(
+            [
+                ParamSpec("top_k", DataType.long, 0),
+                ParamSpec("timeline", DataType.boolean, False),
+                ParamSpec("on_error", DataType.string, serving_model.RAISE),
+            ]
+        ),
     )
 
 
-def requirements() -> list[str]:
+def requirements(features: str) -> list[str]:
     """Pinned as they are installed here; a local build's suffix (`+cpu`) is left out."""
-    return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
+    names = [*REQUIREMENTS, FOR_CHROMA] if features == "chroma" else REQUIREMENTS
+    return [f"{name}=={version(name).split('+')[0]}" for name in names]
 
 
 def log_classifier(client: MlflowClient, run: Run, classifier: Classifier, step: int) -> str:
@@ -69,7 +84,7 @@ def log_classifier(client: MlflowClient, run: Run, classifier: Classifier, step:
             python_model=serving_model.__file__,
             artifacts={serving_model.ARTIFACT: str(folder)},
             code_paths=[str(Path(genre_mlflow.__file__).parent)],
-            pip_requirements=requirements(),
+            pip_requirements=requirements(classifier.preprocessing.features),
             signature=signature(),
             input_example=input_example(classifier.preprocessing.image_size),
         )

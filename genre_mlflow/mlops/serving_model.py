@@ -1,9 +1,11 @@
 """The served model, logged as code: MLflow runs this file when it loads the model.
 
-Input: a column `content` with the bytes of an image (base64 in JSON). Output, one row for each:
-`genre`, `confidence` and `probabilities`, the most probable genre first.
+Input: a column `content` with the bytes of an image or a recording (base64 in JSON), told apart by
+what they are. Output, one row for each: `genre`, `confidence`, `probabilities` (the most probable
+genre first) and `segments` (how many the recording was cut into; 1 for an image).
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from genre_mlflow.model.classifier import Classifier, Prediction
 
 CONTENT = "content"  # the name that Spark's binaryFile source gives this column too
 ARTIFACT = "classifier"
+ON_ERROR = RAISE, ROW = "raise", "row"
 
 
 class GenreModel(PythonModel):
@@ -32,20 +35,44 @@ class GenreModel(PythonModel):
     ) -> pd.DataFrame:
         """Genre of each row of `content`.
 
-        `params["top_k"]`: how many genres `probabilities` lists; 0 for all. What cannot be
-        decoded raises an error that a server answers with status 400.
+        `params["top_k"]`: how many genres `probabilities` lists; 0 for all. `["timeline"]`: one
+        more column, with start, end (seconds) and probabilities of every segment. `["on_error"]`:
+        what cannot be decoded raises an error that a server answers with status 400 (`raise`), or
+        has an empty genre and a reason in one more column, `error` (`row`).
         """
-        top_k = self.check_top_k((params or {}).get("top_k", 0))
+        params = params or {}
+        top_k = self.check_top_k(params.get("top_k", 0))
+        on_error = params.get("on_error", RAISE)
+        if on_error not in ON_ERROR:
+            raise bad_request(f"on_error is {on_error!r}; allowed are {', '.join(ON_ERROR)}")
         if len(model_input) == 0:
-            raise bad_request(f"no rows were sent; send one image or more in column {CONTENT!r}")
-        predictions = [self.predict_row(i, x) for i, x in enumerate(model_input[CONTENT])]
-        return pd.DataFrame(
-            {
-                "genre": [p.genre for p in predictions],
-                "confidence": [p.confidence for p in predictions],
-                "probabilities": [p.top(top_k) for p in predictions],
-            }
-        )
+            raise bad_request(f"no rows were sent; send one file or more in column {CONTENT!r}")
+        rows = [self.answer(i, x, on_error) for i, x in enumerate(model_input[CONTENT])]
+        table = {
+            "genre": [p.genre if p else "" for p, _ in rows],
+            "confidence": [p.confidence if p else math.nan for p, _ in rows],
+            "probabilities": [p.top(top_k) if p else {} for p, _ in rows],
+            "segments": [len(p.timeline) if p else 0 for p, _ in rows],
+        }
+        if params.get("timeline", False):
+            table["timeline"] = [timeline(p, top_k) if p else [] for p, _ in rows]
+        if on_error == ROW:
+            table["error"] = [error for _, error in rows]
+        return pd.DataFrame(table)
+
+    def answer(self, row: int, content: Any, on_error: str) -> tuple[Prediction | None, str]:
+        """Genre of one file and an empty error, or no genre and what is wrong with the file."""
+        if not isinstance(content, bytes | bytearray):
+            raise bad_request(
+                f"row {row} of {CONTENT!r} is {type(content).__name__}; send a file as base64"
+            )
+        try:
+            pixels, times = self.classifier.preprocessor.timed(bytes(content))
+            return self.classifier.predict_pixels(pixels, times), ""
+        except DataError as error:
+            if on_error == ROW:
+                return None, str(error)
+            raise bad_request(f"row {row} of {CONTENT!r} {error}") from error
 
     def check_top_k(self, top_k: int) -> int:
         """Number of genres to list."""
@@ -54,16 +81,17 @@ class GenreModel(PythonModel):
             raise bad_request(f"top_k is {top_k}; allowed are 0 (all) to {n_genres}")
         return top_k or n_genres
 
-    def predict_row(self, row: int, content: Any) -> Prediction:
-        """Genre of one image, or an error that names its row."""
-        if not isinstance(content, bytes | bytearray):
-            raise bad_request(
-                f"row {row} of {CONTENT!r} is {type(content).__name__}; send an image as base64"
-            )
-        try:
-            return self.classifier.predict_pixels(self.classifier.preprocessor(bytes(content)))
-        except DataError as error:
-            raise bad_request(f"row {row} of {CONTENT!r} {error}") from error
+
+def timeline(prediction: Prediction, top_k: int) -> list[dict[str, Any]]:
+    """Each segment with its times in seconds and its most probable genres."""
+    return [
+        {
+            "start_s": round(segment.start_s, 3),
+            "end_s": round(segment.end_s, 3),
+            "probabilities": Prediction(segment.probabilities).top(top_k),
+        }
+        for segment in prediction.timeline
+    ]
 
 
 def bad_request(message: str) -> MlflowException:

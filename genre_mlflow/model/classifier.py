@@ -15,21 +15,36 @@ from genre_mlflow.errors import DataError, GenreError, ModelError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files import atomic_write
+from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.networks import VGG
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
 from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+BATCH = 32  # segments that the network sees at once
 FORMAT = 1  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)
+class SegmentPrediction:
+    """What a classifier says of one segment, which lies at these seconds of the recording."""
+
+    start_s: float
+    end_s: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one track: probabilities by genre, which sum to 1."""
+    """What a classifier says of one track: probabilities by genre, which sum to 1.
+
+    `timeline`: one entry a segment; empty where the answer was made from pixels alone.
+    """
 
     probabilities: dict[str, float]
+    timeline: tuple[SegmentPrediction, ...] = ()
 
     @property
     def genre(self) -> str:
@@ -48,9 +63,10 @@ class Prediction:
 
 
 class Classifier:
-    """Predicts the genre of a spectrogram.
+    """Predicts the genre of a spectrogram or a recording.
 
-    `network` is the torch module: uint8 `[B, 3, H, W]` to logits `[B, genres]`.
+    `network` is the torch module: uint8 `[B, 3, H, W]` to logits `[B, genres]`; `aggregation` is
+    how the answers for the segments of a track become one.
     """
 
     def __init__(
@@ -58,29 +74,45 @@ class Classifier:
         genres: Sequence[str],
         network_settings: NetworkSettings,
         preprocessing: PreprocessingSettings,
+        aggregation: str = AGGREGATES[0],
     ) -> None:
         self.genres = tuple(genres)
         self.network_settings = network_settings
         self.preprocessing = preprocessing
+        self.aggregation = aggregation
         self.preprocessor = Preprocessor(preprocessing)
         self.network = VGG(network_settings, len(self.genres), preprocessing.image_size)
 
     def predict(self, source: bytes | str | Path) -> Prediction:
-        """Genre of one image, from its bytes or its path.
+        """Genre of one image or recording, from its bytes or its path.
 
         Raises `DataError` for what cannot be decoded.
         """
         try:
-            pixels = self.preprocessor(source)
+            pixels, times = self.preprocessor.timed(source)
         except DataError as error:
             name = "the input" if isinstance(source, bytes) else source
             raise DataError(f"{name} {error}") from error
-        return self.predict_pixels(pixels)
+        return self.predict_pixels(pixels, times)
 
-    def predict_pixels(self, pixels: Tensor) -> Prediction:
-        """Genre of one track from its segments, uint8 `[segments, 3, H, W]`."""
-        mean = self.probabilities(pixels).mean(dim=0)
-        return Prediction(dict(zip(self.genres, mean.tolist(), strict=True)))
+    def predict_pixels(
+        self, pixels: Tensor, times: Sequence[tuple[float, float]] = ()
+    ) -> Prediction:
+        """Genre of one track from its segments, uint8 `[segments, 3, H, W]`.
+
+        `times`: start and end of each segment in seconds, for the timeline.
+        """
+        parts = torch.cat([self.probabilities(batch) for batch in pixels.split(BATCH)])
+        whole = aggregate(parts, torch.zeros(len(parts), dtype=torch.int64), self.aggregation)
+        timeline = tuple(
+            SegmentPrediction(start_s, end_s, self.by_genre(row))
+            for (start_s, end_s), row in zip(times, parts, strict=bool(times))
+        )
+        return Prediction(self.by_genre(whole[0]), timeline)
+
+    def by_genre(self, row: Tensor) -> dict[str, float]:
+        """Probabilities `[genres]` under their names."""
+        return dict(zip(self.genres, row.tolist(), strict=True))
 
     @torch.inference_mode()
     def probabilities(self, pixels: Tensor) -> Tensor:
@@ -96,6 +128,7 @@ class Classifier:
             "genres": list(self.genres),
             "network": asdict(self.network_settings),
             "preprocessing": asdict(self.preprocessing),
+            "aggregation": self.aggregation,
         }
 
     def save(self, folder: Path) -> None:
@@ -129,4 +162,5 @@ class Classifier:
             config["genres"],
             NetworkSettings(**config["network"]),
             PreprocessingSettings(**config["preprocessing"]),
+            config.get("aggregation", AGGREGATES[0]),  # the first models had one segment a track
         )

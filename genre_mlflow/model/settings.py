@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
 
+AGGREGATES = ("mean", "vote", "max")  # how the answers for a track's segments become one
+
 
 @dataclass(frozen=True)
 class NetworkSettings:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre_mlflow.errors import TrainingError
+from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.history import (
+    Confusion,
     EpochResult,
     PassResult,
     best_epoch,
@@ -26,9 +28,14 @@ EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pai
 
 
 class Tracks(Protocol):
-    """What `fit` needs of a split: labels, and batches of pixels with them."""
+    """What `fit` needs of a split: labels, and batches of pixels with them.
+
+    An item is a segment of a track; `labels` and `owners` (the item's track, 0 to tracks - 1) are
+    int64 `[items]`.
+    """
 
     labels: Tensor
+    owners: Tensor
 
     def __len__(self) -> int: ...
 
@@ -44,7 +51,7 @@ class Observer:
         """Before the first batch; `history` holds the epochs of a run that is resumed."""
 
     def on_batch_end(self, part: str, done: int, total: int) -> None:
-        """After each batch of `part`, which is `train` or `val`; counted in tracks."""
+        """After each batch of `part`, which is `train` or `val`; counted in items."""
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
         """After the epoch's checkpoint is on disk.
@@ -72,8 +79,11 @@ def fit(
     device: torch.device,
     checkpoints: CheckpointFolder,
     observers: Iterable[Observer] = (),
+    aggregation: str = "mean",
 ) -> FitResult:
     """Train `network` on `train`, validate on `val`, and go on from `checkpoints` if it can.
+
+    `aggregation`: how the answers for the segments of a track become one, as in `aggregate`.
 
     An epoch's randomness depends on the seed and the epoch alone, so a resumed run repeats what
     an unbroken one would have done (on the processor: bit for bit). Raises `TrainingError` when
@@ -85,7 +95,9 @@ def fit(
     batches_per_epoch = math.ceil(len(train) / settings.batch_size)
     schedule = make_schedule(optimizer, settings.schedule, settings.epochs * batches_per_epoch)
     loss_weights = class_weights(train.labels, n_genres, settings.class_weights).to(device)
-    loop = Loop(network, optimizer, schedule, settings, loss_weights, device, observers)
+    loop = Loop(
+        network, optimizer, schedule, settings, loss_weights, device, observers, aggregation
+    )
     history = restore(loop, checkpoints)
     for observer in observers:
         observer.on_train_begin(history, settings.epochs)
@@ -114,6 +126,7 @@ class Loop:
     loss_weights: Tensor  # [genres], on the device
     device: torch.device
     observers: Sequence[Observer]
+    aggregation: str
 
     def run_epoch(self, epoch: int, train: Tracks, val: Tracks) -> EpochResult:
         """Train on every track once, in an order of this epoch's own, then validate."""
@@ -131,31 +144,40 @@ class Loop:
         return EpochResult(epoch, trained, validated, lr, seconds, images_per_s, finished_ms)
 
     def run_pass(self, part: str, tracks: Tracks, order: Tensor | None = None) -> PassResult:
-        """Go through a split once; `train` changes the weights, anything else does not."""
+        """Go through a split once; `train` changes the weights, anything else does not.
+
+        A step counts each segment alike, validation each track; accuracy is that of tracks.
+        """
         training = part == "train"
         self.network.train(training)
-        n_genres = len(self.loss_weights)
+        owners = tracks.owners if order is None else tracks.owners[order]
+        shares = torch.ones(len(tracks)) if training else 1 / torch.bincount(owners)[owners]
+        shares = shares.to(self.device)
         loss_sum = torch.zeros((), device=self.device)
         weight_sum = torch.zeros((), device=self.device)
-        counts = torch.zeros(n_genres**2, dtype=torch.int64, device=self.device)
+        answers: list[Tensor] = []
         done = 0
         with torch.set_grad_enabled(training):
             for pixels, labels in tracks.batches(self.settings.batch_size, order):
                 pixels, labels = pixels.to(self.device), labels.to(self.device)
+                share = shares[done : done + len(labels)]
                 logits = self.network(pixels)
-                loss = functional.cross_entropy(logits, labels, self.loss_weights, reduction="sum")
-                weight = self.loss_weights[labels].sum()
+                losses = functional.cross_entropy(
+                    logits, labels, self.loss_weights, reduction="none"
+                )
+                loss, weight = (losses * share).sum(), (self.loss_weights[labels] * share).sum()
                 if training:
                     self.step(loss / weight)
                 loss_sum += loss.detach()
                 weight_sum += weight
-                pairs = labels * n_genres + logits.argmax(dim=1)
-                counts += torch.bincount(pairs, minlength=n_genres**2)
+                answers.append(logits.detach().softmax(dim=1))
                 done += len(labels)
                 for observer in self.observers:
                     observer.on_batch_end(part, done, len(tracks))
-        confusion = counts.reshape(n_genres, n_genres).tolist()  # the device waits here
-        return PassResult(float(loss_sum / weight_sum), confusion)
+        labels = tracks.labels if order is None else tracks.labels[order]
+        probabilities = torch.cat(answers).cpu()  # the device waits here
+        matrix = confusion(probabilities, owners, labels, self.aggregation)
+        return PassResult(float(loss_sum / weight_sum), matrix)
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
@@ -163,6 +185,17 @@ class Loop:
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
+
+
+def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, how: str) -> Confusion:
+    """Counts of tracks, `[genre, predicted genre]`, from the answers for their segments."""
+    answers = aggregate(probabilities, owners, how).argmax(dim=1)
+    n_genres = probabilities.shape[1]
+    genres = torch.zeros_like(answers)
+    genres[owners] = labels
+    counts = torch.bincount(genres * n_genres + answers, minlength=n_genres**2)
+    matrix: Confusion = counts.reshape(n_genres, n_genres).tolist()
+    return matrix
 
 
 def check_loss(part: str, loss: float, epoch: int, lr: float) -> None:

@@ -8,6 +8,7 @@ from genre_mlflow.errors import SettingsError
 SCHEDULES = ("none", "cosine", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best-last", "all")
+SEGMENTS = ("all", "random")
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class TrainingSettings:
 
     `lr`: (peak) learning rate of Adam; `schedule`: its course over the run; `patience`: epochs
     without a better validation accuracy before training stops, 0 for never; `class_weights`:
-    `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay.
+    `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay;
+    `segments`: of a track with several, an epoch trains on all of them, or on a random one.
     """
 
     epochs: int = 15
@@ -28,6 +30,7 @@ class TrainingSettings:
     class_weights: str = "none"
     seed: int = 0
     keep: str = "best-last"
+    segments: str = "all"
 
     def __post_init__(self) -> None:
         self._check_range("epochs", 1, 100_000)
@@ -40,6 +43,7 @@ class TrainingSettings:
         self._check_choice("schedule", SCHEDULES)
         self._check_choice("class_weights", CLASS_WEIGHTS)
         self._check_choice("keep", KEEP)
+        self._check_choice("segments", SEGMENTS)
 
     def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

@@ -79,7 +79,9 @@ def test_cache_holds_what_the_preprocessor_gives(tmp_path, manifest):
     preprocessor = Preprocessor(SMALL)
     for row in manifest.itertuples():
         expected = preprocessor(row.path)[0].numpy()
-        assert np.array_equal(cache.pixels[cache.row[row.sha256]], expected)
+        first, count = cache.span[row.sha256]
+        assert count == 1
+        assert np.array_equal(cache.pixels[first], expected)
 
 
 def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
@@ -87,7 +89,7 @@ def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
     monkeypatch.setattr(datasets, "decode", None)
     second = open_cache(manifest.iloc[::-1], SMALL, tmp_path / "cache")
     assert np.array_equal(first.pixels, second.pixels)
-    assert first.row == second.row
+    assert first.span == second.span
 
 
 def test_a_file_that_moved_needs_no_new_cache(tmp_path, corpus, manifest, monkeypatch):

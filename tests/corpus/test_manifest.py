@@ -25,6 +25,7 @@ from genre_mlflow.corpus.manifest import (
     tracks_in,
 )
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.preprocessing import KNOWN
 
 REAL_COPIES = {
     ("disco/disco.00098", "disco/disco.00099"),
@@ -111,9 +112,9 @@ def spoil(corpus):
     (corpus / "rock" / "lost.png").symlink_to("nowhere.png")
     return {
         "blues/empty.png": "is empty",
-        "blues/notes.txt": r"is no PNG or JPEG image \(5 bytes\)",
+        "blues/notes.txt": rf"is neither {KNOWN} \(5 bytes\)",
         "jazz/cut.png": "is damaged or truncated",
-        "rock/junk.jpg": "is (damaged or truncated|no PNG or JPEG image)",
+        "rock/junk.jpg": "is (damaged or truncated|neither)",
         "rock/lost.png": "cannot be read: No such file",
     }
 

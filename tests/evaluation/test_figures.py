@@ -16,7 +16,10 @@ from genre_mlflow.evaluation.figures import (
     save_figure,
     to_image,
 )
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
 
+PREPROCESSOR = Preprocessor(PreprocessingSettings())
 TEN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 ODD_NAMES = ["A$AP - $ong_{", "drum & bass", "r$b^^$x$", "<b>", "%d", "\\frac", "Ænima Ünder"]
 
@@ -87,7 +90,7 @@ def test_learning_curves_have_two_panels_with_two_lines(n_epochs):
 
 @pytest.mark.parametrize(("n", "rows"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3)])
 def test_mistakes_are_four_in_a_row(picture, n, rows):
-    figure = mistakes_figure(mistakes([f"song {i}" for i in range(n)]), [picture] * n)
+    figure = mistakes_figure(mistakes([f"song {i}" for i in range(n)]), [picture] * n, PREPROCESSOR)
     assert len(figure.axes) == 4 * rows
     assert sum(len(axes.images) for axes in figure.axes) == n
     assert to_image(figure).size == (1040, round(310 * rows + 40))
@@ -95,7 +98,7 @@ def test_mistakes_are_four_in_a_row(picture, n, rows):
 
 
 def test_a_mistake_says_name_genre_answer_and_confidence(picture):
-    figure = mistakes_figure(mistakes(["jazz.00007"]), [picture])
+    figure = mistakes_figure(mistakes(["jazz.00007"]), [picture], PREPROCESSOR)
     assert figure.axes[0].get_title() == "jazz.00007\njazz, taken for\nrock (90%)"
 
 
@@ -107,13 +110,13 @@ def test_a_mistake_says_name_genre_answer_and_confidence(picture):
     ],
 )
 def test_long_names_are_cut(picture, name, shown):
-    figure = mistakes_figure(mistakes([name]), [picture])
+    figure = mistakes_figure(mistakes([name]), [picture], PREPROCESSOR)
     assert figure.axes[0].get_title().splitlines()[0] == shown
 
 
 def test_odd_names_are_drawn_as_they_are(picture):
     table = mistakes(ODD_NAMES).assign(genre=ODD_NAMES, predicted=ODD_NAMES[::-1])
-    to_image(mistakes_figure(table, [picture] * len(ODD_NAMES)))
+    to_image(mistakes_figure(table, [picture] * len(ODD_NAMES), PREPROCESSOR))
     figure = confusion_figure(np.eye(len(ODD_NAMES), dtype=int), ODD_NAMES, "Test set")
     to_image(figure)
     assert set(ODD_NAMES) <= set(texts(figure))

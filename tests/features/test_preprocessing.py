@@ -15,6 +15,7 @@ from PIL import Image
 
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.preprocessing import (
+    KNOWN,
     MAX_PIXELS,
     Preprocessor,
     decode_image,
@@ -149,15 +150,15 @@ def test_colour_channels_stay_in_order():
     ("data", "reason"),
     [
         (b"", "^is empty$"),
-        (b"la la la", r"^is no PNG or JPEG image \(8 bytes\)$"),
-        (bytes(100_000), r"is no PNG or JPEG image \(100,000 bytes\)"),
+        (b"la la la", rf"^is neither {KNOWN} \(8 bytes\)$"),
+        (bytes(100_000), rf"is neither {KNOWN} \(100,000 bytes\)"),
         (encode(COLOURS)[:-60], "^is damaged or truncated"),
         (encode(COLOURS)[:200], "^is damaged or truncated"),
         (encode(COLOURS, "JPEG")[:-200], "^is damaged or truncated"),
         (encode(COLOURS, "JPEG")[:700], "^is damaged or truncated"),
-        (encode(COLOURS, "GIF"), "^is no PNG or JPEG image"),
-        (encode(COLOURS, "TIFF"), "^is no PNG or JPEG image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "^is no PNG or JPEG image"),
+        (encode(COLOURS, "GIF"), "^is neither a PNG or JPEG image"),
+        (encode(COLOURS, "TIFF"), "^is neither a PNG or JPEG image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "^is neither a PNG or JPEG image"),
     ],
 )
 def test_what_cannot_be_decoded_is_named(data, reason):

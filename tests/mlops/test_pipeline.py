@@ -239,7 +239,7 @@ def test_whole_way_works_over_http(
 def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_corpus) -> None:
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"broken\.png: is no PNG or JPEG image"):
+    with pytest.raises(DataError, match=r"broken\.png: is neither a PNG or JPEG image"):
         pipeline.train(small_options(folder), experiment=EXPERIMENT)
     assert store.get_experiment_by_name(EXPERIMENT) is None
 

@@ -18,6 +18,7 @@ from PIL import Image
 from support import Trained, free_port, server
 
 import genre_mlflow
+from genre_mlflow.features.preprocessing import KNOWN
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +105,9 @@ def truncated() -> bytes:
     ("body", "sentence"),
     [
         ({"dataframe_records": [{"content": encoded(b"text")}]},
-         "row 0 of 'content' is no PNG or JPEG image (4 bytes)."),
+         f"row 0 of 'content' is neither {KNOWN} (4 bytes)."),
         ({"dataframe_records": [{"content": "no base64 here!!!!"}]},
-         "row 0 of 'content' is no PNG or JPEG image"),
+         "row 0 of 'content' is neither a PNG or JPEG image"),
         ({"dataframe_records": [{"content": ""}]}, "row 0 of 'content' is empty."),
         ({"dataframe_records": [{"content": encoded(truncated())}]},
          "row 0 of 'content' is damaged or truncated"),

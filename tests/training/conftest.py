@@ -19,6 +19,7 @@ class MemoryTracks:
     def __init__(self, n: int, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.labels = torch.arange(n) % N_GENRES
+        self.owners = torch.arange(n)
         noise = torch.randint(0, 150, (n, 3, SIZE, SIZE), generator=generator)
         for image, label in zip(noise, self.labels.tolist(), strict=True):
             image[:, 10 * label : 10 * label + 6] += 80

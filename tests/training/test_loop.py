@@ -259,6 +259,7 @@ def test_class_weights_weigh_each_track_in_the_loss(run, train):
     class Uneven:  # 9 tracks of the first genre, 4 of the second, 1 of the third
         keep = torch.cat([torch.arange(0, 27, 3)[:9], torch.tensor([1, 4, 7, 10, 2])])
         pixels, labels = train.pixels[keep], train.labels[keep]
+        owners = torch.arange(14)
 
         def __len__(self):
             return 14

@@ -1,27 +1,28 @@
-"""SHA-256 of the pixels of files that were decoded before: a scan decodes only what is new."""
+"""SHA-256 of what files show or sound like: a scan decodes only what is new."""
 
 import json
 from contextlib import suppress
 from pathlib import Path
 
 import PIL
+import soundfile
 
 from genre_mlflow.files import atomic_write, home
 
-DECODER = 1  # raise it whenever `decode_image` or `pixels_of` gives something else for a file
-VERSION = f"{DECODER}, Pillow {PIL.__version__}"
+DECODER = 2  # raise it whenever `content_of` gives something else for a file
+VERSION = f"{DECODER}, Pillow {PIL.__version__}, {soundfile.__libsndfile_version__}"
 
 
 def memo_file() -> Path:
     """Where the hashes lie."""
-    return home() / "cache" / "pixels.json"
+    return home() / "cache" / "contents.json"
 
 
 def recall() -> dict[str, str]:
-    """SHA-256 of the pixels by SHA-256 of the file; empty where there is no memo to be trusted."""
+    """SHA-256 of the content by SHA-256 of the file; empty where there is no memo to be trusted."""
     try:
         memo = json.loads(memo_file().read_bytes())
-        return dict(memo["pixels"]) if memo["version"] == VERSION else {}
+        return dict(memo["contents"]) if memo["version"] == VERSION else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -34,6 +35,6 @@ def remember(hashes: dict[str, str]) -> None:
     known = recall()
     if hashes.keys() <= known.keys():
         return
-    content = json.dumps({"version": VERSION, "pixels": known | hashes}, indent=0)
+    content = json.dumps({"version": VERSION, "contents": known | hashes}, indent=0)
     with suppress(OSError), atomic_write(memo_file()) as file:
         file.write(content.encode())

@@ -1,4 +1,4 @@
-"""A file is decoded once for its pixels, and whatever happens to the memo changes no manifest."""
+"""A file is decoded once for its content, and whatever happens to the memo changes no manifest."""
 
 import json
 import subprocess
@@ -7,9 +7,9 @@ import sys
 import pandas as pd
 import pytest
 
-from genre_mlflow.corpus import manifest, pixel_hashes
+from genre_mlflow.corpus import content_hashes, manifest
+from genre_mlflow.corpus.content_hashes import memo_file, recall, remember
 from genre_mlflow.corpus.manifest import scan
-from genre_mlflow.corpus.pixel_hashes import memo_file, recall, remember
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def corpus(tmp_path, make_corpus):
 @pytest.fixture
 def decoded(monkeypatch):
     """Sizes of the files that are decoded from now on."""
-    sizes, decode_image = [], manifest.decode_image
+    sizes, content_of = [], manifest.content_of
 
     def watched(data):
         sizes.append(len(data))
-        return decode_image(data)
+        return content_of(data)
 
-    monkeypatch.setattr(manifest, "decode_image", watched)
+    monkeypatch.setattr(manifest, "content_of", watched)
     return sizes
 
 
@@ -66,8 +66,8 @@ def test_good_files_are_remembered_though_bad_ones_end_the_scan(corpus, decoded)
         b"7",
         b"{}",
         b'{"version"',
-        json.dumps({"version": pixel_hashes.VERSION, "pixels": 7}).encode(),
-        json.dumps({"version": "0", "pixels": {"a": "b"}}).encode(),
+        json.dumps({"version": content_hashes.VERSION, "contents": 7}).encode(),
+        json.dumps({"version": "0", "contents": {"a": "b"}}).encode(),
     ],
 )
 def test_a_memo_that_is_damaged_or_of_another_version_is_made_anew(corpus, decoded, content):
@@ -95,7 +95,7 @@ def test_nothing_is_written_when_nothing_is_new(corpus):
 def test_processes_that_remember_at_once_leave_a_whole_memo():
     remember({"old": "pixels"})
     code = (
-        "import sys; from genre_mlflow.corpus.pixel_hashes import remember\n"
+        "import sys; from genre_mlflow.corpus.content_hashes import remember\n"
         "for i in range(30): remember({f'{sys.argv[1]}-{i}': 'pixels'})\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(n)]) for n in range(3)]
