@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from genre_mlflow.cli_base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
 from genre_mlflow.errors import GenreError
 from genre_mlflow.mlops.pipeline import Say
-from genre_mlflow.training.device import device_of_worker, threads_of_worker
+from genre_mlflow.training.device import describe_device, device_of_worker, threads_of_worker
 from search.request import Request
 from search.study import open_search
 from search.worker import Worker
@@ -89,6 +89,7 @@ def worker_main(request: Request, number: int, deadline: float) -> None:
 
     try:
         search = open_search(request, say)
+        say(f"at work on {describe_device(search.device)}")
         Worker(search, deadline, say).work()
         search.storage.close()
     except GenreError as error:

@@ -203,6 +203,7 @@ def test_keep_all_keeps_the_weights_of_every_epoch(
         assert WEIGHTS_FILE in [f.path for f in store.list_logged_model_artifacts(model.model_id)]
 
 
+@pytest.mark.slow
 def test_whole_way_works_over_http(
     mlflow_server: str, tmp_path: Path, make_corpus, trained: Trained
 ) -> None:

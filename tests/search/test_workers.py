@@ -19,6 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 from support import free_port, server
 
+from genre_mlflow.training.device import threads_of_worker
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STUDY = "spread"
@@ -35,10 +37,11 @@ class Command:
         self.out: IO[str] = self.log.open("w")
         hidden = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "GENRE_SEARCH_STORAGE")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        own = {"GENRE_HOME": str(folder / ".genre"), "OMP_NUM_THREADS": "1", **env}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "search", *words],
             cwd=folder, stdout=self.out, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**kept, "GENRE_HOME": str(folder / ".genre"), "OMP_NUM_THREADS": "1", **env},
+            env={**kept, **{name: value for name, value in own.items() if value}},
         )  # fmt: skip
 
     def wait(self) -> str:
@@ -94,11 +97,14 @@ def test_eight_at_once_on_an_empty_folder(tmp_path: Path, music: Path) -> None:
 
 
 def test_workers_share_the_cores_of_one_machine(tmp_path: Path, music: Path) -> None:
-    words = [*TINY, "--data", str(music), "--epochs", "2", "--trials", "6", "--workers", "2"]
-    text = Command(tmp_path, 0, words).wait()
+    words = [*TINY, "--data", str(music), "--epochs", "40", "--trials", "4", "--workers", "2"]
+    text = Command(tmp_path, 0, words, OMP_NUM_THREADS="").wait()
+    share = f"at work on cpu ({threads_of_worker(2)} thread"
+    assert {line[:3] for line in text.splitlines() if share in line} == {"[1]", "[2]"}
+    # A trial of 40 epochs outlasts any difference between the starts of the two.
     assert {"[1] trial", "[2] trial"} <= {line[:9] for line in text.splitlines()}
     study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/.genre/search.db")
-    check_whole(MlflowClient(f"sqlite:///{tmp_path}/mlflow.db"), study, 6)
+    check_whole(MlflowClient(f"sqlite:///{tmp_path}/mlflow.db"), study, 4)
 
 
 @pytest.fixture
