@@ -5,7 +5,6 @@ what they are. Output, one row for each: `genre`, `confidence`, `probabilities` 
 genre first) and `segments` (how many the recording was cut into; 1 for an image).
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,8 @@ class GenreModel(PythonModel):
         rows = [self.answer(i, x, on_error) for i, x in enumerate(model_input[CONTENT])]
         table = {
             "genre": [p.genre if p else "" for p, _ in rows],
-            "confidence": [p.confidence if p else math.nan for p, _ in rows],
+            # Objects, or pandas would make a NaN of None, which JSON does not have.
+            "confidence": pd.Series([p.confidence if p else None for p, _ in rows], dtype=object),
             "probabilities": [p.top(top_k) if p else {} for p, _ in rows],
             "segments": [len(p.timeline) if p else 0 for p, _ in rows],
         }

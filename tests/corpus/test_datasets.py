@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sounds import encode, tone
 
 from genre_mlflow.corpus import datasets
 from genre_mlflow.corpus.datasets import CHUNK, TrackDataset, cache_key, open_cache
@@ -232,3 +233,54 @@ def test_a_batch_can_be_written_to_without_touching_the_cache(tracks):
     before = pixels.clone()
     pixels.zero_()
     assert next(tracks.batches(12))[0].equal(before)
+
+
+SEGMENTED = PreprocessingSettings(image_size=32, segment_s=1.0)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Three recordings of 1, 3 and 2 segments in two genres, as tracks of a manifest."""
+    for name, seconds in (("a/x", 1), ("a/y", 3), ("b/z", 2)):
+        path = tmp_path / "sounds" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(tone(seconds, seed=seconds)))
+    manifest = scan(tmp_path / "sounds").manifest
+    return manifest, open_cache(manifest, SEGMENTED, tmp_path / "cache")
+
+
+def test_every_segment_is_an_item_that_knows_its_track(recordings):
+    manifest, cache = recordings
+    tracks = TrackDataset(manifest, ["a", "b"], cache)
+    assert len(tracks) == 6
+    assert tracks.owners.tolist() == [0, 1, 1, 1, 2, 2]
+    assert tracks.labels.tolist() == [0, 0, 0, 0, 1, 1]
+    expected = torch.cat([Preprocessor(SEGMENTED)(path) for path in manifest["path"]])
+    assert next(tracks.batches(6))[0].equal(expected)
+    assert tracks.whole() is tracks
+
+
+def test_a_random_segment_a_track_differs_from_pass_to_pass_and_depends_on_the_seed(recordings):
+    manifest, cache = recordings
+    tracks = TrackDataset(manifest, ["a", "b"], cache, segments="random")
+    assert len(tracks) == 3
+    assert tracks.labels.tolist() == [0, 0, 1]
+
+    def passes(n: int) -> list[torch.Tensor]:
+        torch.manual_seed(5)
+        return [next(tracks.batches(3))[0] for _ in range(n)]
+
+    seen = passes(40)
+    assert all(one.equal(other) for one, other in zip(seen, passes(40), strict=True))
+    for place, path in enumerate(manifest["path"]):
+        segments = {s.numpy().tobytes() for s in Preprocessor(SEGMENTED)(path)}
+        assert {pixels[place].numpy().tobytes() for pixels in seen} == segments
+    assert tracks.whole().owners.tolist() == [0, 1, 1, 1, 2, 2]
+
+
+def test_random_segments_follow_the_order_given(recordings):
+    manifest, cache = recordings
+    tracks = TrackDataset(manifest, ["a", "b"], cache, segments="random")
+    pixels, labels = next(tracks.batches(1, torch.tensor([2, 0])))
+    assert labels.tolist() == [1]
+    assert any(pixels[0].equal(segment) for segment in Preprocessor(SEGMENTED)(manifest["path"][2]))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sounds import encode, tone
 
 from genre_mlflow.corpus.manifest import (
     COLUMNS,
@@ -357,3 +358,34 @@ def test_real_images_are_999_tracks_with_14_pairs_of_copies(real_manifest):
     }
     assert {tuple(group) for group in copied_groups(real_manifest)} == REAL_COPIES
     assert conflicting_groups(real_manifest) == [["metal/metal.00058", "rock/rock.00016"]]
+
+
+def test_recordings_and_images_make_one_corpus(corpus):
+    sound = encode(tone(2.0))
+    (corpus / "jazz" / "song 🎷 1.wav").write_bytes(sound)
+    (corpus / "jazz" / "album.flac").mkdir()
+    (corpus / "jazz" / "album.flac" / "b.flac").write_bytes(encode(tone(2.0), "FLAC"))
+    (corpus / "rock" / "loud.mp3").write_bytes(encode(tone(2.0, 880), "MP3"))
+    manifest = scan(corpus).manifest.set_index("track_id")
+    assert {"jazz/song 🎷 1", "jazz/album.flac/b", "rock/loud"} <= set(manifest.index)
+    group = manifest["group"]
+    assert group["jazz/song 🎷 1"] == group["jazz/album.flac/b"]  # the same sound
+    assert group["rock/loud"] == "rock/loud"
+
+
+def test_bad_recordings_are_named_with_their_reasons(corpus):
+    bad = {
+        "blues/silent.wav": (encode(np.zeros(44_100)), r"is silent throughout \(2\.0 s\)"),
+        "blues/short.flac": (encode(tone(0.01), "FLAC"), r"lasts 0\.01 s; at least 1 s"),
+        "jazz/half.flac": (encode(tone(2.0), "FLAC")[:9000], "is damaged or truncated"),
+        "jazz/words.mp3": (b"these are words", "is neither a PNG"),
+        "rock/film.wav": (b"RIFF____AVI LIST" + bytes(99), "is neither a PNG"),
+    }
+    for name, (data, _) in bad.items():
+        (corpus / name).write_bytes(data)
+    found = {
+        b.path.relative_to(corpus).as_posix(): b.reason for b in scan(corpus, "skip").bad_files
+    }
+    assert found.keys() == bad.keys()
+    for name, (_, reason) in bad.items():
+        assert re.match(reason, found[name]), found[name]

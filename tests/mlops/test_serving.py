@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sounds import claiming, encode, tone
 from support import Trained, free_port, server
 
 import genre_mlflow
@@ -95,6 +97,62 @@ def test_records_and_top_k_are_understood(trained: Trained, endpoint: str) -> No
     assert prediction["confidence"] == values[0]
 
 
+def ask_for(endpoint: str, contents: list[bytes], **params: Any) -> list[dict[str, Any]]:
+    """The answers to files that can be read."""
+    records = [{"content": encoded(content)} for content in contents]
+    status, answer = ask(endpoint, {"dataframe_records": records, "params": params})
+    assert status == 200, answer
+    return answer["predictions"]
+
+
+def test_a_song_of_any_format_is_answered_for_beside_an_image(
+    trained: Trained, endpoint: str
+) -> None:
+    song = np.stack([tone(70.0, 300, 44_100), tone(70.0, 900, 44_100)], axis=1)
+    contents = [
+        encode(song, "MP3", rate=44_100),
+        images(trained)[0].read_bytes(),
+        encode(song[:, 0], "OGG", rate=44_100),
+    ]
+    mp3, image, ogg = ask_for(endpoint, contents)
+    assert (mp3["segments"], image["segments"], ogg["segments"]) == (2, 1, 2)
+    classifier = genre_mlflow.load()
+    for served, content in zip((mp3, image, ogg), contents, strict=True):
+        assert served["probabilities"] == pytest.approx(classifier.predict(content).probabilities)
+
+
+def test_the_timeline_tells_what_each_segment_says(endpoint: str) -> None:
+    (answer,) = ask_for(endpoint, [encode(tone(75.0), "FLAC")], timeline=True, top_k=2)
+    times = [(part["start_s"], part["end_s"]) for part in answer["timeline"]]
+    assert times == [(0.0, 30.0), (30.0, 60.0), (45.0, 75.0)]
+    assert all(len(part["probabilities"]) == 2 for part in answer["timeline"])
+    assert answer["segments"] == 3
+    assert "timeline" not in ask_for(endpoint, [encode(tone(2.0))])[0]
+
+
+def test_a_bad_file_is_a_row_on_request(endpoint: str) -> None:
+    good, bad = ask_for(endpoint, [encode(tone(2.0)), b"text"], on_error="row")
+    assert (good["error"], good["segments"]) == ("", 1)
+    assert (bad["genre"], bad["confidence"], bad["segments"]) == ("", None, 0)
+    assert bad["error"] == f"is neither {KNOWN} (4 bytes)"
+
+
+def test_a_recording_and_its_published_image_get_the_same_answer(
+    real_data: Path, endpoint: str
+) -> None:
+    recordings = sorted(real_data.glob("gtzan-audio/*/*.flac"))
+    assert len(recordings) == 14
+    pictures = [
+        real_data / "gtzan-mel" / path.parent.name / f"{path.stem}.png" for path in recordings
+    ]
+    sounds, images = (
+        ask_for(endpoint, [path.read_bytes() for path in paths]) for paths in (recordings, pictures)
+    )
+    for sound, image in zip(sounds, images, strict=True):
+        assert sound["genre"] == image["genre"]
+        assert sound["probabilities"] == pytest.approx(image["probabilities"], abs=1e-2)
+
+
 def truncated() -> bytes:
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 50).save(buffer, "PNG")
@@ -115,6 +173,18 @@ def truncated() -> bytes:
          "has too many pixels; at most 50,000,000 are read."),
         ({"dataframe_records": [{"content": None}]}, "Failed to convert column content"),
         ({"dataframe_records": [{"picture": "AAAA"}]}, "Model is missing inputs ['content']"),
+        ({"dataframe_records": [{"content": encoded(encode(tone(0.01)))}]},
+         "row 0 of 'content' lasts 0.01 s; at least 1 s are needed."),
+        ({"dataframe_records": [{"content": encoded(encode(0 * tone(2.0)))}]},
+         "row 0 of 'content' is silent throughout (2.0 s)."),
+        ({"dataframe_records": [{"content": encoded(encode(tone(2.0), "FLAC")[:9000])}]},
+         "row 0 of 'content' is damaged or truncated (flac decoder lost sync)."),
+        ({"dataframe_records": [{"content": encoded(encode(tone(2.0), "MP3")[:9000])}]},
+         "row 0 of 'content' is truncated"),
+        ({"dataframe_records": [{"content": encoded(claiming(encode(tone(2.0), "FLAC"), 36_000))}]},
+         "row 0 of 'content' lasts 36,000 s by its header; at most 3,600 s are read."),
+        ({"dataframe_records": [{"content": "AAAA"}], "params": {"on_error": "skip"}},
+         "on_error is 'skip'; allowed are raise, row."),
         ({"dataframe_records": []}, "Model is missing inputs ['content']"),
         ({"dataframe_split": {"columns": ["content"], "data": []}}, "no rows were sent"),
         ({"dataframe_records": [{"content": "AAAA"}], "params": {"top_k": 9}},

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from sounds import encode, tone
 
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.features.settings import PreprocessingSettings
@@ -165,3 +166,35 @@ def test_a_later_format_is_refused(folder):
     change_config(folder, format=2)
     with pytest.raises(ModelError, match=f"^{folder} has format 2; this version reads 1$"):
         Classifier.load(folder)
+
+
+def test_a_recording_is_answered_for_with_a_timeline():
+    classifier = Classifier(
+        GENRES, NetworkSettings((4, 8)), PreprocessingSettings(image_size=40, segment_s=1.0), "max"
+    )
+    data = encode(tone(3.0))
+    found = classifier.predict(data)
+    assert [(part.start_s, part.end_s) for part in found.timeline] == [(0, 1), (1, 2), (2, 3)]
+    parts = classifier.probabilities(classifier.preprocessor(data))
+    highest = parts.max(dim=0).values
+    expected = (highest / highest.sum()).tolist()
+    assert list(found.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    last = list(found.timeline[2].probabilities.values())
+    assert last == pytest.approx(parts[2].tolist(), abs=1e-6)
+
+
+def test_settings_for_recordings_are_saved_with_the_model(tmp_path):
+    settings = PreprocessingSettings(image_size=40, segment_s=7.0, features="mfcc", n_mels=64)
+    Classifier(GENRES, NetworkSettings((4, 8)), settings, "vote").save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.preprocessing == settings
+    assert loaded.aggregation == "vote"
+
+
+def test_a_model_of_the_time_before_recordings_still_loads(folder):
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    del config["aggregation"]
+    config["preprocessing"] = {"image_size": 40, "remove_border": False}
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
+    assert Classifier.load(folder).aggregation == "mean"
+    assert Classifier.load(folder).predict(png()) == make().predict(png())

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from genre_mlflow.errors import TrainingError
+from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, Observer, fit
@@ -25,12 +26,13 @@ def run(tmp_path, train, val, make_network):
         return fit(
             options.pop("network", None) or make_network(seed),
             options.pop("train", train),
-            val,
+            options.pop("val", val),
             settings,
             n_genres=3,
             device=torch.device("cpu"),
             checkpoints=CheckpointFolder(tmp_path / folder),
             observers=options.pop("observers", ()),
+            **options,
         )
 
     return run
@@ -293,3 +295,38 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run, tmp_path, damage):
         TrainingError, match=f"^the checkpoint in {tmp_path}.* another network: .+$"
     ):
         run()
+
+
+class Cut:
+    """The items of other tracks, sorted by genre, as segments of fewer tracks."""
+
+    def __init__(self, tracks, owners: list[int]) -> None:
+        order = torch.argsort(tracks.labels, stable=True)
+        self.pixels, self.labels = tracks.pixels[order], tracks.labels[order]
+        self.owners = torch.tensor(owners)
+
+    def __len__(self):
+        return len(self.owners)
+
+    def batches(self, size, order=None):
+        order = torch.arange(len(self)) if order is None else order
+        for chosen in torch.split(order, size):
+            yield self.pixels[chosen], self.labels[chosen]
+
+
+@pytest.mark.parametrize("how", ["mean", "vote", "max"])
+def test_validation_is_what_the_segments_say_together(run, val, make_network, how):
+    cut = Cut(val, [0, 0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 5])
+    fitted = run(replace(SETTINGS, epochs=1), val=cut, aggregation=how, folder=how)
+    network = make_network(0)
+    network.load_state_dict(fitted.best_weights)
+    network.eval()
+    with torch.inference_mode():
+        logits = network(cut.pixels)
+    answers = aggregate(logits.softmax(dim=1), cut.owners, how).argmax(dim=1)
+    genres = torch.tensor([0, 1, 1, 1, 2, 2])
+    result = fitted.history[0].val
+    assert result.accuracy == pytest.approx(float((answers == genres).float().mean()))
+    losses = torch.nn.functional.cross_entropy(logits, cut.labels, reduction="none")
+    by_track = [float(losses[cut.owners == track].mean()) for track in range(6)]
+    assert result.loss == pytest.approx(sum(by_track) / 6, rel=1e-4)
