@@ -1,7 +1,8 @@
-"""Latency of the served model against the same model called in process; medians, in turns.
+"""Latency of the served model against the same model called in process, and where the time goes.
 
 Trains nothing: an untrained network of the default shape takes as long. `mlflow models serve`
-runs on this machine; the client sends one real spectrogram as base64.
+runs on this machine; the client sends one real spectrogram, or one real recording of 30 s as FLAC,
+as base64. Medians, in turns; requests per second with several clients at once.
 """
 
 import argparse
@@ -18,14 +19,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 
 from genre_mlflow.corpus.manifest import tracks_in
+from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.spectrogram import log_mel, render
 from genre_mlflow.mlops.serving import log_classifier, serve_command
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
@@ -36,10 +41,14 @@ START_S = 180
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--clients", type=int, default=8)
     args = parser.parse_args()
-    images = tracks_in(Path(os.environ["GENRE_REAL_DATA"]) / "gtzan-mel")
-    picked = [images[i * len(images) // args.requests] for i in range(args.requests)]
-    contents = [path.read_bytes() for path in picked]
+    data = Path(os.environ["GENRE_REAL_DATA"])
+    images = tracks_in(data / "gtzan-mel")
+    contents = {
+        "image": spread(images, args.requests),
+        "FLAC of 30 s": spread(tracks_in(data / "gtzan-audio"), args.requests),
+    }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         os.chdir(folder)
@@ -67,24 +76,63 @@ def main() -> None:
                 ),
                 "classifier in process": classifier.predict,
             }
-            report(ways, contents)
+            for what, many in contents.items():
+                report(what, ways, many)
+                rate = throughput(ways["served over HTTP"], many, args.clients)
+                print(f"\n{args.clients} clients: {rate:.1f} requests of one {what} a second\n")
+            stages(classifier, contents["FLAC of 30 s"])
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait()
 
 
-def report(ways: dict[str, Callable[[bytes], object]], contents: list[bytes]) -> None:
+def spread(paths: list[Path], n: int) -> list[bytes]:
+    """Contents of `n` files, spread over all of them."""
+    return [paths[i * len(paths) // n].read_bytes() for i in range(n)]
+
+
+def report(what: str, ways: dict[str, Callable[[bytes], object]], contents: list[bytes]) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for content in contents:  # in turns, so that noise falls on all alike
         for name, call in ways.items():
             started = time.perf_counter()
             call(content)
             seconds[name].append(time.perf_counter() - started)
-    print("| one image | p50, ms | p99, ms |\n|---|---|---|")
+    print(f"| one {what} | p50, ms | p99, ms |\n|---|---|---|")
     for name, values in seconds.items():
         warm = sorted(values[10:])
         p99 = warm[int(len(warm) * 0.99)]
         print(f"| {name} | {1000 * statistics.median(warm):.1f} | {1000 * p99:.1f} |")
+
+
+def throughput(call: Callable[[bytes], object], contents: list[bytes], clients: int) -> float:
+    """Requests a second when so many clients each wait for one answer after the other."""
+    with ThreadPoolExecutor(clients) as pool:
+        started = time.perf_counter()
+        list(pool.map(call, contents))
+        return len(contents) / (time.perf_counter() - started)
+
+
+def stages(classifier: Classifier, contents: list[bytes]) -> None:
+    """Median time of each step from a recording to an answer, in process."""
+    seconds: dict[str, list[float]] = {}
+
+    def timed(name: str, call: Callable[..., Any], value: Any) -> Any:
+        started = time.perf_counter()
+        found = call(value)
+        seconds.setdefault(name, []).append(time.perf_counter() - started)
+        return found
+
+    for content in contents:
+        data = timed("base64", base64.b64decode, base64.b64encode(content))
+        samples = timed("decode", decode, data)
+        matrix = timed("log-mel", log_mel, samples)
+        image = timed("image", render, matrix)
+        pixels = timed("border and size", classifier.preprocessor.prepare, image)
+        timed("network", classifier.predict_pixels, pixels)
+    print("| step of a FLAC of 30 s | p50, ms |\n|---|---|")
+    for name, values in seconds.items():
+        print(f"| {name} | {1000 * statistics.median(values):.1f} |")
 
 
 def post(url: str, content: bytes) -> object:

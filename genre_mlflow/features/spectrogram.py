@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from scipy.fft import dct
+from scipy.fft import dct, rfft
 from scipy.sparse import csr_array
 
 from genre_mlflow.errors import DataError
@@ -168,29 +167,39 @@ def _decibels(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.N
 def _mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
     """Power in each mel band, `[n_mels, frames]`; the sound is padded with silence at both ends.
 
-    In single precision, in half the time of double; the few frames whose rounding could show
-    (pure tones, hardly ever music) are done again in double.
+    In single precision, in two thirds of the time of double; the few frames whose rounding could
+    show (pure tones, hardly ever music) are done again in double.
     """
     padded = np.pad(samples.astype(np.float32, copy=False), settings.n_fft // 2)
-    frames = torch.from_numpy(padded).unfold(0, settings.n_fft, settings.hop_length)
-    power, peaks = _band_power(frames, settings, torch.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)
+    frames = frames[:: settings.hop_length]
+    power, peaks = _band_power(frames, settings, np.float32)
     doubtful = _doubtful(power, peaks, settings)
     if len(doubtful):
-        power[:, doubtful], _ = _band_power(frames[doubtful], settings, torch.float64)
+        power[:, doubtful], _ = _band_power(frames[doubtful], settings, np.float64)
     return power
 
 
 def _band_power(
-    frames: torch.Tensor, settings: SpectrogramSettings, kind: torch.dtype
+    frames: npt.NDArray[np.float32],
+    settings: SpectrogramSettings,
+    kind: type[np.float32 | np.float64],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Power of frames `[n, n_fft]` in each band, `[n_mels, n]`, and in their highest bin, `[n]`."""
-    window, bands = _hann_window(settings.n_fft).to(kind), _mel_bands(settings)
+    """Power of frames `[n, n_fft]` in each band, `[n_mels, n]`, and in their highest bin, `[n]`.
+
+    On one thread: tracks are what is worth doing at the same time.
+    """
+    window, bands = _hann_window(settings.n_fft).astype(kind), _mel_bands(settings)
+    windowed = np.empty((FRAMES_PER_BLOCK, settings.n_fft), kind)
     power = np.empty((settings.n_mels, len(frames)), np.float32)
     peaks = np.empty(len(frames), np.float32)
     for start in range(0, len(frames), FRAMES_PER_BLOCK):
         block = slice(start, start + FRAMES_PER_BLOCK)
-        spectrum = torch.fft.rfft((frames[block] * window).T, dim=0).numpy()
-        bins = spectrum.real**2 + spectrum.imag**2
+        some = frames[block]
+        np.multiply(some, window, out=windowed[: len(some)])
+        spectrum = rfft(windowed[: len(some)].T, axis=0)  # [bins, frames], as `bands` needs it
+        bins = spectrum.real**2
+        bins += spectrum.imag**2
         power[:, block], peaks[block] = bands @ bins, bins.max(axis=0)
     return power, peaks
 
@@ -215,9 +224,9 @@ def _doubtful(
 
 
 @cache
-def _hann_window(length: int) -> torch.Tensor:
-    """Periodic Hann window, float64 `[length]`."""
-    return torch.hann_window(length, dtype=torch.float64)
+def _hann_window(length: int) -> npt.NDArray[np.float64]:
+    """Periodic Hann window, `[length]`."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
 @cache

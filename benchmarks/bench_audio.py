@@ -1,0 +1,122 @@
+"""Recording to log-mel against librosa, and to an image against matplotlib; one thread.
+
+The 14 real recordings (30 s) in several formats; medians over all of them, in turns, so that noise
+falls on all alike. librosa: `librosa.load` and `librosa.feature.melspectrogram` with defaults, not
+even in decibels; ours: `decode` and `log_mel`, which is.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import soxr
+import threadpoolctl
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from genre_mlflow.features.audio import decode
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
+from genre_mlflow.features.spectrogram import log_mel, render
+
+PIECE = 4096  # samples written at a time
+FORMATS = {  # name: (ending, channels, sample rate in Hz, goal)
+    "WAV, 22,050 Hz, mono": ("wav", 1, 22_050, 3.0),
+    "WAV, 44,100 Hz, stereo": ("wav", 2, 44_100, 2.5),
+    "MP3, 44,100 Hz, stereo": ("mp3", 2, 44_100, 2.0),
+    "MP3, 22,050 Hz, mono": ("mp3", 1, 22_050, 2.0),
+    "FLAC, 22,050 Hz, mono": ("flac", 1, 22_050, None),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
+    recordings = sorted(Path(os.environ["GENRE_REAL_DATA"]).glob("gtzan-audio/*/*.flac"))
+    print("| 30 s recording to log-mel | librosa, ms | ours, ms | times as fast | goal |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (ending, channels, rate, goal) in FORMATS.items():
+            files = [convert(path, Path(folder), ending, channels, rate) for path in recordings]
+            theirs, ours = in_turns(files, args.rounds, with_librosa, with_ours)
+            aim = goal or ""
+            ratio = theirs / ours
+            print(f"| {name} | {theirs:.1f} | {ours:.1f} | {ratio:.1f} | {aim} |", flush=True)
+    matrices = [log_mel(decode(path.read_bytes())) for path in recordings]
+    theirs, ours = in_turns(matrices, 1, with_matplotlib, render)
+    print("\n| log-mel to image | matplotlib, ms | ours, ms | times as fast | goal |")
+    print("|---|---|---|---|---|")
+    print(f"| 385 x 387 pixels | {theirs:.1f} | {ours:.2f} | {theirs / ours:.0f} | 20 |")
+    preprocessor = Preprocessor(PreprocessingSettings())
+    images = [render(matrix) for matrix in matrices]
+    contents = [path.read_bytes() for path in recordings]
+    whole, last = in_turns(list(zip(contents, images, strict=True)), args.rounds,
+                           lambda pair: preprocessor(pair[0]),
+                           lambda pair: preprocessor.prepare(pair[1]))  # fmt: skip
+    print(
+        f"\nFLAC to the network's input: {whole:.1f} ms, of which {last:.1f} ms from the image on"
+    )
+
+
+def in_turns(things: list, rounds: int, *ways: Callable[[object], object]) -> list[float]:
+    """Median milliseconds of each way, which all take every thing in turn."""
+    times: list[list[float]] = [[] for _ in ways]
+    for way in ways:
+        way(things[0])  # what is done once
+    for thing in things * rounds:
+        for spent, way in zip(times, ways, strict=True):
+            started = time.perf_counter()
+            way(thing)
+            spent.append(1000 * (time.perf_counter() - started))
+    return [statistics.median(spent) for spent in times]
+
+
+def with_librosa(path: Path) -> np.ndarray:
+    samples, rate = librosa.load(path)
+    return librosa.feature.melspectrogram(y=samples, sr=rate)
+
+
+def with_ours(path: Path) -> np.ndarray:
+    return log_mel(decode(path.read_bytes()))
+
+
+def with_matplotlib(matrix: np.ndarray) -> bytes:
+    """The recipe of the published images."""
+    figure = Figure(figsize=(5, 5), dpi=100)
+    axes = figure.add_subplot()
+    librosa.display.specshow(matrix, ax=axes, cmap="magma")
+    axes.axis("off")
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, bbox_inches="tight", pad_inches=0)
+    return buffer.getvalue()
+
+
+def convert(path: Path, folder: Path, ending: str, channels: int, rate: int) -> Path:
+    """The recording in another format; of two channels the second is softer."""
+    samples, _ = soundfile.read(path, dtype="float32")
+    if rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, SAMPLE_RATE, rate)
+    if channels == 2:
+        samples = np.stack([samples, 0.8 * samples], axis=1)
+    target = folder / f"{path.stem}-{channels}-{rate}.{ending}"
+    with soundfile.SoundFile(target, "w", rate, channels) as file:
+        for start in range(0, len(samples), PIECE):
+            file.write(samples[start : start + PIECE])
+    return target
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Several segments a track against a single centre crop, on the real images of the filtered split.
+
+Each spectrogram (30 s) is cut in time into pieces of a third (10 s), as a long recording would be.
+One network a seed learns from a random piece of every track an epoch; its answers for the pieces
+become one by mean, vote or maximum, beside its answer for the piece in the centre alone. The best
+epoch is chosen by the validation accuracy of the mean; accuracy is per track.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.splits import split
+from genre_mlflow.evaluation.metrics import wilson_interval
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.device import choose_device, keep_freed_memory
+from genre_mlflow.training.loop import fit
+from genre_mlflow.training.settings import SEGMENTS, TrainingSettings
+
+PIECES = 3
+CENTRE = "centre crop alone"
+
+
+class Pieces:
+    """What `TrackDataset` needs of a cache: pixels, and the span of each file in them."""
+
+    def __init__(self, manifest: pd.DataFrame, image_size: int) -> None:
+        preprocessor = Preprocessor(PreprocessingSettings(image_size=image_size))
+        tensors = []
+        for path in manifest["path"]:
+            with Image.open(path) as image:
+                width, height = image.size
+                for piece in range(PIECES):
+                    box = (width * piece // PIECES, 0, width * (piece + 1) // PIECES, height)
+                    tensors.append(preprocessor.prepare(image.crop(box)))
+        self.pixels = torch.cat(tensors).numpy()
+        self.span = {sha: (PIECES * i, PIECES) for i, sha in enumerate(manifest["sha256"])}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--image-size", type=int, default=PreprocessingSettings().image_size)
+    parser.add_argument("--segments", choices=SEGMENTS, default="random")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    data = Path(os.environ["GENRE_REAL_DATA"])
+    lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
+    manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
+    genres = sorted(manifest["genre"].unique())
+    cache = Pieces(manifest, args.image_size)
+    parts = {name: manifest[manifest["split"] == name] for name in ("train", "val", "test")}
+    tracks = {
+        name: TrackDataset(rows, genres, cache, args.segments if name == "train" else "all")
+        for name, rows in parts.items()
+    }
+    keep_freed_memory()
+    print(
+        f"{PIECES} pieces of {len(manifest)} images, {args.image_size} pixels, {args.epochs} epochs"
+        f" of {args.segments} pieces, seeds {args.seeds}\n"
+    )
+    results = [run(tracks, len(genres), seed, args) for seed in args.seeds]
+    n_test = len(parts["test"])
+    print(
+        f"\n| answer for a track | val accuracy | test accuracy ({n_test} tracks) | 95 % of one |"
+    )
+    print("|---|---|---|---|")
+    for way in (CENTRE, *AGGREGATES):
+        val, test = (statistics.mean(r[name, way] for r in results) for name in ("val", "test"))
+        low, high = wilson_interval(round(test * n_test), n_test)
+        print(f"| {way} | {val:.1%} | {test:.1%} | {low:.1%} to {high:.1%} |")
+
+
+def run(
+    tracks: dict[str, TrackDataset], n_genres: int, seed: int, args: argparse.Namespace
+) -> dict[tuple[str, str], float]:
+    """Accuracy by split and way to answer, of the weights of the best epoch."""
+    torch.manual_seed(seed)
+    network = VGG(NetworkSettings(), n_genres, args.image_size)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(
+            network, tracks["train"], tracks["val"],
+            TrainingSettings(epochs=args.epochs, seed=seed),
+            n_genres=n_genres, device=choose_device(args.device),
+            checkpoints=CheckpointFolder(Path(folder)),
+        )  # fmt: skip
+    network.load_state_dict(fitted.best_weights)
+    found = {}
+    for name in ("val", "test"):
+        parts = answers(network, tracks[name])
+        owners, labels = tracks[name].owners, tracks[name].labels[::PIECES]
+        for way in AGGREGATES:
+            found[name, way] = accuracy(aggregate(parts, owners, way), labels)
+        found[name, CENTRE] = accuracy(parts[PIECES // 2 :: PIECES], labels)
+    line = ", ".join(f"{' '.join(key)} {value:.1%}" for key, value in found.items())
+    print(f"seed {seed}: {line}", flush=True)
+    return found
+
+
+@torch.inference_mode()
+def answers(network: VGG, tracks: TrackDataset) -> Tensor:
+    """Probabilities of every piece, `[pieces, genres]`."""
+    network.eval()
+    device = next(network.parameters()).device
+    return torch.cat([network(x.to(device)).softmax(dim=1).cpu() for x, _ in tracks.batches(64)])
+
+
+def accuracy(probabilities: Tensor, labels: Sequence[int] | Tensor) -> float:
+    """Share of tracks whose most probable genre is theirs."""
+    return float((probabilities.argmax(dim=1) == torch.as_tensor(labels)).float().mean())
+
+
+if __name__ == "__main__":
+    main()
