@@ -79,7 +79,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
 
 @main.command()
 @click.argument("model")
-@click.option("--data", required=True, help="Folder with one folder of images per genre.")
+@click.option("--data", required=True, help="Folder with one folder of music per genre.")
 @click.option(
     "--split", default="all", show_default=True,
     type=click.Choice(["all", "train", "val", "test"]),
@@ -88,7 +88,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
 @options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
 @EXPERIMENT_OPTION
 def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) -> None:
-    """Evaluate MODEL on labelled images, as a run of its own.
+    """Evaluate MODEL on labelled music, as a run of its own.
 
     MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder.
     """

@@ -10,8 +10,8 @@ from genre_mlflow.mlops.options import TrainOptions, as_text
 
 TEMPLATE = """# {model_name}
 
-A VGG-style convolutional network that tells {n_genres} music genres apart from mel-spectrogram
-images: {genres}.
+A VGG-style convolutional network that tells {n_genres} music genres apart, from recordings or from
+images of their spectrograms: {genres}.
 
 ## Results
 
@@ -30,15 +30,18 @@ Test set by genre:
 ## Data
 
 Corpus `{corpus}`: {train} tracks to train on, {val} to validate, {test} to test. Copies (equal
-pixels) are never in two splits{leak}. The manifest with every track's checksum and split is in
+pixels or samples) are never in two splits{leak}. The manifest with every track's checksum and split is in
 `data/manifest.csv`, faults of the corpus are in `data/faults.json`.
 
 ## Input and output
 
-PNG or JPEG of any mode. A uniform frame is taken off, the rest is resized to
-{size} x {size} pixels (antialiased), RGB. The model holds these steps: send it the file's bytes.
-It answers with the genre, its probability and the probabilities of all genres. They are not
-calibrated, and a sound that is no music gets a genre too.
+WAV, AU, FLAC, OGG or MP3 of 1 s to 1 h; or PNG or JPEG of any mode, one image a track. A recording
+is mixed to one channel, resampled to 22,050 Hz and cut into segments of {segment_s:g} s; each is
+drawn as an image of its {features} features. Of an image, a uniform frame is taken off, the rest is
+resized to {size} x {size} pixels (antialiased), RGB. The answers for the segments become one by
+their {aggregate}. The model holds these steps: send it the file's bytes. It answers with the genre,
+its probability and the probabilities of all genres. They are not calibrated, and a sound that is
+no music gets a genre too.
 
 ## Training
 
@@ -67,6 +70,9 @@ def model_card(
         corpus=corpus,
         leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
         size=options.preprocessing.image_size,
+        segment_s=options.preprocessing.segment_s,
+        features=options.preprocessing.features,
+        aggregate=options.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         **counts,
     )

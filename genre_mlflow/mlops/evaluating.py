@@ -1,4 +1,4 @@
-"""Evaluating a finished model on labelled images, as a run of its own."""
+"""Evaluating a finished model on labelled music, as a run of its own."""
 
 import tempfile
 import time

@@ -20,7 +20,7 @@ from genre_mlflow.mlops.tracking import log_params, log_tags
 from genre_mlflow.version import VERSION
 
 DESCRIPTION_TAG = "mlflow.note.content"
-REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow")
+REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "soundfile", "soxr")
 
 
 def log_start(
