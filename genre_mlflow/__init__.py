@@ -13,7 +13,8 @@ def load(model: str = "") -> "Classifier":
 
     `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path; empty for
     the champion of `genre-classifier`. Its `predict` takes the bytes or the path of a recording or
-    an image, its `network` is the torch module. Raises `genre_mlflow.errors.ModelError` where there is none.
+    an image, its `network` is the torch module. Raises `genre_mlflow.errors.ModelError` where
+    there is none.
     """
     from genre_mlflow.mlops.options import CHAMPION_URI
     from genre_mlflow.mlops.registry import load as load_classifier

@@ -8,7 +8,6 @@ import click
 
 from genre_mlflow.cli_base import (
     NOT_PROMOTED,
-    USER_MISTAKE,
     PluginGroup,
     interrupt,
     quiet_mlflow,
@@ -22,6 +21,7 @@ from genre_mlflow.cli_options import (
     is_given,
     options,
 )
+from genre_mlflow.cli_predict import predict
 from genre_mlflow.files import check_output, home
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.version import VERSION
@@ -127,30 +127,7 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
         ctx.exit(NOT_PROMOTED)
 
 
-@main.command()
-@click.argument("paths", nargs=-1, required=True)
-@MODEL_OPTION
-@click.option(
-    "--top-k", default=3, show_default=True, type=click.IntRange(min=1),
-    help="Genres to show for each file.",
-)  # fmt: skip
-@click.option("--out", default="", metavar="FILE", help="Write all probabilities as CSV or JSON.")
-@click.pass_context
-def predict(ctx: click.Context, paths: tuple[str, ...], model: str, top_k: int, out: str) -> None:
-    """Print the genre of images: files, or folders with all below them.
-
-    Exit code 2 when one of them cannot be read; the others are predicted all the same.
-    """
-    check_output(out, (".csv", ".json"))
-    from genre_mlflow.mlops.predicting import predict_paths, to_lines, write_table
-
-    quiet_mlflow()
-    table = predict_paths(paths, model)
-    if out:
-        write_table(table, Path(out))
-    click.echo("\n".join(to_lines(table, top_k)))
-    if table["error"].any():
-        ctx.exit(USER_MISTAKE)
+main.add_command(predict)
 
 
 @main.command()

@@ -1,10 +1,12 @@
-"""Training as seen in a terminal: a bar within the epoch and a line for each epoch."""
+"""Work as seen in a terminal: bars, and lines above them; elsewhere the lines alone."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import Observer
@@ -21,7 +23,7 @@ class Bar(Observer):
     def __init__(self, console: Console) -> None:
         self.console = console
         self.epoch = self.epochs = 0
-        self.bar = Progress(
+        self.bar = bars.Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -83,3 +85,44 @@ class Table(Observer):
             f"{result.train.accuracy:6.1%}  {result.val.loss:8.4f} {v_acc}{star} "
             f"{result.lr:8.1e} {result.images_per_s:7.1f} {result.seconds:6.1f}s"
         )
+
+
+class Progress:
+    """A bar that counts what is done, with its speed, and lines above it."""
+
+    def __init__(self, console: Console, total: int, what: str) -> None:
+        self.console = console
+        self.bar = bars.Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(what),
+            Speed(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> "Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def advance(self) -> None:
+        """One more is done."""
+        self.bar.advance(self.task)
+
+
+class Speed(bars.ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: bars.Task) -> Text:
+        """The speed, once it is known."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")

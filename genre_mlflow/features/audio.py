@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import os
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -23,6 +25,7 @@ MISSING_S, MISSING_BYTES = 0.1, 4096  # a header may count padding, or the heade
 # A recording this near to the length of a segment is one as it is: GTZAN's have 29.93 to 30.65 s.
 NEARLY = 0.95
 BLOCK = 1 << 16  # samples decoded at a time: they stay in the cache, a wrong header costs little
+STANDARD_ERROR = 2  # file descriptor
 NORMALISED_RMS = 0.1  # -20 dB of full scale
 STREAMED = (0, 0xFFFFFFFF)  # sizes in headers of what was written to a pipe: not known
 
@@ -221,3 +224,20 @@ def normalise(samples: Samples) -> Samples:
     """Scale to a root mean square of `NORMALISED_RMS`; silence stays."""
     rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
     return samples if rms == 0 else samples * np.float32(NORMALISED_RMS / rms)
+
+
+def mute_decoders() -> None:
+    """Lose what C libraries print on their own; Python's errors still reach the terminal.
+
+    libmpg123, under libsndfile, notes odd frames of an MP3 on the standard error, past every
+    progress bar; what matters it returns as an error, too. For a process of the command line.
+    """
+    try:
+        is_terminals = sys.stderr.fileno() == STANDARD_ERROR
+    except (OSError, ValueError, AttributeError):
+        return  # a test or a notebook has put something else in its place
+    if is_terminals:
+        sys.stderr = os.fdopen(os.dup(STANDARD_ERROR), "w", buffering=1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, STANDARD_ERROR)
+        os.close(nowhere)

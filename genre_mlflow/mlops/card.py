@@ -30,8 +30,8 @@ Test set by genre:
 ## Data
 
 Corpus `{corpus}`: {train} tracks to train on, {val} to validate, {test} to test. Copies (equal
-pixels or samples) are never in two splits{leak}. The manifest with every track's checksum and split is in
-`data/manifest.csv`, faults of the corpus are in `data/faults.json`.
+pixels or samples) are never in two splits{leak}. The manifest with every track's checksum and split
+is in `data/manifest.csv`, faults of the corpus are in `data/faults.json`.
 
 ## Input and output
 

@@ -1,77 +1,188 @@
-"""Genres of files on disk, as a table."""
+"""Genres of files on disk, row by row, in this process or in several."""
 
-from collections.abc import Hashable, Sequence
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+import torch
 
 from genre_mlflow.corpus.manifest import BadFile, look_below
-from genre_mlflow.errors import DataError
+from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.evaluation.predictions import PROBABILITY
-from genre_mlflow.mlops.registry import load
+from genre_mlflow.features.audio import mute_decoders
+from genre_mlflow.mlops.registry import classifier_folder
 from genre_mlflow.model.classifier import Classifier
 
+Row = dict[str, str | float | int]
 
-def predict_paths(paths: Sequence[str], model: str) -> pd.DataFrame:
-    """One row a file: `path, genre, confidence, error, p_<genre>...`.
+ALONE = 200  # files that one process predicts before another has imported everything
+MOST_WORKERS = 256
+AHEAD = 4  # files that each process may be ahead of the slowest one
+DIGITS = 6  # of a probability in a table
 
-    Folders stand for all files below them. A file that cannot be read has `error` and no genre.
-    Raises `DataError` for a path that does not exist.
+
+@dataclass(frozen=True)
+class Predictor:
+    """A classifier in a local folder, and the columns of the rows that it gives."""
+
+    folder: Path
+    genres: tuple[str, ...]
+    digest: str
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in their order."""
+        fixed = ["path", "genre", "confidence", "segments", "model", "error"]
+        return fixed + [f"{PROBABILITY}{genre}" for genre in self.genres]
+
+
+@contextmanager
+def open_predictor(model: str) -> Iterator[Predictor]:
+    """A predictor of a registered version, a logged model or a folder, until the block ends."""
+    with classifier_folder(model) as folder:
+        classifier = Classifier.load(folder)
+        yield Predictor(folder, classifier.genres, classifier.digest)
+
+
+def find_files(paths: Sequence[str], without: Sequence[str] = ()) -> list[Path | BadFile]:
+    """Files, and all files below folders, each once, in order; and what cannot be looked into.
+
+    What lies in the folders `without` is passed over. Raises `DataError` for a path that does not
+    exist.
     """
-    below = [files_of(Path(path)) for path in paths]
-    classifier = load(model)
-    rows = [predict_file(classifier, file) for files, _ in below for file in files]
-    rows += [failure(bad.path, bad.reason) for _, unreadable in below for bad in unreadable]
-    return pd.DataFrame(rows)
+    found: dict[Path, Path | BadFile] = {}
+    hidden = [Path(folder).absolute() for folder in without if folder]
+    for name in paths:
+        path = Path(name)
+        if not path.exists():
+            raise DataError(f"{path} does not exist")
+        tracks, bad = look_below(path) if path.is_dir() else ([path], [])
+        for track in tracks:
+            if not any(track.absolute().is_relative_to(folder) for folder in hidden):
+                found.setdefault(track.absolute(), track)
+        found.update({file.path.absolute(): file for file in bad})
+    return list(found.values())
 
 
-def files_of(path: Path) -> tuple[list[Path], list[BadFile]]:
-    """The file itself, or the files below a folder and what cannot be read there."""
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
-    return look_below(path) if path.is_dir() else ([path], [])
+def name_of(file: Path | BadFile) -> str:
+    """The path as a table has it: what is no UTF-8 in it is written as numbers."""
+    path = file.path if isinstance(file, BadFile) else file
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def predict_file(classifier: Classifier, file: Path) -> dict[str, object]:
-    """One row of the table."""
+def predict_files(
+    files: Sequence[Path | BadFile], predictor: Predictor, workers: int = 0
+) -> Iterator[Row]:
+    """A row a file, in their order, with the columns of `predictor`.
+
+    A file that cannot be read has `error` and no genre. `workers`: processes; 0 for one where
+    there are few files, else as many as there are cores. Only a few files at a time are in memory.
+    """
+    if not 0 <= workers <= MOST_WORKERS:
+        raise SettingsError(f"workers is {workers}; allowed are 0 (by itself) to {MOST_WORKERS}")
+    count = workers or (cores() if len(files) >= ALONE else 1)
+    if count == 1:
+        classifier = Classifier.load(predictor.folder)
+        return (predict_file(classifier, predictor, file) for file in files)
+    return predict_in_processes(files, predictor, count)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def predict_in_processes(
+    files: Sequence[Path | BadFile], predictor: Predictor, count: int
+) -> Iterator[Row]:
+    """The rows of several processes, in the order of the files. Raises `DataError` if one dies."""
+    threads = max(1, cores() // count)
+    pool = ProcessPoolExecutor(
+        count, multiprocessing.get_context("spawn"), start_worker, (predictor, threads)
+    )
+    waiting: deque[Future[Row]] = deque()
     try:
+        for file in files:
+            waiting.append(pool.submit(predict_in_worker, file))
+            if len(waiting) >= AHEAD * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that predicts was killed (is there too little memory?); try fewer "
+            "--workers; with --out TABLE.csv the same command goes on where this one was"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Worker:
+    """What a process that predicts keeps between files."""
+
+    classifier: Classifier
+    predictor: Predictor
+
+
+def start_worker(predictor: Predictor, threads: int) -> None:
+    """Load the classifier; Ctrl-C is the business of the process that waits for the rows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    mute_decoders()
+    Worker.classifier, Worker.predictor = Classifier.load(predictor.folder), predictor
+
+
+def predict_in_worker(file: Path | BadFile) -> Row:
+    """One row, in a process that `start_worker` has prepared."""
+    return predict_file(Worker.classifier, Worker.predictor, file)
+
+
+def predict_file(classifier: Classifier, predictor: Predictor, file: Path | BadFile) -> Row:
+    """The row of one file."""
+    if isinstance(file, BadFile):
+        return failure(predictor, file, file.reason)
+    try:
+        str(file).encode()
         prediction = classifier.predict(file)
+    except UnicodeEncodeError:
+        return failure(predictor, file, "has a name that is not UTF-8; rename it")
     except DataError as error:
-        return failure(file, str(error).removeprefix(f"{file} "))
-    probabilities = {f"{PROBABILITY}{g}": p for g, p in prediction.probabilities.items()}
-    answer = {"genre": prediction.genre, "confidence": prediction.confidence, "error": ""}
-    return {"path": str(file), **answer, **probabilities}
+        return failure(predictor, file, str(error).removeprefix(f"{file} "))
+    found = {g: round(p, DIGITS) for g, p in prediction.probabilities.items()}
+    return {
+        "path": str(file),
+        "genre": prediction.genre,
+        "confidence": found[prediction.genre],
+        "segments": len(prediction.timeline),
+        "model": predictor.digest,
+        "error": "",
+        **{f"{PROBABILITY}{genre}": p for genre, p in found.items()},
+    }
 
 
-def failure(path: Path, reason: str) -> dict[str, object]:
+def failure(predictor: Predictor, file: Path | BadFile, reason: str) -> Row:
     """The row of what cannot be read."""
-    return {"path": str(path), "genre": "", "confidence": float("nan"), "error": reason}
+    row: Row = dict.fromkeys(predictor.columns, "")
+    found: Row = {"path": name_of(file), "segments": 0, "model": predictor.digest, "error": reason}
+    return row | found
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """CSV, or JSON with one object a file."""
-    if path.suffix.lower() == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        table.to_json(path, orient="records", indent=2)
+def to_line(row: Row, top_k: int, width: int) -> str:
+    """A path and its most probable genres, or what is wrong with it."""
+    return f"{row['path']:{width}}  {answer(row, top_k)}"
 
 
-def to_lines(table: pd.DataFrame, top_k: int) -> list[str]:
-    """One line a file: its path and its most probable genres, or what is wrong with it."""
-    width = max(len(path) for path in table["path"])
-    return [f"{row['path']:{width}}  {answer(row, top_k)}" for row in table.to_dict("records")]
-
-
-def answer(row: dict[Hashable, Any], top_k: int) -> str:
+def answer(row: Row, top_k: int) -> str:
     """The most probable genres of a row with their probabilities."""
     if row["error"]:
         return f"error: {row['error']}"
-    found = {str(k).removeprefix(PROBABILITY): v for k, v in row.items() if is_probability(str(k))}
-    ranked = sorted(found.items(), key=lambda item: -item[1])[:top_k]
+    found = {k.removeprefix(PROBABILITY): v for k, v in row.items() if k.startswith(PROBABILITY)}
+    ranked = sorted(found.items(), key=lambda item: -float(item[1]))[:top_k]
     return "  ".join(f"{genre} {probability:.3f}" for genre, probability in ranked)
-
-
-def is_probability(column: str) -> bool:
-    """True for the columns `p_<genre>`."""
-    return column.startswith(PROBABILITY)

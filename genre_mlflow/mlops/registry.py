@@ -1,6 +1,8 @@
 """Registered versions: challenger, champion, and the change from one to the other."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,22 +130,30 @@ def load(model: str) -> Classifier:
     `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path. Raises
     `ModelError` where there is none.
     """
+    with classifier_folder(model) as folder:
+        return Classifier.load(folder)
+
+
+@contextmanager
+def classifier_folder(model: str) -> Iterator[Path]:
+    """The folder of a classifier on this machine, at least until the block ends."""
     if ":/" not in model:
-        return read_classifier(model, Path(model))
+        yield find_classifier(model, Path(model))
+        return
     open_store()
     with fetched(model) as folder:
-        return read_classifier(model, folder)
+        yield find_classifier(model, folder)
 
 
-def read_classifier(name: str, folder: Path) -> Classifier:
-    """The one classifier in a folder or below it."""
+def find_classifier(name: str, folder: Path) -> Path:
+    """Where the one classifier lies that is in a folder or below it."""
     if not folder.is_dir():
         raise ModelError(f"{name} is no folder; a registered model is written models:/NAME@ALIAS")
     configs = sorted(folder.rglob(CONFIG_FILE))
     if len(configs) != 1:
         found = len(configs) or "no"
         raise ModelError(f"{name} holds {found} classifiers ({CONFIG_FILE}); one is needed")
-    return Classifier.load(configs[0].parent)
+    return configs[0].parent
 
 
 def logged_model_id(client: MlflowClient, model: str) -> str | None:

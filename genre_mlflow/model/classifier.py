@@ -1,5 +1,6 @@
 """A trained classifier: network, preprocessing settings and genre names as one object."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from genre_mlflow.model.weights import to_safetensors
 CONFIG_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 FORMAT = 1  # of the folder; raise it when an older version could not read it
 
@@ -120,6 +122,13 @@ class Classifier:
         self.network.eval()
         device = next(self.network.parameters()).device
         return self.network(pixels.to(device)).softmax(dim=1).cpu()
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal characters that name configuration and weights."""
+        content = json.dumps(self.config(), sort_keys=True).encode()
+        weights = to_safetensors(self.network.state_dict())
+        return hashlib.sha256(content + weights).hexdigest()[:DIGEST_CHARACTERS]
 
     def config(self) -> dict[str, Any]:
         """Everything but the weights, as JSON holds it."""

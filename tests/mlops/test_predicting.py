@@ -1,0 +1,182 @@
+"""A library is predicted row by row, in order, by one process or several."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sounds import encode, tone
+from support import Trained
+
+from genre_mlflow.cli import main
+from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.mlops.predicting import find_files, open_predictor, predict_files
+from genre_mlflow.mlops.row_tables import read_rows
+
+MODEL = "models:/genre-classifier@champion"
+
+
+@pytest.fixture
+def library(trained: Trained, tmp_path: Path) -> Path:
+    """Songs, images and bad files with odd names."""
+    folder = tmp_path / "library"
+    (folder / "album.wav").mkdir(parents=True)  # a folder that is named as a file
+    images = sorted((trained.folder / "music").rglob("*.png"))
+    (folder / "image.png").write_bytes(images[0].read_bytes())
+    (folder / "album.wav" / "🎷 two words.mp3").write_bytes(encode(tone(2.0), "MP3"))
+    (folder / "album.wav" / "long.flac").write_bytes(encode(tone(61.0), "FLAC"))
+    (folder / "words.mp3").write_bytes(b"these are words")
+    (folder / "empty.wav").touch()
+    return folder
+
+
+def predict(*words: object) -> Result:
+    return CliRunner().invoke(main, ["predict", *map(str, words)])
+
+
+def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library: Path) -> None:
+    files = find_files([str(library)])
+    with open_predictor(MODEL) as predictor:
+        rows = list(predict_files(files, predictor, 1))
+    assert [Path(str(r["path"])).name for r in rows] == [
+        "long.flac", "🎷 two words.mp3", "empty.wav", "image.png", "words.mp3",
+    ]  # fmt: skip
+    assert [r["segments"] for r in rows] == [2, 1, 0, 1, 0]
+    assert [bool(r["genre"]) for r in rows] == [True, True, False, True, False]
+    assert rows[2]["error"] == "is empty"
+    assert str(rows[4]["error"]).startswith("is neither a PNG")
+    assert {r["model"] for r in rows} == {predictor.digest}
+    assert all(list(r) == predictor.columns for r in rows)
+
+
+def test_rows_stream(trained: Trained, library: Path) -> None:
+    files = find_files([str(library / "image.png"), str(library / "words.mp3")])
+    with open_predictor(MODEL) as predictor:
+        rows = predict_files(files, predictor, 1)
+        assert next(rows)["genre"]
+        (library / "words.mp3").unlink()  # nobody has read it yet
+        assert next(rows)["error"] == "cannot be read: No such file or directory"
+
+
+def test_each_file_is_found_once_and_hidden_folders_not(library: Path, tmp_path: Path) -> None:
+    (library / ".hidden.mp3").touch()
+    (library / "sorted").mkdir()
+    (library / "sorted" / "x.mp3").touch()
+    words = [str(library / "image.png"), str(library), str(library / "album.wav")]
+    found = find_files(words, [str(library / "sorted"), ""])
+    assert len(found) == 5
+    assert found[0] == library / "image.png"
+    with pytest.raises(DataError, match=r"nothing does not exist"):
+        find_files([str(tmp_path / "nothing")])
+
+
+def test_too_many_workers_are_refused(trained: Trained) -> None:
+    with (
+        open_predictor(MODEL) as predictor,
+        pytest.raises(SettingsError, match=r"workers is 1000; allowed are 0 \(by itself\) to 256"),
+    ):
+        predict_files([], predictor, 1000)
+
+
+def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "library.csv"
+    first = predict(library / "album.wav", "--out", out)
+    assert first.exit_code == 0, first.output
+    assert "2 predicted" in first.output
+    second = predict(library, "--out", out, "--m3u", tmp_path / "lists", "--link", tmp_path / "by")
+    assert second.exit_code == 2  # two bad files
+    assert "3 predicted" in second.output
+    assert "2 in the table already" in second.output
+    rows = list(read_rows(out))
+    assert [Path(r["path"]).name for r in rows[:2]] == ["long.flac", "🎷 two words.mp3"]
+    assert len(rows) == 5
+    links = [path for path in (tmp_path / "by").rglob("*") if path.is_symlink()]
+    assert {path.resolve() for path in links} == {
+        Path(r["path"]).resolve() for r in rows if r["genre"]
+    }
+    assert len(list((tmp_path / "lists").iterdir())) == 3
+    third = predict(library, "--out", out)
+    assert (third.exit_code, len(list(read_rows(out)))) == (0, 5)
+    assert "0 predicted: 5 in the table already" in third.output
+
+
+def test_quiet_prints_the_errors_alone(trained: Trained, library: Path) -> None:
+    output = predict(library, "--quiet").output
+    assert "words.mp3" in output
+    assert "long.flac" not in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--link", "a", "--move", "b", "--out", "t.csv"], "--link and --move are both given"),
+        (["--m3u", "lists"], "--m3u, --link and --move are made from the table; add --out"),
+        (["--move", "x", "--out", "t.json"], "add --out FILE that ends in .csv"),
+        (["--workers", "-1"], "workers is -1; allowed are 0 (by itself) to 256"),
+    ],
+)
+def test_mistakes_are_one_line(trained: Trained, library: Path, words: list[str], message: str):
+    result = predict(library, *words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> None:
+    files = find_files([str(library)]) * 4
+    with open_predictor(MODEL) as predictor:
+        alone = list(predict_files(files, predictor, 1))
+        together = list(predict_files(files, predictor, 2))
+    assert together == alone
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_a_killed_worker_is_one_line(
+    trained: Trained, tmp_path: Path
+) -> None:
+    music, out = tmp_path / "music", tmp_path / "library.csv"
+    music.mkdir()
+    for number in range(300):
+        (music / f"{number:03d}.wav").write_bytes(encode(tone(20.0, 200 + number)))
+    command = [sys.executable, "-m", "genre_mlflow", "predict", str(music), "--out", str(out)]
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def wait_for_rows(n: int) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if out.exists() and out.read_bytes().count(b"\n") > n:
+                return
+            time.sleep(0.01)
+        pytest.fail("no rows")
+
+    with start("--workers", "1") as process:
+        wait_for_rows(5)
+        os.killpg(process.pid, signal.SIGKILL)
+    with start("--workers", "2") as process:
+        wait_for_rows(30)
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
+        ).stdout.split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert err.startswith("Error: a process that predicts was killed")
+    assert err.count("\n") == 1
+    n_before = len(list(read_rows(out)))
+    assert 30 <= n_before < 300
+    with start("--workers", "1") as process:
+        said, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert f"{300 - n_before} predicted" in said
+    names = [Path(row["path"]).name for row in read_rows(out)]
+    assert sorted(names) == [f"{number:03d}.wav" for number in range(300)]

@@ -1,0 +1,94 @@
+"""Tables that grow row by row go on after a kill, and never mix two models."""
+
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre_mlflow.errors import DataError
+from genre_mlflow.mlops.row_tables import open_table, paths_done, read_rows
+
+COLUMNS = ["path", "genre", "model", "error"]
+NAMES = ["plain.mp3", 'quoted "so", and more.wav', "two\nlines.flac", "🎷 émoji.ogg", "a,b;c"]
+
+
+def row(path: str, model: str = "abc") -> dict[str, str]:
+    return {"path": path, "genre": "jazz", "model": model, "error": ""}
+
+
+def write(path, names, model="abc"):
+    with open_table(path, COLUMNS) as add:
+        for name in names:
+            add(row(name, model))
+
+
+def test_what_is_written_is_read_whatever_the_names(tmp_path):
+    write(tmp_path / "t.csv", NAMES[:2])
+    write(tmp_path / "t.csv", NAMES[2:])  # one head
+    assert [r["path"] for r in read_rows(tmp_path / "t.csv")] == NAMES
+    assert paths_done(tmp_path / "t.csv", COLUMNS, "abc") == set(NAMES)
+
+
+def test_each_row_is_on_the_disk_at_once(tmp_path):
+    with open_table(tmp_path / "t.csv", COLUMNS) as add:
+        for place, name in enumerate(NAMES, 1):
+            add(row(name))
+            assert len(list(read_rows(tmp_path / "t.csv"))) == place
+
+
+@given(st.data())
+def test_a_table_cut_off_anywhere_goes_on_with_its_whole_rows(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("cut") / "t.csv"
+    write(path, NAMES)
+    whole = path.read_bytes()
+    kept = whole[: data.draw(st.integers(0, len(whole)))]
+    path.write_bytes(kept)
+    done = paths_done(path, COLUMNS, "abc")
+    n_whole = [name for name in NAMES if name in done]
+    assert n_whole == NAMES[: len(n_whole)]
+    assert whole.startswith(path.read_bytes())
+    write(path, NAMES[len(n_whole) :])
+    assert path.read_bytes() == whole
+
+
+def test_a_whole_table_is_not_touched(tmp_path):
+    path = tmp_path / "t.csv"
+    write(path, NAMES)
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    paths_done(path, COLUMNS, "abc")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+@pytest.mark.parametrize(
+    ("head", "model", "message"),
+    [
+        (["song", "genre"], "abc", "is a table of other columns"),
+        (COLUMNS, "xyz", "holds answers of the model xyz, this one is abc; name another --out"),
+    ],
+)
+def test_a_table_of_something_else_is_refused_and_stays(tmp_path, head, model, message):
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(
+            [head, ["x", "jazz", model, ""][: len(head)]]
+        )
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=message):
+        paths_done(path, COLUMNS, "abc")
+    assert path.read_bytes() == before
+
+
+def test_json_is_one_list_that_appears_at_the_end(tmp_path):
+    path = tmp_path / "t.json"
+    with open_table(path, COLUMNS) as add:
+        add(row(NAMES[3]))
+        add({**row("bad"), "genre": "", "error": "is empty"})
+        assert not path.exists()
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    assert [r["path"] for r in rows] == [NAMES[3], "bad"]
+    assert (rows[1]["genre"], rows[1]["error"]) == (None, "is empty")
+    with open_table(path, COLUMNS):
+        pass
+    assert json.loads(path.read_text()) == []
