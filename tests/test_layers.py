@@ -42,6 +42,8 @@ LIBRARIES = {
     "soundfile": {"features", "corpus"},
     "filelock": {"cleaning", "corpus", "mlops"},
     "requests": {"mlops"},
+    "pyspark": {"mlops"},
+    "py4j": {"mlops"},
 }
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "numpy", "PIL", "matplotlib", "sklearn")
 HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna")
