@@ -54,8 +54,8 @@ def predict_with_spark(
     """
     with (
         tempfile.TemporaryDirectory() as own,
-        spark_session(master, Path(own)) as spark,
         model_folder(model) as folder,
+        spark_session(master, Path(own)) as spark,
     ):
         predict = udf(spark, folder)
         size = max(CHUNK, CHUNK_PER_CORE * spark.sparkContext.defaultParallelism)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -142,15 +141,15 @@ def test_session_that_runs_already_is_lent_and_goes_on_as_it_was(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pyspark leaves a pipe to it open
 def test_java_that_cannot_start_is_one_line_with_its_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--driver-memory much pyspark-shell")
-    with pytest.raises(SettingsError, match="could not be started: Invalid maximum heap size: -Xmxmuch"):
+    reason = "could not be started: Invalid maximum heap size: -Xmxmuch"
+    with pytest.raises(SettingsError, match=reason):
         score([folder / "nowhere.png"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pyspark does not close the pipe to what did not start
-        gc.collect()
+    gc.collect()
 
 
 @pytest.mark.slow
