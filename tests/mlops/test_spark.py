@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import Trained
@@ -50,7 +51,10 @@ def library(trained: Trained, folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def folder(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The working folder of the tests with Spark, with a small limit for the size of a file."""
-    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install '.[spark]'")
+    try:
+        check_installed()
+    except SettingsError as error:
+        pytest.skip(str(error))
     here = tmp_path_factory.mktemp("with [x] é")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
@@ -109,10 +113,23 @@ def test_rows_equal_those_of_the_local_engine_whatever_the_name_or_the_damage(
 
 
 @pytest.mark.slow
-def test_files_that_are_all_bad_and_no_files_at_all_are_no_failure(folder: Path) -> None:
-    assert [row["error"] for row in score([folder / "nowhere.png"])] == [
-        "cannot be read: No such file or directory"
-    ]
+def test_files_that_are_gone_or_go_while_spark_works_and_no_files_at_all_are_no_failure(
+    trained: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving = folder / "leaving.png"
+    shutil.copy(next((trained.folder / "music").rglob("*.png")), leaving)
+    make_udf = spark.udf
+
+    def udf(*arguments: Any) -> spark.Predict:
+        def predict(column: str) -> Any:  # called when Spark has listed the files
+            leaving.unlink()
+            return make_udf(*arguments)(column)
+
+        return predict
+
+    monkeypatch.setattr(spark, "udf", udf)
+    rows = score([folder / "nowhere.png", leaving])
+    assert [row["error"] for row in rows] == ["cannot be read: No such file or directory"] * 2
     assert score([]) == []
 
 
