@@ -10,6 +10,7 @@ from genre_mlflow.cli_options import MODEL_OPTION
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files import check_output
 
+ENGINES = ("local", "spark")
 WIDEST = 60  # characters of a path before its answer
 
 
@@ -23,6 +24,15 @@ WIDEST = 60  # characters of a path before its answer
 @click.option("--out", default="", metavar="FILE", help="Write a table: .csv, which is gone on "
               "with when it is there, or .json.")  # fmt: skip
 @click.option("--workers", default=0, show_default=True, help="Processes; 0: by itself.")
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    type=click.Choice(ENGINES),
+    help="Predict here, or with Spark; that needs the extra 'spark' and Java 17.",
+)
+@click.option("--master", default="local[*]", show_default=True, help="Spark master of --engine "
+              "spark: local[2], spark://HOST:PORT, yarn, k8s://...")  # fmt: skip
 @click.option("--m3u", default="", metavar="DIR", help="Write a playlist a genre; needs --out CSV.")
 @click.option("--link", default="", metavar="DIR", help="Link each file into DIR/GENRE; needs "
               "--out CSV.")  # fmt: skip
@@ -37,6 +47,8 @@ def predict(
     top_k: int,
     out: str,
     workers: int,
+    engine: str,
+    master: str,
     m3u: str,
     link: str,
     move: str,
@@ -71,7 +83,13 @@ def predict(
             row_tables.open_table(table, predictor.columns) as write,
             Progress(Console(), len(left), "songs") as progress,
         ):
-            for row in predicting.predict_files(left, predictor, workers):
+            if engine == "spark" and left:
+                from genre_mlflow.mlops.spark import predict_with_spark
+
+                rows = predict_with_spark(left, predictor, model, master)
+            else:
+                rows = predicting.predict_files(left, predictor, workers)
+            for row in rows:
                 write(row)
                 counts["errors" if row["error"] else str(row["genre"])] += 1
                 if row["error"] or not quiet:

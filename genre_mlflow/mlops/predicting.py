@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -148,19 +148,35 @@ def predict_file(classifier: Classifier, predictor: Predictor, file: Path | BadF
     """The row of one file."""
     if isinstance(file, BadFile):
         return failure(predictor, file, file.reason)
-    try:
-        str(file).encode()
-        prediction = classifier.predict(file)
-    except UnicodeEncodeError:
+    if not is_text(file):
         return failure(predictor, file, "has a name that is not UTF-8; rename it")
+    try:
+        prediction = classifier.predict(file)
     except DataError as error:
         return failure(predictor, file, str(error).removeprefix(f"{file} "))
-    found = {g: round(p, DIGITS) for g, p in prediction.probabilities.items()}
+    return success(predictor, file, prediction.probabilities, len(prediction.timeline))
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path can be written as UTF-8, as tables and MLflow need it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def success(
+    predictor: Predictor, file: Path, probabilities: Mapping[str, float], n_segments: int
+) -> Row:
+    """The row of an answer, `probabilities` by genre."""
+    found = {genre: round(probabilities[genre], DIGITS) for genre in predictor.genres}
+    genre = max(predictor.genres, key=lambda genre: probabilities[genre])
     return {
         "path": str(file),
-        "genre": prediction.genre,
-        "confidence": found[prediction.genre],
-        "segments": len(prediction.timeline),
+        "genre": genre,
+        "confidence": found[genre],
+        "segments": n_segments,
         "model": predictor.digest,
         "error": "",
         **{f"{PROBABILITY}{genre}": p for genre, p in found.items()},

@@ -18,40 +18,46 @@ import mlflow
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from genre_mlflow.corpus.manifest import BadFile
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.files import home
+from genre_mlflow.mlops.predicting import (
+    Predictor,
+    Row,
+    failure,
+    is_text,
+    predict_file,
+    success,
+)
 from genre_mlflow.mlops.serving_model import CONTENT
 from genre_mlflow.mlops.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.mlops.store import fetched, open_store
+from genre_mlflow.model.classifier import Classifier
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
 CHUNK = 1000  # files a job, at the least; a chunk's answers are all that the driver holds
 CHUNK_PER_CORE = 50
-ANSWER = (
-    "genre string, confidence double, segments long, error string, "
-    "probabilities map<string, double>"
-)
-NO_ANSWER: dict[str, Any] = {"genre": "", "confidence": None, "segments": 0, "probabilities": {}}
-NAN = float("nan")
+ANSWER = "genre string, segments long, error string, probabilities map<string, double>"
 
 Predict = Callable[[str], "Column"]
 
 
 def predict_with_spark(
-    files: Sequence[Path], model: str, master: str, genres: Sequence[str]
-) -> Iterator[dict[str, object]]:
-    """One row a file, in the order of `files`: `path, genre, confidence, segments, error, p_...`.
+    files: Sequence[Path | BadFile], predictor: Predictor, model: str, master: str
+) -> Iterator[Row]:
+    """The rows of `predict_files`, in the order of the files.
 
-    A file that cannot be read or decoded is a row with an `error` and no genre. `genres` names the
-    columns `p_<genre>`. On a cluster all machines must see the files, and the folder `GENRE_HOME`,
-    under the same paths, and have the packages that the model needs.
+    What Spark leaves out without a word (what is empty, gone, too large for its rows, or cannot be
+    read) is read by this process, so that it has the same row. On a cluster all machines must see
+    the files, and the folder `GENRE_HOME`, under the same paths, and have the packages that the
+    model needs.
 
     Raises `ModelError` for a model that does not fit and for a job that fails, `SettingsError` for
     a master that cannot be used and where pyspark or Java is missing.
     """
+    classifier = Classifier.load(predictor.folder)
     with (
         tempfile.TemporaryDirectory() as own,
         model_folder(model) as folder,
@@ -64,7 +70,10 @@ def predict_with_spark(
             with links_to(chunk, None if is_local(master) else home()) as links:
                 answers = score(spark, predict, links)
             for number, file in enumerate(chunk):
-                yield row(file, answers.get(number), genres)
+                if number in answers:
+                    yield row(predictor, file, answers[number])
+                else:
+                    yield predict_file(classifier, predictor, file)
 
 
 @contextmanager
@@ -103,14 +112,18 @@ def udf(spark: "SparkSession", folder: Path) -> Predict:
 
 
 @contextmanager
-def links_to(files: Sequence[Path], parent: Path | None) -> Iterator[Path]:
-    """A folder with one link a file, whose name is the file's number, until the block ends."""
+def links_to(files: Sequence[Path | BadFile], parent: Path | None) -> Iterator[Path]:
+    """A folder with one link a file, whose name is the file's number, until the block ends.
+
+    What has no row of an answer anyway has no link.
+    """
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spark-links-", dir=parent) as folder:
         os.chmod(folder, 0o755)  # the workers of a cluster may be another user's
         for number, file in enumerate(files):
-            os.symlink(file.absolute(), Path(folder, str(number)))
+            if isinstance(file, Path) and is_text(file):
+                os.symlink(file.absolute(), Path(folder, str(number)))
         yield Path(folder)
 
 
@@ -126,28 +139,8 @@ def score(spark: "SparkSession", predict: Predict, links: Path) -> dict[int, dic
     return {int(row["path"].rpartition("/")[2]): row["answer"].asDict() for row in rows}
 
 
-def row(file: Path, answer: dict[str, Any] | None, genres: Sequence[str]) -> dict[str, object]:
-    """One row of the table."""
-    found = {**NO_ANSWER, "error": why_unread(file)} if answer is None else answer
-    confidence, probabilities = found["confidence"], found["probabilities"]
-    return {
-        "path": str(file),
-        "genre": found["genre"],
-        "confidence": NAN if confidence is None else confidence,
-        "segments": found["segments"],
-        "error": found["error"],
-        **{f"{PROBABILITY}{genre}": probabilities.get(genre, NAN) for genre in genres},
-    }
-
-
-def why_unread(file: Path) -> str:
-    """What is the matter with a file that Spark left out without a word."""
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            start = stream.read(1)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    if size > MAX_BYTES:
-        return f"has {size:,} bytes; at most {MAX_BYTES:,} are read"
-    return "cannot be read by the workers" if start else "is empty"
+def row(predictor: Predictor, file: Path | BadFile, answer: dict[str, Any]) -> Row:
+    """The row of a file that Spark has read."""
+    if answer["error"] or isinstance(file, BadFile):
+        return failure(predictor, file, answer["error"])
+    return success(predictor, file, answer["probabilities"], answer["segments"])
