@@ -55,11 +55,12 @@ class Hub(ThreadingHTTPServer):
     """Serves one archive at the address of the collection.
 
     `cut_at`: after so many bytes the connection breaks off, and the next request is refused, once.
-    `requests`: method and range of each.
+    `requests`: method and range of each. `sha256`: as announced.
     """
 
-    def __init__(self, archive: bytes, cut_at: int = 0) -> None:
+    def __init__(self, archive: bytes, cut_at: int) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.sha256 = hashlib.sha256(archive).hexdigest()
         self.archive, self.cut_at, self.broken = archive, cut_at, False
         self.requests: list[tuple[str, str]] = []
 
@@ -93,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
         size = len(hub.archive)
         self.send_response(206 if asked else 200)
-        self.send_header("ETag", f'"{hashlib.sha256(hub.archive).hexdigest()}"')
+        self.send_header("ETag", f'"{hub.sha256}"')
         self.send_header("X-Repo-Commit", "0" * 40)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(size - start))
