@@ -145,7 +145,7 @@ def serve(model: str, host: str, port: int) -> None:
 
 @main.group()
 def corpus() -> None:
-    """Look at a folder of music, or make the demo corpus."""
+    """Look at a folder of music, or make a corpus: the demo, the GTZAN."""
 
 
 @corpus.command("scan")
@@ -172,6 +172,24 @@ def corpus_demo(folder: str) -> None:
     from genre_mlflow.corpus.demo import make_demo
 
     click.echo(make_demo(Path(folder)))
+
+
+@corpus.command("gtzan")
+@click.argument("out")
+@click.option("--source", default="", help="Folder or archive of the collection that you have.")
+@click.option("--download", is_flag=True, help="Fetch it (1.2 GB), or the rest of it.")
+@options([BAD_FILE_OPTION])
+def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> None:
+    """Check the GTZAN collection and lay it out in OUT, with the filtered split.
+
+    Files of a folder are linked, those of an archive (.zip, .tar.gz) extracted. Checked tracks
+    that are in OUT stay, so that the command can be stopped and given again.
+    """
+    from genre_mlflow.corpus.gtzan import prepare, summary
+    from genre_mlflow.corpus.gtzan_collection import gtzan
+
+    result = prepare(Path(out), gtzan(), source, download, on_bad_file, say=click.echo)
+    click.echo(summary(result))
 
 
 @main.command()

@@ -44,9 +44,10 @@ LIBRARIES = {
     "requests": {"mlops"},
     "pyspark": {"mlops"},
     "py4j": {"mlops"},
+    "huggingface_hub": {"corpus"},
 }
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "numpy", "PIL", "matplotlib", "sklearn")
-HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna")
+HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna", "huggingface_hub")
 
 
 def modules() -> list[Path]:
@@ -143,8 +144,8 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "promote", "predict", "serve",
-                                     "corpus", "corpus scan", "corpus demo", "clean",
-                                     "search"])  # fmt: skip
+                                     "corpus", "corpus scan", "corpus demo", "corpus gtzan",
+                                     "clean", "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
     code = f"from genre_mlflow.cli import main; main({arguments!r}, prog_name='x')"
