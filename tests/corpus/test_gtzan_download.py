@@ -51,6 +51,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_download_that_breaks_off_goes_on_where_it_was(tmp_path):
     archive = tarball([("genres/README", os.urandom(2 * CHUNK)), *WHOLE])
     with serving(archive, cut_at=CHUNK + 1000) as hub:
@@ -80,6 +81,7 @@ def test_what_is_too_long_to_be_a_part_is_fetched_anew(tmp_path):
     assert (tmp_path / ARCHIVE).read_bytes() == archive
 
 
+@pytest.mark.slow
 def test_downloaded_collection_is_checked_and_not_fetched_again(tmp_path):
     with serving(tarball(WHOLE)) as hub:
         done = run(PREPARE, tmp_path, hub.address)
