@@ -77,11 +77,12 @@ def open_search(request: Request, say: Say) -> Search:
     storage = Storage(request.storage or default_address(), request.grace_s)
     client = open_store()
     corpus = open_corpus(options.data, options.on_bad_file, options.split)
-    tracks = open_tracks(corpus, options, ("train", "val"), say)
     name = request.study or f"{corpus.name}-{space.name}"
-    with storage.lock(f"study {name}"), store_errors():
+    with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
-        begin(study, identity(options, space, corpus))
+        begin(study, identity(options, space, corpus))  # before the work of decoding
+    tracks = open_tracks(corpus, options, ("train", "val"), say)
+    with storage.lock(f"study {name}"), store_errors():
         parent_id = study.user_attrs.get(PARENT)
         if parent_id:
             parent = find_parent(client, parent_id, name)
