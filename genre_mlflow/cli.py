@@ -13,6 +13,7 @@ from genre_mlflow.cli_base import (
     interrupt,
     quiet_mlflow,
 )
+from genre_mlflow.cli_corpus import render, show
 from genre_mlflow.cli_options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -168,7 +169,11 @@ def serve(model: str, host: str, port: int) -> None:
 
 @main.group()
 def corpus() -> None:
-    """Look at a folder of music, or make the demo corpus."""
+    """Look at a folder of music, draw its recordings, or make the demo corpus."""
+
+
+corpus.add_command(render)
+corpus.add_command(show)
 
 
 @corpus.command("scan")

@@ -1,0 +1,263 @@
+"""Sheets to look at before training: music as it is, and what the network gets of it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from genre_mlflow.corpus.corpus import corpus_folder
+from genre_mlflow.corpus.manifest import BadFile, genre_folders, look_below
+from genre_mlflow.errors import DataError
+from genre_mlflow.evaluation.figures import shorten
+from genre_mlflow.features import audio
+from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read, to_rgb
+from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
+from genre_mlflow.features.spectrogram import FEATURE_MATRIX
+from genre_mlflow.files import printable
+
+MAX_PIXELS = 60_000  # of a side; matplotlib draws up to 65,535
+MAX_FRAMES = 1500  # columns of a drawn matrix: more than there are pixels
+SHOWN_SEGMENTS = 6
+DPI = 100
+ROW_INCHES, TRACK_INCHES = 2.15, 4.4
+CHARACTERS_PER_INCH = 12
+LANE_COLOURS = ("#4477aa", "#88aacc")
+
+
+def genres_figure(
+    folder: str, per_genre: int, settings: PreprocessingSettings
+) -> tuple[Figure, list[BadFile]]:
+    """The first tracks of each genre, a row a genre, and the files that could not be read.
+
+    Of a recording its first segment is drawn. Raises `DataError` where there is no track at all.
+    """
+    preprocessor = Preprocessor(settings)
+    bad: list[BadFile] = []
+    rows = {
+        genre: first_tracks(paths, per_genre, preprocessor, bad)
+        for genre, paths in tracks_by_genre(corpus_folder(folder), bad).items()
+    }
+    rows = {genre: tracks for genre, tracks in rows.items() if tracks}
+    if not rows:
+        broken = f"; {printable(bad[0].path)} {bad[0].reason}" if bad else ""
+        raise DataError(f"{folder} has no track that can be drawn, in folders of genres{broken}")
+    n_columns = max(len(tracks) for tracks in rows.values())
+    size = (max(6.0, TRACK_INCHES * n_columns), ROW_INCHES * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
+    parts = np.ravel(figure.subfigures(len(rows), 1, squeeze=False))
+    for part, (genre, tracks) in zip(parts, rows.items(), strict=True):
+        draw_genre(part, genre, tracks, n_columns, preprocessor)
+    return figure, bad
+
+
+def tracks_by_genre(folder: Path, bad: list[BadFile]) -> dict[str, list[Path]]:
+    """The files of each genre, of all splits; what is out of reach is added to `bad`."""
+    paths: dict[str, list[Path]] = {}
+    for _, genre, root in genre_folders(folder)[1]:
+        found, closed = look_below(root)
+        paths.setdefault(genre, []).extend(found)
+        bad += closed
+    return dict(sorted(paths.items()))
+
+
+def first_tracks(
+    paths: list[Path], wanted: int, preprocessor: Preprocessor, bad: list[BadFile]
+) -> list[tuple[Path, bytes]]:
+    """The first files that can be read, with their bytes; others are added to `bad`."""
+    found: list[tuple[Path, bytes]] = []
+    for path in paths:
+        if len(found) == wanted:
+            break
+        try:
+            data = read(path)
+            next(preprocessor.segments(data))
+            found.append((path, data))
+        except DataError as error:
+            bad.append(BadFile(path, str(error)))
+    return found
+
+
+def draw_genre(
+    part: SubFigure,
+    genre: str,
+    tracks: list[tuple[Path, bytes]],
+    n_columns: int,
+    preprocessor: Preprocessor,
+) -> None:
+    """A row of the sheet: of each track what it is, and beside it the network's input."""
+    width = CHARACTERS_PER_INCH * part.bbox.width / part.figure.dpi
+    part.suptitle(
+        clip(printable(Path(genre)), int(width)),
+        x=0.01, ha="left", fontweight="bold", fontsize=11, parse_math=False,
+    )  # fmt: skip
+    grid = part.subplots(1, 2 * n_columns, squeeze=False, width_ratios=[1.75, 1] * n_columns)[0]
+    for axes in grid[2 * len(tracks) :]:
+        axes.axis("off")
+    for (path, data), left, right in zip(tracks, grid[::2], grid[1::2], strict=False):
+        if audio.is_recording(data):
+            sound, start_s, end_s = next(preprocessor.sounds(data))
+            draw_matrix(left, matrix_of(sound, preprocessor), start_s, preprocessor.settings)
+            image, times = preprocessor.draw(sound), f", {start_s:g} to {end_s:.4g} s"
+        else:
+            image, times = decode_image(data), ""
+            draw_picture(left, np.asarray(to_rgb(image)))
+        left.set_title(shorten(printable(Path(path.stem))) + times, fontsize=8, parse_math=False)
+        draw_input(right, preprocessor, image)
+
+
+def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
+    """One file: of a recording the waveform, its segments and the spectrogram of all of it.
+
+    Below lie the inputs of the network, one a segment, as far as they fit.
+    """
+    preprocessor = Preprocessor(settings)
+    try:
+        data = read(path)
+        segments = list(preprocessor.segments(data))
+    except DataError as error:
+        raise DataError(f"{printable(path)} {error}") from error
+    figure = Figure(figsize=(11, 8 if audio.is_recording(data) else 5), layout="constrained")
+    figure.suptitle(clip(printable(Path(path.name)), 90), parse_math=False)
+    if not audio.is_recording(data):
+        left, right = figure.subplots(1, 2)
+        image = segments[0].image
+        draw_picture(left, np.asarray(to_rgb(image)))
+        left.set_title(f"the image, {image.width} x {image.height}", fontsize=9)
+        draw_input(right, preprocessor, image)
+        return figure
+    above, below = figure.subfigures(2, 1, height_ratios=[2.6, 1])
+    samples = preprocessor.decode(data)
+    bounds = [(segment.start_s, segment.end_s) for segment in segments]
+    draw_recording(above, samples, bounds, preprocessor)
+    for number, axes in enumerate(np.ravel(below.subplots(1, SHOWN_SEGMENTS))):
+        if number < len(segments):
+            draw_input(axes, preprocessor, segments[number].image, f"segment {number + 1}, ")
+        else:
+            axes.axis("off")
+    more = len(segments) - SHOWN_SEGMENTS
+    shown = f", the first {SHOWN_SEGMENTS} of {len(segments)} segments" if more > 0 else ""
+    below.suptitle(f"what the network gets{shown}", fontsize=10)
+    return figure
+
+
+def draw_recording(
+    part: SubFigure,
+    samples: audio.Samples,
+    bounds: list[tuple[float, float]],
+    preprocessor: Preprocessor,
+) -> None:
+    """Waveform, the lanes of the segments, and spectrogram, above one another."""
+    import librosa.display
+
+    top, middle, bottom = part.subplots(3, 1, sharex=True, height_ratios=[1, 0.35, 2])
+    librosa.display.waveshow(samples, sr=SAMPLE_RATE, ax=top, x_axis="s", color=LANE_COLOURS[0])
+    top.set_ylabel("amplitude")
+    top.set_xlabel("")
+    draw_lanes(middle, bounds, preprocessor.settings)
+    draw_matrix(bottom, matrix_of(samples, preprocessor), 0.0, preprocessor.settings, size=9)
+    for axes, colour in ((top, "0.3"), (bottom, "white")):
+        for second in sorted({bound for pair in bounds for bound in pair})[1:-1]:
+            axes.axvline(second, color=colour, linestyle=":", linewidth=0.8)
+    top.set_xlim(0, len(samples) / SAMPLE_RATE)
+
+
+def draw_lanes(
+    axes: Axes, bounds: list[tuple[float, float]], settings: PreprocessingSettings
+) -> None:
+    """Each segment as a bar; those that overlap lie above one another."""
+    n_lanes = min(len(bounds), math.ceil(settings.segment_s / settings.step_s + 1e-9))
+    for number, (start, end) in enumerate(bounds):
+        lane = number % n_lanes
+        colour = LANE_COLOURS[number // n_lanes % 2]
+        axes.broken_barh([(start, end - start)], (lane + 0.08, 0.84), color=colour)
+        if len(bounds) <= 24 and n_lanes <= 3:
+            middle = (start + end) / 2
+            axes.text(
+                middle, lane + 0.5, str(number + 1), ha="center", va="center", fontsize=7,
+                color="white",
+            )  # fmt: skip
+    axes.set_ylim(n_lanes, 0)
+    axes.set_yticks([])
+    axes.set_ylabel("segments", rotation=0, ha="right", va="center")
+
+
+def matrix_of(sound: audio.Samples, preprocessor: Preprocessor) -> npt.NDArray[np.float32]:
+    """The features of sound, `[rows, frames]`."""
+    settings = preprocessor.settings
+    return FEATURE_MATRIX[settings.features](sound, settings.spectrogram)
+
+
+def draw_matrix(
+    axes: Axes,
+    matrix: npt.NDArray[np.float32],
+    start_s: float,
+    settings: PreprocessingSettings,
+    size: int = 7,
+) -> None:
+    """A matrix of features with its axes, as librosa draws it."""
+    import librosa.display
+
+    every = -(-matrix.shape[1] // MAX_FRAMES)
+    hop = every * settings.hop_length
+    shown = matrix[:, ::every]
+    sound = settings.spectrogram
+    row_axes: dict[str, Any] = {
+        "mel": {"y_axis": "mel", "fmin": sound.fmin, "fmax": sound.highest_hz},
+        "mfcc": {},
+        "chroma": {"y_axis": "chroma"},
+    }[settings.features]
+    librosa.display.specshow(
+        shown,
+        x_coords=start_s + np.arange(shown.shape[1] + 1) * hop / SAMPLE_RATE,
+        sr=SAMPLE_RATE,
+        hop_length=hop,
+        x_axis="s",
+        cmap="magma",
+        ax=axes,
+        rasterized=True,
+        **row_axes,
+    )
+    label = {"mel": "Hz", "mfcc": "MFCC", "chroma": "pitch class"}[settings.features]
+    axes.set_xlabel("s", fontsize=size, labelpad=1)
+    axes.set_ylabel(label, fontsize=size, labelpad=1)
+    axes.tick_params(labelsize=size)
+
+
+def draw_picture(axes: Axes, pixels: npt.NDArray[np.uint8]) -> None:
+    """An image without axes: nobody knows its seconds and Hz."""
+    axes.imshow(pixels, aspect="auto")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def draw_input(axes: Axes, preprocessor: Preprocessor, image: Any, what: str = "") -> None:
+    """The tensor that the network gets, uint8 `[1, 3, size, size]`, as an image."""
+    pixels = preprocessor.prepare(image)[0].permute(1, 2, 0).numpy()
+    axes.imshow(pixels)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    size = pixels.shape[0]
+    axes.set_title(f"{what}{size} x {size}", fontsize=8)
+
+
+def clip(text: str, length: int) -> str:
+    """The text, or its beginning and three dots."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def find(folder: str, path: str) -> Path:
+    """A file by its path, from the working folder or from `folder`."""
+    candidates = [Path(path), corpus_folder(folder) / path]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise DataError(f"--file is {path!r}, which is no file, and none below {folder}")
+    return found
+
+
+def dpi(figure: Figure) -> int:
+    """Dots per inch that keep a large sheet within what can be drawn."""
+    return max(10, min(DPI, int(MAX_PIXELS / max(figure.get_size_inches()))))
