@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def show(
     from genre_mlflow.evaluation import sheets
     from genre_mlflow.evaluation.figures import save_figure
 
+    warnings.filterwarnings("ignore", message="Glyph")  # of scripts that the font lacks
     if path:
         figure, bad = sheets.track_figure(sheets.find(folder, path), settings), []
     else:

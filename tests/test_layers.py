@@ -19,7 +19,8 @@ FLOORS = {
     "corpus": 3, "model": 3,
     "training": 4, "evaluation": 4,
     "mlops": 5,
-    "cli": 6, "cli_base": 6, "cli_corpus": 6, "cli_options": 6, "display": 6, "summary": 6, "__main__": 6,
+    "cli": 6, "cli_base": 6, "cli_corpus": 6, "cli_options": 6, "display": 6, "summary": 6,
+    "__main__": 6,
 }  # fmt: skip
 STRANGERS = [("corpus", "model"), ("training", "evaluation")]  # neighbours that do not meet
 ROOT = ""  # `genre_mlflow/__init__.py`, which knows mlops inside a function, and nothing outside

@@ -43,8 +43,8 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     """Read every image and recording below `folder`, one folder a genre, into a manifest.
 
     Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
-    (tracks with the same pixels or samples share one, and so do the segments of one recording that
-    were drawn to files of their own, `name.seg000`, `name.seg001`, ...), `sha256` (of the file's bytes) and `split`
+    (tracks with the same pixels or samples share one, and so do segments of one recording in files
+    of their own, `name.seg000`, `name.seg001`, ...), `sha256` (of the file's bytes) and `split`
     (`train`, `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
 
     Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files

@@ -1,6 +1,5 @@
 """Sheets to look at before training: music as it is, and what the network gets of it."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,14 @@ from genre_mlflow.files import printable
 
 MAX_PIXELS = 60_000  # of a side; matplotlib draws up to 65,535
 MAX_FRAMES = 1500  # columns of a drawn matrix: more than there are pixels
-SHOWN_SEGMENTS = 6
+SHOWN_SEGMENTS, NUMBERED_SEGMENTS = 6, 24
 DPI = 100
-ROW_INCHES, TRACK_INCHES = 2.15, 4.4
-CHARACTERS_PER_INCH = 12
-LANE_COLOURS = ("#4477aa", "#88aacc")
+# The sheet in inches: margin, heading of a row, height of a panel, width of a matrix, its labels.
+LEFT, HEAD, PANEL, MATRIX, LABELS = 0.1, 0.5, 1.35, 2.4, 0.45
+ROW_INCHES = HEAD + PANEL + 0.4
+TRACK_INCHES = LABELS + MATRIX + PANEL + 0.2
+CHARACTERS_PER_INCH = 10
+LANE_COLOURS = ("#4477aa", "#6699bb")
 
 
 def genres_figure(
@@ -46,11 +48,10 @@ def genres_figure(
         broken = f"; {printable(bad[0].path)} {bad[0].reason}" if bad else ""
         raise DataError(f"{folder} has no track that can be drawn, in folders of genres{broken}")
     n_columns = max(len(tracks) for tracks in rows.values())
-    size = (max(6.0, TRACK_INCHES * n_columns), ROW_INCHES * len(rows))
-    figure = Figure(figsize=size, layout="constrained")
-    parts = np.ravel(figure.subfigures(len(rows), 1, squeeze=False))
-    for part, (genre, tracks) in zip(parts, rows.items(), strict=True):
-        draw_genre(part, genre, tracks, n_columns, preprocessor)
+    width, height = LEFT + TRACK_INCHES * n_columns, ROW_INCHES * len(rows)
+    figure = Figure(figsize=(width, height))
+    for number, (genre, tracks) in enumerate(rows.items()):
+        draw_genre(figure, height - ROW_INCHES * number, genre, tracks, preprocessor)
     return figure, bad
 
 
@@ -82,30 +83,38 @@ def first_tracks(
 
 
 def draw_genre(
-    part: SubFigure,
+    figure: Figure,
+    top: float,
     genre: str,
     tracks: list[tuple[Path, bytes]],
-    n_columns: int,
     preprocessor: Preprocessor,
 ) -> None:
-    """A row of the sheet: of each track what it is, and beside it the network's input."""
-    width = CHARACTERS_PER_INCH * part.bbox.width / part.figure.dpi
-    part.suptitle(
-        clip(printable(Path(genre)), int(width)),
-        x=0.01, ha="left", fontweight="bold", fontsize=11, parse_math=False,
+    """A row of the sheet: of each track what it is, and beside it the network's input.
+
+    Placed in inches, `top` above the bottom of the figure: matplotlib's own layout would give
+    rows of different columns.
+    """
+    width, height = figure.get_size_inches()
+    figure.text(
+        LEFT / 2 / width, (top - 0.24) / height,
+        clip(printable(Path(genre)), int(CHARACTERS_PER_INCH * width)),
+        fontweight="bold", fontsize=11, parse_math=False,
     )  # fmt: skip
-    grid = part.subplots(1, 2 * n_columns, squeeze=False, width_ratios=[1.75, 1] * n_columns)[0]
-    for axes in grid[2 * len(tracks) :]:
-        axes.axis("off")
-    for (path, data), left, right in zip(tracks, grid[::2], grid[1::2], strict=False):
+    for column, (path, data) in enumerate(tracks):
+        x, y = LEFT + TRACK_INCHES * column + LABELS, top - HEAD - PANEL
+        left = figure.add_axes((x / width, y / height, MATRIX / width, PANEL / height))
+        x += MATRIX + 0.1
+        right = figure.add_axes((x / width, y / height, PANEL / width, PANEL / height))
         if audio.is_recording(data):
             sound, start_s, end_s = next(preprocessor.sounds(data))
             draw_matrix(left, matrix_of(sound, preprocessor), start_s, preprocessor.settings)
-            image, times = preprocessor.draw(sound), f", {start_s:g} to {end_s:.4g} s"
+            repeated = ", repeated" if len(sound) / SAMPLE_RATE > end_s - start_s + 0.01 else ""
+            image, times = preprocessor.draw(sound), f", {start_s:g} to {end_s:.3g} s{repeated}"
         else:
             image, times = decode_image(data), ""
             draw_picture(left, np.asarray(to_rgb(image)))
-        left.set_title(shorten(printable(Path(path.stem))) + times, fontsize=8, parse_math=False)
+        name = shorten(printable(Path(path.stem))) + times
+        left.set_title(name, fontsize=8, loc="left", parse_math=False)
         draw_input(right, preprocessor, image)
 
 
@@ -126,8 +135,9 @@ def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
         left, right = figure.subplots(1, 2)
         image = segments[0].image
         draw_picture(left, np.asarray(to_rgb(image)))
-        left.set_title(f"the image, {image.width} x {image.height}", fontsize=9)
-        draw_input(right, preprocessor, image)
+        left.set_aspect("equal")
+        left.set_title(f"the image, {image.width} x {image.height}", fontsize=8, loc="left")
+        draw_input(right, preprocessor, image, "what the network gets, ")
         return figure
     above, below = figure.subfigures(2, 1, height_ratios=[2.6, 1])
     samples = preprocessor.decode(data)
@@ -135,7 +145,7 @@ def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
     draw_recording(above, samples, bounds, preprocessor)
     for number, axes in enumerate(np.ravel(below.subplots(1, SHOWN_SEGMENTS))):
         if number < len(segments):
-            draw_input(axes, preprocessor, segments[number].image, f"segment {number + 1}, ")
+            draw_input(axes, preprocessor, segments[number].image, f"{number + 1}: ")
         else:
             axes.axis("off")
     more = len(segments) - SHOWN_SEGMENTS
@@ -154,10 +164,10 @@ def draw_recording(
     import librosa.display
 
     top, middle, bottom = part.subplots(3, 1, sharex=True, height_ratios=[1, 0.35, 2])
-    librosa.display.waveshow(samples, sr=SAMPLE_RATE, ax=top, x_axis="s", color=LANE_COLOURS[0])
+    librosa.display.waveshow(samples, sr=SAMPLE_RATE, ax=top, axis="s", color=LANE_COLOURS[0])
     top.set_ylabel("amplitude")
     top.set_xlabel("")
-    draw_lanes(middle, bounds, preprocessor.settings)
+    draw_lanes(middle, bounds)
     draw_matrix(bottom, matrix_of(samples, preprocessor), 0.0, preprocessor.settings, size=9)
     for axes, colour in ((top, "0.3"), (bottom, "white")):
         for second in sorted({bound for pair in bounds for bound in pair})[1:-1]:
@@ -165,22 +175,21 @@ def draw_recording(
     top.set_xlim(0, len(samples) / SAMPLE_RATE)
 
 
-def draw_lanes(
-    axes: Axes, bounds: list[tuple[float, float]], settings: PreprocessingSettings
-) -> None:
-    """Each segment as a bar; those that overlap lie above one another."""
-    n_lanes = min(len(bounds), math.ceil(settings.segment_s / settings.step_s + 1e-9))
+def draw_lanes(axes: Axes, bounds: list[tuple[float, float]]) -> None:
+    """Each segment as a bar; those that overlap lie below one another."""
+    ends: list[float] = []  # of the last segment in each lane
     for number, (start, end) in enumerate(bounds):
-        lane = number % n_lanes
-        colour = LANE_COLOURS[number // n_lanes % 2]
+        free = (lane for lane, last in enumerate(ends) if last <= start)
+        lane = next(free, len(ends))
+        ends[lane : lane + 1] = [end]
+        colour = LANE_COLOURS[number % len(LANE_COLOURS)]
         axes.broken_barh([(start, end - start)], (lane + 0.08, 0.84), color=colour)
-        if len(bounds) <= 24 and n_lanes <= 3:
-            middle = (start + end) / 2
+        if len(bounds) <= NUMBERED_SEGMENTS:
             axes.text(
-                middle, lane + 0.5, str(number + 1), ha="center", va="center", fontsize=7,
-                color="white",
+                (start + end) / 2, lane + 0.5, str(number + 1), ha="center", va="center",
+                fontsize=7, color="white",
             )  # fmt: skip
-    axes.set_ylim(n_lanes, 0)
+    axes.set_ylim(len(ends), 0)
     axes.set_yticks([])
     axes.set_ylabel("segments", rotation=0, ha="right", va="center")
 
@@ -212,7 +221,7 @@ def draw_matrix(
     }[settings.features]
     librosa.display.specshow(
         shown,
-        x_coords=start_s + np.arange(shown.shape[1] + 1) * hop / SAMPLE_RATE,
+        x_coords=start_s + np.arange(shown.shape[1]) * hop / SAMPLE_RATE,
         sr=SAMPLE_RATE,
         hop_length=hop,
         x_axis="s",
@@ -241,7 +250,7 @@ def draw_input(axes: Axes, preprocessor: Preprocessor, image: Any, what: str = "
     axes.set_xticks([])
     axes.set_yticks([])
     size = pixels.shape[0]
-    axes.set_title(f"{what}{size} x {size}", fontsize=8)
+    axes.set_title(f"{what}{size} x {size}", fontsize=8, loc="left")
 
 
 def clip(text: str, length: int) -> str:
