@@ -82,12 +82,14 @@ def show(
     """
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
+    from genre_mlflow.corpus.manifest import BadFile
     from genre_mlflow.evaluation import sheets
     from genre_mlflow.evaluation.figures import save_figure
 
     warnings.filterwarnings("ignore", message="Glyph")  # of scripts that the font lacks
+    bad: list[BadFile] = []
     if path:
-        figure, bad = sheets.track_figure(sheets.find(folder, path), settings), []
+        figure = sheets.track_figure(sheets.find(folder, path), settings)
     else:
         figure, bad = sheets.genres_figure(folder, per_genre, settings)
     for file in bad:

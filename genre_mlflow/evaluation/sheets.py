@@ -27,6 +27,7 @@ LEFT, HEAD, PANEL, MATRIX, LABELS = 0.1, 0.5, 1.35, 2.4, 0.45
 ROW_INCHES = HEAD + PANEL + 0.4
 TRACK_INCHES = LABELS + MATRIX + PANEL + 0.2
 CHARACTERS_PER_INCH = 10
+ROW_LABELS = {"mel": "Hz", "mfcc": "MFCC", "chroma": "pitch class"}
 LANE_COLOURS = ("#4477aa", "#6699bb")
 
 
@@ -139,7 +140,7 @@ def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
         left.set_title(f"the image, {image.width} x {image.height}", fontsize=8, loc="left")
         draw_input(right, preprocessor, image, "what the network gets, ")
         return figure
-    above, below = figure.subfigures(2, 1, height_ratios=[2.6, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.6, 1])[:, 0]
     samples = preprocessor.decode(data)
     bounds = [(segment.start_s, segment.end_s) for segment in segments]
     draw_recording(above, samples, bounds, preprocessor)
@@ -214,11 +215,11 @@ def draw_matrix(
     hop = every * settings.hop_length
     shown = matrix[:, ::every]
     sound = settings.spectrogram
-    row_axes: dict[str, Any] = {
-        "mel": {"y_axis": "mel", "fmin": sound.fmin, "fmax": sound.highest_hz},
-        "mfcc": {},
-        "chroma": {"y_axis": "chroma"},
-    }[settings.features]
+    row_axes: dict[str, Any] = {}
+    if settings.features == "mel":
+        row_axes = {"y_axis": "mel", "fmin": sound.fmin, "fmax": sound.highest_hz}
+    elif settings.features == "chroma":
+        row_axes = {"y_axis": "chroma"}
     librosa.display.specshow(
         shown,
         x_coords=start_s + np.arange(shown.shape[1]) * hop / SAMPLE_RATE,
@@ -230,9 +231,8 @@ def draw_matrix(
         rasterized=True,
         **row_axes,
     )
-    label = {"mel": "Hz", "mfcc": "MFCC", "chroma": "pitch class"}[settings.features]
     axes.set_xlabel("s", fontsize=size, labelpad=1)
-    axes.set_ylabel(label, fontsize=size, labelpad=1)
+    axes.set_ylabel(ROW_LABELS[settings.features], fontsize=size, labelpad=1)
     axes.tick_params(labelsize=size)
 
 
