@@ -12,6 +12,7 @@ from genre_mlflow.cli_base import (
     interrupt,
     quiet_mlflow,
 )
+from genre_mlflow.cli_corpus import render, show
 from genre_mlflow.cli_options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -145,7 +146,11 @@ def serve(model: str, host: str, port: int) -> None:
 
 @main.group()
 def corpus() -> None:
-    """Look at a folder of music, or make a corpus: the demo, the GTZAN."""
+    """Look at a folder of music, draw it, or make a corpus: the demo, the GTZAN."""
+
+
+corpus.add_command(render)
+corpus.add_command(show)
 
 
 @corpus.command("scan")

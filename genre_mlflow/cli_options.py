@@ -51,12 +51,11 @@ SPLIT_OPTIONS = [
 BAD_FILE_OPTION = option(
     "on_bad_file", click.Choice(ON_PROBLEM), "What to do about files that cannot be read."
 )
-TRAIN_OPTIONS = [
-    option("data", str, "Folder with one folder of images or recordings a genre, or 'demo'."),
-    BAD_FILE_OPTION,
-    *SPLIT_OPTIONS,
+IMAGE_OPTIONS = [
     option("image_size", int, "Height and width of the network's input, in pixels."),
     option("remove_border", bool, "Take off the uniform frame around a spectrogram."),
+]
+RECORDING_OPTIONS = [
     option("features", click.Choice(FEATURES), "What the images of recordings show."),
     option("segment_s", float, "Seconds of a recording in one image."),
     option("hop_s", float, "Seconds from one segment to the next; 0: --segment-s."),
@@ -67,6 +66,13 @@ TRAIN_OPTIONS = [
     option("fmin", float, "Lower edge of the lowest mel band, in Hz."),
     option("fmax", float, "Upper edge of the highest mel band, in Hz; 0: 11,025."),
     option("top_db", float, "Depth of the spectrogram, in dB below its loudest cell."),
+]
+TRAIN_OPTIONS = [
+    option("data", str, "Folder with one folder of images or recordings a genre, or 'demo'."),
+    BAD_FILE_OPTION,
+    *SPLIT_OPTIONS,
+    *IMAGE_OPTIONS,
+    *RECORDING_OPTIONS,
     option("widths", Widths(), "Channels of each block of the network."),
     option("convs_per_block", int, "3x3 convolutions before each pooling."),
     option("head_width", int, "Units of the hidden fully connected layer."),

@@ -20,8 +20,8 @@ class Bar(Observer):
     Use it as a context manager, so that the bar is gone when something else is printed.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console = console or Console()
         self.epoch = self.epochs = 0
         self.bar = bars.Progress(
             TextColumn("{task.description}"),
@@ -53,7 +53,11 @@ class Bar(Observer):
     def on_batch_end(self, part: str, done: int, total: int) -> None:
         """Move the bar."""
         name = f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs} {PARTS[part]}"
-        self.bar.update(self.task, description=name, completed=done, total=total, visible=True)
+        self.move(name, done, total)
+
+    def move(self, what: str, done: int, total: int) -> None:
+        """Say how far anything is."""
+        self.bar.update(self.task, description=what, completed=done, total=total, visible=True)
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
         """Begin the next epoch."""

@@ -50,6 +50,11 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def printable(path: Path) -> str:
+    """A path for a terminal or a figure, whatever bytes its name is made of."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def check_output(out: str, endings: tuple[str, ...]) -> None:
     """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
     if not out:

@@ -31,7 +31,8 @@ def assert_mistake(result: Result, message: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [[], ["train"], ["evaluate"], ["promote"], ["predict"], ["serve"], ["corpus"],
-     ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["clean"]],
+     ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
+     ["corpus", "show"], ["clean"]],
 )  # fmt: skip
 def test_every_command_has_help(words: list[str]) -> None:
     result = run(*words, "--help")

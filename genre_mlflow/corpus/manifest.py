@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
+SEGMENT = re.compile(r"\.seg\d{3,}$")  # ends the id of one of several segments of a recording
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     """Read every image and recording below `folder`, one folder a genre, into a manifest.
 
     Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
-    (tracks with the same pixels or samples share one), `sha256` (of the file's bytes) and `split`
+    (tracks with the same pixels or samples share one, and so do segments of one recording in files
+    of their own, `name.seg000`, `name.seg001`, ...), `sha256` (of the file's bytes) and `split`
     (`train`, `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
 
     Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files
@@ -103,6 +106,12 @@ def tracks_in(folder: Path) -> list[Path]:
 
 def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
     """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
+    tracks, bad = walk(folder)
+    return tracks, bad if tracks or bad else [BadFile(folder, "is empty")]
+
+
+def walk(folder: Path) -> tuple[list[Path], list[BadFile]]:
+    """The tracks in a folder, and the folders that are out of reach."""
     tracks: list[Path] = []
     closed: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=closed.append):
@@ -110,8 +119,6 @@ def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
         paths = [Path(root, name) for name in names if not name.startswith(".")]
         tracks += [path for path in paths if is_track(path)]
     bad = [BadFile(Path(error.filename), f"cannot be read: {error.strerror}") for error in closed]
-    if not tracks and not bad:
-        bad = [BadFile(folder, "is empty")]
     return sorted(tracks), sorted(bad, key=lambda file: file.path)
 
 
@@ -149,9 +156,27 @@ def track_id(folder: Path, path: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
+def recording_of(track: str) -> str:
+    """The id of the recording that a track is a segment of, or the track's own."""
+    return SEGMENT.sub("", track)
+
+
 def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
-    """Name each group of equal contents (in `group`) after its first track."""
-    return manifest.groupby("group")["track_id"].transform("first")
+    """Join equal contents (in `group`) and segments of one recording, directly or by way of others.
+
+    Each group is named after its first track.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (above := parent.setdefault(name, name)) != name:
+            parent[name] = name = parent[above]  # halves the path for those who come after
+        return name
+
+    for track, content in zip(manifest["track_id"], manifest["group"], strict=True):
+        parent[root(f"content {content}")] = root(f"recording {recording_of(track)}")
+    roots = manifest["group"].map(lambda content: root(f"content {content}"))
+    return manifest.groupby(roots)["track_id"].transform("first")
 
 
 def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], splits: bool) -> None:
@@ -183,15 +208,17 @@ def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
 
 
 def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:
-    """Groups of equal contents with different genres, as lists of track ids."""
+    """Groups with different genres, as lists of the ids of their recordings."""
     conflicts = manifest[manifest.groupby("group")["genre"].transform("nunique") > 1]
-    return [list(group["track_id"]) for _, group in conflicts.groupby("group")]
+    groups = [group["track_id"].map(recording_of) for _, group in conflicts.groupby("group")]
+    return [list(recordings.unique()) for recordings in groups]
 
 
 def copied_groups(manifest: pd.DataFrame) -> list[list[str]]:
-    """Groups of two tracks and more, as lists of track ids."""
+    """Groups of two recordings and more, as lists of their ids."""
     copies = manifest[manifest["group"].duplicated(keep=False)]
-    return [list(group["track_id"]) for _, group in copies.groupby("group")]
+    groups = [group["track_id"].map(recording_of) for _, group in copies.groupby("group")]
+    return [list(recordings.unique()) for recordings in groups if recordings.nunique() > 1]
 
 
 def digest(manifest: pd.DataFrame) -> str:

@@ -45,8 +45,8 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     leaks = leaking_groups(manifest)
     if leaks and not settings.allow_leak:
         raise DataError(
-            f"{len(leaks)} tracks have copies in another split, for example "
-            f"{' = '.join(leaks[0])}; a test on such a split says too much. Take the copies out, "
+            f"{len(leaks)} tracks have copies, or other segments, in another split, for example "
+            f"{few(leaks[0], ' = ')}; a test on such a split says too much. Take the copies out, "
             "or train all the same with --allow-leak"
         )
     return SplitResult(manifest, missing, excluded, leaks)
@@ -172,7 +172,7 @@ def leaking_groups(manifest: pd.DataFrame) -> list[list[str]]:
     ]
 
 
-def few(names: list[str]) -> str:
+def few(names: list[str], between: str = ", ") -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return between.join(names[:SHOWN]) + more

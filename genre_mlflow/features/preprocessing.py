@@ -74,9 +74,12 @@ class Preprocessor:
         if not audio.is_recording(data):
             yield Segment(decode_image(data))
             return
-        samples = audio.decode(data)
-        if self.settings.loudness == "normalised":
-            samples = audio.normalise(samples)
+        for sound, start_s, end_s in self.sounds(data):
+            yield Segment(self.draw(sound), start_s, end_s)
+
+    def sounds(self, data: bytes) -> Iterator[tuple[audio.Samples, float, float]]:
+        """Segments of a recording as they are drawn, and where they lie in it, in seconds."""
+        samples = self.decode(data)
         length = round(self.settings.segment_s * SAMPLE_RATE)
         step = round(self.settings.step_s * SAMPLE_RATE)
         bounds = audio.segment_bounds(len(samples), length, step)
@@ -85,8 +88,12 @@ class Preprocessor:
         for start, end in bounds:
             sound = samples[start:end]
             if len(bounds) == 1 or sound.any():
-                image = self.draw(audio.fill(sound, length))
-                yield Segment(image, start / SAMPLE_RATE, end / SAMPLE_RATE)
+                yield audio.fill(sound, length), start / SAMPLE_RATE, end / SAMPLE_RATE
+
+    def decode(self, data: bytes) -> audio.Samples:
+        """A whole recording at the loudness that is asked for."""
+        samples = audio.decode(data)
+        return audio.normalise(samples) if self.settings.loudness == "normalised" else samples
 
     def draw(self, sound: audio.Samples) -> Image.Image:
         """The image of one segment."""

@@ -10,6 +10,7 @@ FEATURES = ("mel", "mfcc", "chroma")
 LOUDNESS = ("as-is", "normalised")
 SAMPLE_RATE = 22_050  # Hz; recordings of any other rate are resampled to it
 LONGEST_SEGMENT_S = 600.0
+IMAGE_FIELDS = ("image_size", "remove_border")  # of `PreprocessingSettings`; the rest is of sound
 
 
 @dataclass(frozen=True)

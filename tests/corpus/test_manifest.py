@@ -25,6 +25,8 @@ from genre_mlflow.corpus.manifest import (
     scan,
     tracks_in,
 )
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.splits import split
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import KNOWN
 
@@ -271,6 +273,57 @@ def test_same_pixels_are_one_group_even_if_the_bytes_differ(corpus):
     assert one["group"] == copy["group"] == "blues/blues.00001"
     assert copied_groups(manifest.reset_index()) == [["blues/blues.00001", "blues/copy"]]
     assert conflicting_groups(manifest.reset_index()) == []
+
+
+def rename(corpus, **names):
+    """Blues 0 to 3 of the corpus by new names: `_00001="one.seg000"`."""
+    for old, new in names.items():
+        source = corpus / "blues" / f"blues.{old[1:]}.png"
+        source.rename(source.with_name(f"{new}.png"))
+
+
+def test_segments_of_one_recording_are_one_group_and_no_copies(corpus):
+    rename(corpus, _00000="a.seg000", _00001="a.seg001", _00002="a.seg1000")
+    group = scan(corpus).manifest.set_index("track_id")["group"]
+    assert set(group[["blues/a.seg000", "blues/a.seg001", "blues/a.seg1000"]]) == {"blues/a.seg000"}
+    assert group.nunique() == 7
+    assert copied_groups(scan(corpus).manifest) == []
+
+
+@pytest.mark.parametrize("other", ["a.seg01", "a.seg", "a.segment001", "aseg001", "b.seg001", "A"])
+def test_what_is_no_segment_stays_alone(corpus, other):
+    rename(corpus, _00000="a.seg000", _00001=other)
+    assert scan(corpus).manifest["group"].nunique() == 9
+
+
+def test_segments_in_two_folders_are_two_recordings(corpus):
+    rename(corpus, _00000="a.seg000")
+    (corpus / "rock" / "rock.00000.png").rename(corpus / "rock" / "a.seg001.png")
+    assert scan(corpus).manifest["group"].nunique() == 9
+
+
+def test_segments_and_copies_join_into_one_group(corpus):
+    # a0 - a1 (segments), a1 = b0 (copies), b0 - b1 (segments), b1 = rock/c (copies)
+    rename(corpus, _00000="a.seg000", _00001="a.seg001", _00002="b.seg001")
+    shutil.copy(corpus / "blues" / "a.seg001.png", corpus / "blues" / "b.seg000.png")
+    shutil.copy(corpus / "blues" / "b.seg001.png", corpus / "rock" / "c.png")
+    manifest = scan(corpus).manifest
+    joined = manifest["track_id"][manifest["group"] == "blues/a.seg000"]
+    assert list(joined) == [f"blues/{n}" for n in ("a.seg000", "a.seg001", "b.seg000", "b.seg001")
+                            ] + ["rock/c"]  # fmt: skip
+    assert copied_groups(manifest) == [["blues/a", "blues/b", "rock/c"]]
+    assert conflicting_groups(manifest) == [["blues/a", "blues/b", "rock/c"]]
+
+
+def test_no_split_separates_the_segments_of_a_recording(tmp_path, make_corpus):
+    folder = make_corpus(tmp_path / "music", tracks=24)
+    for path in sorted(folder.rglob("*.png")):
+        n = int(path.stem[-5:])
+        path.rename(path.with_name(f"{n % 8}.seg{n // 8:03d}.png"))
+    for seed in range(5):
+        dealt = split(scan(folder).manifest, SplitSettings(seed=seed)).manifest
+        sides = dealt.groupby(dealt["track_id"].str[:-7])["split"].nunique()
+        assert len(sides) == 24 and (sides == 1).all()
 
 
 def test_one_pixel_makes_another_group(corpus):

@@ -280,7 +280,7 @@ def test_copies_on_two_sides_are_an_error_unless_allowed(lists, by):
         manifest = by_lists(folder, manifest, allow_leak=True).manifest
         folder = ""
     message = (
-        r"^1 tracks have copies in another split, for example "
+        r"^1 tracks have copies, or other segments, in another split, for example "
         r"g0/g0.00000 \(train\) = g0/g0.00008 \(test\).* --allow-leak$"
     )
     with pytest.raises(DataError, match=message):
