@@ -76,7 +76,7 @@ def predict(
         if m3u:
             sorting.check_playlists(Path(m3u), predictor.genres)
         done = row_tables.paths_done(table, predictor.columns, predictor.digest)
-        left = [file for file in files if predicting.name_of(file) not in done]
+        left = [file for file in files if predicting.place_of(file) not in done]
         width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
         counts: Counter[str] = Counter()
         with (

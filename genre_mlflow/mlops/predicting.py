@@ -77,6 +77,11 @@ def name_of(file: Path | BadFile) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def place_of(file: Path | BadFile) -> str:
+    """The absolute path, whatever folder the command is given in."""
+    return os.path.abspath(name_of(file))
+
+
 def predict_files(
     files: Sequence[Path | BadFile], predictor: Predictor, workers: int = 0
 ) -> Iterator[Row]:
