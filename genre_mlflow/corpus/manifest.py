@@ -18,6 +18,7 @@ from genre_mlflow.features.preprocessing import content_of, read
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
+EMPTY = "is empty"  # what is wrong with a folder without files
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
 
 
@@ -111,7 +112,7 @@ def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
         tracks += [path for path in paths if is_track(path)]
     bad = [BadFile(Path(error.filename), f"cannot be read: {error.strerror}") for error in closed]
     if not tracks and not bad:
-        bad = [BadFile(folder, "is empty")]
+        bad = [BadFile(folder, EMPTY)]
     return sorted(tracks), sorted(bad, key=lambda file: file.path)
 
 
