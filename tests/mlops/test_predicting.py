@@ -1,13 +1,14 @@
 """A library is predicted row by row, in order, by one process or several."""
 
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from sounds import encode, tone
@@ -205,6 +206,11 @@ def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> 
     assert together == alone
 
 
+def workers_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_a_killed_worker_is_one_line(
     trained: Trained, tmp_path: Path
@@ -229,18 +235,19 @@ def test_a_killed_run_goes_on_and_a_killed_worker_is_one_line(
             time.sleep(0.01)
         pytest.fail("no rows")
 
-    with start("--workers", "1") as process:
+    with start("--workers", "2") as process:
         wait_for_rows(5)
-        os.killpg(process.pid, signal.SIGKILL)
+        workers = workers_of(process.pid)
+        process.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+    assert (len(gone), alive) == (2, [])
     with start("--workers", "2") as process:
         wait_for_rows(30)
-        children = subprocess.run(
-            ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
-        ).stdout.split()
-        os.kill(int(children[0]), signal.SIGKILL)
+        workers_of(process.pid)[0].kill()
         _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
-    assert err.startswith("Error: a process that predicts was killed")
+    assert err.startswith("Error: a process that predicts was killed (is there too little memory?)")
+    assert re.search(rf" at or behind {music}/\d\d\d\.wav; try fewer --workers; ", err)
     assert err.count("\n") == 1
     n_before = len(list(read_rows(out)))
     assert 30 <= n_before < 300
