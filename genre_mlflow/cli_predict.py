@@ -1,17 +1,60 @@
 """The command `predict`: the genres of a library, as lines, tables, playlists and folders."""
 
+import os
+import signal
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli_base import USER_MISTAKE, OneLineErrors, quiet_mlflow
+from genre_mlflow.cli_base import USER_MISTAKE, OneLineErrors, interrupt, quiet_mlflow
 from genre_mlflow.cli_options import MODEL_OPTION
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.files import check_output
+from genre_mlflow.files import check_output, file_names
+
+if TYPE_CHECKING:
+    from genre_mlflow.corpus.manifest import BadFile
+    from genre_mlflow.mlops.predicting import Predictor, Row
 
 ENGINES = ("local", "spark")
 WIDEST = 60  # characters of a path before its answer
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Where playlists, links and files are to go; empty: nowhere."""
+
+    m3u: str
+    link: str
+    move: str
+
+    def check(self, out: str) -> None:
+        """Refuse what cannot be asked for together, or is in the way. Raises `SettingsError`."""
+        if self.link and self.move:
+            raise SettingsError(
+                "--link and --move are both given; a file is linked or moved, not both"
+            )
+        if (self.m3u or self.link or self.move) and not out.lower().endswith(".csv"):
+            raise SettingsError(
+                "--m3u, --link and --move are made from the table; add --out FILE that ends in .csv"
+            )
+        for name, folder in vars(self).items():
+            if folder and Path(folder).exists() and not Path(folder).is_dir():
+                raise SettingsError(f"--{name} is {folder!r}, which is no folder")
+
+    def results(self, table: Path | None, names: Mapping[str, str]) -> Iterator[Path]:
+        """Our own files, and folders with sorted ones, which may lie in the library."""
+        from genre_mlflow.mlops import playlists, sorting
+
+        if table is not None:
+            yield from (table, sorting.moves_beside(table))
+        if self.m3u:
+            yield from playlists.playlists(Path(self.m3u), names).values()
+        if self.link or self.move:
+            yield from (Path(self.link or self.move, name) for name in names.values())
 
 
 @click.command(cls=OneLineErrors)
@@ -57,87 +100,107 @@ def predict(
     """Print the genre of recordings and images: files, or folders with all below them.
 
     Exit code 2 when one of them cannot be read; the others are predicted all the same. A table
-    that is there already is gone on with. Nothing is ever overwritten or moved unless asked for;
-    what lies in the folder of --link or --move is not predicted.
+    that is there already is gone on with. No file is moved unless asked for, and none overwritten.
+    What lies in DIR/GENRE of --link or --move counts as sorted, and is not predicted: with the
+    folder of the music itself as DIR, what is new in it is sorted. --move notes each move in a
+    table beside that of --out.
     """
     check_output(out, (".csv", ".json"))
-    check_sorting(out, m3u, link, move)
+    sorting = Sorting(m3u, link, move)
+    sorting.check(out)
     from rich.console import Console
 
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.mlops import predicting, row_tables, sorting
+    from genre_mlflow.mlops import playlists, predicting, row_tables
 
+    signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
     mute_decoders()
-    files = predicting.find_files(paths, (link, move))
+    predicting.check_workers(workers)
     table = Path(out) if out else None
-    with predicting.open_predictor(model) as predictor:
+    if table is None or not table.exists():
+        predicting.check_paths(paths)  # before the model is loaded
+    with predicting.open_predictor(model) as predictor, row_tables.hold(table):
+        names = file_names(predictor.genres)
         if m3u:
-            sorting.check_playlists(Path(m3u), predictor.genres)
+            playlists.check_playlists(Path(m3u), names)
         done = row_tables.paths_done(table, predictor.columns, predictor.digest)
-        left = [file for file in files if predicting.name_of(file) not in done]
+        files = predicting.find_files(paths, sorting.results(table, names), done)
+        left = [file for file in files if predicting.place_of(file) not in done]
         width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
         counts: Counter[str] = Counter()
         with (
             row_tables.open_table(table, predictor.columns) as write,
             Progress(Console(), len(left), "songs") as progress,
         ):
-            if engine == "spark" and left:
-                from genre_mlflow.mlops.spark import predict_with_spark
-
-                rows = predict_with_spark(left, predictor, model, master)
-            else:
-                rows = predicting.predict_files(left, predictor, workers)
-            for row in rows:
-                write(row)
-                counts["errors" if row["error"] else str(row["genre"])] += 1
+            for row in rows_of(left, predictor, model, workers, engine, master):
+                write({**row, "path": os.path.abspath(str(row["path"]))})
+                counts[str(row["genre"])] += 1
                 if row["error"] or not quiet:
                     progress.say(predicting.to_line(row, top_k, width))
                 progress.advance()
-        click.echo(summary(counts, len(files) - len(left)), err=not out)
-    failed = sort(table, predictor.genres, m3u, link, move)
-    if counts["errors"] or failed:
+        click.echo(summary(counts, len(done)), err=not out)
+        n_failed = sort(table, names, sorting)
+    if counts[""] or n_failed:
         ctx.exit(USER_MISTAKE)
 
 
-def check_sorting(out: str, m3u: str, link: str, move: str) -> None:
-    """Refuse what cannot be asked for together. Raises `SettingsError`."""
-    if link and move:
-        raise SettingsError("--link and --move are both given; a file is linked or moved, not both")
-    if (m3u or link or move) and not out.lower().endswith(".csv"):
-        raise SettingsError(
-            "--m3u, --link and --move are made from the table; add --out FILE that ends in .csv"
-        )
-    for name, folder in (("--link", link), ("--move", move)):
-        if folder and Path(folder).exists() and not Path(folder).is_dir():
-            raise SettingsError(f"{name} is {folder!r}, which is no folder")
+def rows_of(
+    files: "list[Path | BadFile]",
+    predictor: "Predictor",
+    model: str,
+    workers: int,
+    engine: str,
+    master: str,
+) -> "Iterator[Row]":
+    """A row a file, from one of the engines."""
+    if engine == "spark" and files:
+        from genre_mlflow.mlops.spark import predict_with_spark
+
+        return predict_with_spark(files, predictor, model, master)
+    from genre_mlflow.mlops.predicting import predict_files
+
+    return predict_files(files, predictor, workers)
 
 
 def summary(counts: Counter[str], n_before: int) -> str:
     """How many files of each genre, how many errors, and how many the table had before."""
-    parts = [f"{n} {name}" for name, n in counts.most_common() if name != "errors"]
-    if counts["errors"]:
-        parts.append(f"{counts['errors']} with an error")
+    parts = [f"{n:,} {genre}" for genre, n in counts.most_common() if genre]
+    if counts[""]:
+        parts.append(f"{counts['']:,} with an error")
     if n_before:
-        parts.append(f"{n_before} in the table already")
-    return f"\n{counts.total()} predicted: {', '.join(parts)}" if parts else "\nnothing to predict"
+        parts.append(f"{n_before:,} in the table already")
+    n_files = f"{counts.total():,}" if counts.total() else "nothing left to be"
+    return f"\n{n_files} predicted{': ' if parts else ''}{', '.join(parts)}"
 
 
-def sort(table: Path | None, genres: tuple[str, ...], m3u: str, link: str, move: str) -> int:
-    """Playlists and folders from the whole table; return how many files could not be sorted."""
-    from genre_mlflow.mlops import row_tables, sorting
+def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
+    """Folders and playlists from the whole table; return how many files could not be sorted."""
+    from genre_mlflow.mlops import playlists, row_tables
+    from genre_mlflow.mlops.sorting import link_files, move_files, moves_beside, new_places
 
-    if table is None:
-        return 0
     n_failed = 0
-    if m3u:
-        n_songs = sorting.write_playlists(row_tables.read_rows(table), Path(m3u), genres)
-        click.echo(f"{n_songs} songs in the playlists in {m3u}")
-    if link or move:
-        rows = row_tables.read_rows(table)
-        for path, reason in sorting.sort_files(rows, Path(link or move), move=bool(move)):
+    if table is None:
+        return n_failed
+    moves = moves_beside(table)
+    rows = row_tables.read_rows(table)
+    if sorting.link or sorting.move:
+        folder = Path(sorting.link or sorting.move)
+        failures = (
+            link_files(rows, folder, names)
+            if sorting.link
+            else move_files(rows, folder, names, moves)
+        )
+        for path, reason in failures:
             click.echo(f"{path}  error: {reason}")
             n_failed += 1
-        click.echo(f"{'Moved into' if move else 'Linked in'} {link or move}")
+        click.echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
+    if sorting.m3u:
+        rows = row_tables.read_rows(table)
+        n_songs, n_left_out = playlists.write_playlists(
+            rows, Path(sorting.m3u), names, new_places(moves)
+        )
+        left_out = f", {n_left_out} with a line break in the name left out" if n_left_out else ""
+        click.echo(f"{n_songs:,} songs in the playlists in {sorting.m3u}{left_out}")
     return n_failed

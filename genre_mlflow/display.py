@@ -117,7 +117,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        text = printable(line, self.console.encoding)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
 
     def advance(self) -> None:
         """One more is done."""
@@ -130,3 +131,11 @@ class Speed(bars.ProgressColumn):
     def render(self, task: bars.Task) -> Text:
         """The speed, once it is known."""
         return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
+def printable(line: str, encoding: str) -> str:
+    """The line without what would steer a terminal, and what its encoding does not have."""
+    plain = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line
+    )
+    return plain.encode(encoding, "backslashreplace").decode(encoding)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_mlflow.cleaning import folder_bytes
-from genre_mlflow.files import atomic_write, home
+from genre_mlflow.files import atomic_write, file_name, file_names, home
 
 
 def names(folder: Path) -> list[str]:
@@ -103,3 +103,21 @@ def test_folder_bytes_counts_files_at_any_depth(tmp_path):
     (tmp_path / "a" / "b" / ".two").write_bytes(b"123")
     assert folder_bytes(tmp_path) == 8
     assert folder_bytes(tmp_path / "absent") == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("jazz", "jazz"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("con", "%63on"), ("x.", "x%2E"),
+     ("two\nlines", "two%0Alines"), ("100%", "100%25"), ("R&B", "R&B"), ("éé", "éé")],
+)  # fmt: skip
+def test_any_word_is_a_file_name(word, name):
+    assert file_name(word) == name
+
+
+def test_words_that_some_system_takes_for_one_name_have_two(tmp_path):
+    words = ["Rock", "rock", "rock (2)", "e\u0301", "é", "ß" * 300, "ß" * 301]
+    made = file_names(words)
+    assert list(made) == words
+    assert len({name.casefold() for name in made.values()}) == len(words)
+    for name in made.values():
+        (tmp_path / f"{name}.m3u8").touch()

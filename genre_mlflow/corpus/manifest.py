@@ -19,6 +19,7 @@ from genre_mlflow.features.preprocessing import content_of, read
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
+EMPTY = "is empty"  # what is wrong with a folder without files
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
 SEGMENT = re.compile(r"\.seg\d{3,}$")  # ends the id of one of several segments of a recording
 
@@ -107,7 +108,7 @@ def tracks_in(folder: Path) -> list[Path]:
 def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
     """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
     tracks, bad = walk(folder)
-    return tracks, bad if tracks or bad else [BadFile(folder, "is empty")]
+    return tracks, bad if tracks or bad else [BadFile(folder, EMPTY)]
 
 
 def walk(folder: Path) -> tuple[list[Path], list[BadFile]]:

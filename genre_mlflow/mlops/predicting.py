@@ -4,16 +4,17 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import torch
 
-from genre_mlflow.corpus.manifest import BadFile, look_below
+from genre_mlflow.corpus.manifest import EMPTY, BadFile, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.features.audio import mute_decoders
@@ -51,23 +52,33 @@ def open_predictor(model: str) -> Iterator[Predictor]:
         yield Predictor(folder, classifier.genres, classifier.digest)
 
 
-def find_files(paths: Sequence[str], without: Sequence[str] = ()) -> list[Path | BadFile]:
+def check_paths(paths: Sequence[str]) -> None:
+    """Raise `DataError` for a path that does not exist."""
+    for path in paths:
+        if not os.path.exists(path):  # unlike pathlib's, it never raises
+            raise DataError(f"{path} does not exist")
+
+
+def find_files(
+    paths: Sequence[str], without: Iterable[Path] = (), done: Set[str] = frozenset()
+) -> list[Path | BadFile]:
     """Files, and all files below folders, each once, in order; and what cannot be looked into.
 
-    What lies in the folders `without` is passed over. Raises `DataError` for a path that does not
-    exist.
+    `without`: files, and folders with all below them, that are passed over. `done`: absolute
+    paths of files that may be gone, or whose folders may be empty, since they were predicted.
+    Raises `DataError` for another path that does not exist.
     """
-    found: dict[Path, Path | BadFile] = {}
-    hidden = [Path(folder).absolute() for folder in without if folder]
-    for name in paths:
-        path = Path(name)
-        if not path.exists():
-            raise DataError(f"{path} does not exist")
-        tracks, bad = look_below(path) if path.is_dir() else ([path], [])
+    check_paths([path for path in paths if os.path.abspath(path) not in done])
+    hidden = {os.path.abspath(path) for path in without}
+    below_hidden = tuple(f"{path}{os.sep}" for path in hidden)
+    found: dict[str, Path | BadFile] = {}
+    for path in map(Path, paths):
+        tracks, bad = look_below(path) if os.path.isdir(path) else ([path], [])
         for track in tracks:
-            if not any(track.absolute().is_relative_to(folder) for folder in hidden):
-                found.setdefault(track.absolute(), track)
-        found.update({file.path.absolute(): file for file in bad})
+            place = os.path.abspath(track)
+            if place not in hidden and not place.startswith(below_hidden):
+                found.setdefault(place, track)
+        found.update({place_of(b): b for b in bad if not (done and b.reason == EMPTY)})
     return list(found.values())
 
 
@@ -75,6 +86,11 @@ def name_of(file: Path | BadFile) -> str:
     """The path as a table has it: what is no UTF-8 in it is written as numbers."""
     path = file.path if isinstance(file, BadFile) else file
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def place_of(file: Path | BadFile) -> str:
+    """The absolute path, whatever folder the command is given in."""
+    return os.path.abspath(name_of(file))
 
 
 def predict_files(
@@ -85,13 +101,18 @@ def predict_files(
     A file that cannot be read has `error` and no genre. `workers`: processes; 0 for one where
     there are few files, else as many as there are cores. Only a few files at a time are in memory.
     """
-    if not 0 <= workers <= MOST_WORKERS:
-        raise SettingsError(f"workers is {workers}; allowed are 0 (by itself) to {MOST_WORKERS}")
+    check_workers(workers)
     count = workers or (cores() if len(files) >= ALONE else 1)
     if count == 1:
         classifier = Classifier.load(predictor.folder)
         return (predict_file(classifier, predictor, file) for file in files)
     return predict_in_processes(files, predictor, count)
+
+
+def check_workers(workers: int) -> None:
+    """Raise `SettingsError` for a number of processes that nobody means."""
+    if not 0 <= workers <= MOST_WORKERS:
+        raise SettingsError(f"workers is {workers}; allowed are 0 (by itself) to {MOST_WORKERS}")
 
 
 def cores() -> int:
@@ -108,17 +129,21 @@ def predict_in_processes(
         count, multiprocessing.get_context("spawn"), start_worker, (predictor, threads)
     )
     waiting: deque[Future[Row]] = deque()
+    n_done = 0
     try:
         for file in files:
             waiting.append(pool.submit(predict_in_worker, file))
             if len(waiting) >= AHEAD * count:
                 yield waiting.popleft().result()
+                n_done += 1
         while waiting:
             yield waiting.popleft().result()
+            n_done += 1
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that predicts was killed (is there too little memory?); try fewer "
-            "--workers; with --out TABLE.csv the same command goes on where this one was"
+            "a process that predicts was killed (is there too little memory?) at or behind "
+            f"{name_of(files[n_done])}; try fewer --workers; with --out TABLE.csv the same command "
+            "goes on where this one was"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -134,9 +159,18 @@ class Worker:
 def start_worker(predictor: Predictor, threads: int) -> None:
     """Load the classifier; Ctrl-C is the business of the process that waits for the rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     mute_decoders()
     Worker.classifier, Worker.predictor = Classifier.load(predictor.folder), predictor
+
+
+def end_with_parent() -> None:
+    """End when the process that waits for the rows has been killed; nothing else would say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def predict_in_worker(file: Path | BadFile) -> Row:

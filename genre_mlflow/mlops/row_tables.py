@@ -1,8 +1,10 @@
 """Tables that grow row by row: a CSV that a killed run can go on with, or a list in JSON."""
 
 import csv
+import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,14 @@ from typing import Any
 from genre_mlflow.errors import DataError
 from genre_mlflow.files import atomic_write
 
+if sys.platform != "win32":
+    import fcntl
+
 Row = dict[str, Any]
 Write = Callable[[Row], None]
+
+HALF = 1 << 16  # bytes: what a kill leaves is less than a row, and a row is a few thousand
+ELSE = "name another --out, or move it away"
 
 
 @contextmanager
@@ -20,7 +28,7 @@ def open_table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
     """A function that adds a row: to a CSV at once, to a JSON file that appears at the end."""
     if path is None:
         yield lambda row: None
-    elif path.suffix.lower() == ".csv":
+    elif is_csv(path):
         with growing_csv(path, columns) as write:
             yield write
     else:
@@ -28,20 +36,32 @@ def open_table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
             yield write
 
 
+def is_csv(path: Path) -> bool:
+    """Whether a table is one that can be gone on with."""
+    return path.suffix.lower() == ".csv"
+
+
 @contextmanager
 def growing_csv(path: Path, columns: Sequence[str]) -> Iterator[Write]:
     """Append to a CSV, which has its head and whole rows alone."""
-    is_new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if is_new:
-            writer.writeheader()
+    with path.open("ab") as file:
 
         def write(row: Row) -> None:
-            writer.writerow(row)
+            file.write(line([row[column] for column in columns]))
             file.flush()
 
+        if file.tell() == 0:
+            file.write(line(columns))
         yield write
+
+
+def line(values: Sequence[Any]) -> bytes:
+    """A row as a CSV holds it: all but numbers in quotes, whatever characters they are of."""
+    text = io.StringIO()
+    # Python 3.11 and 3.12 put quotes around a line feed, but not around a carriage return, which
+    # each folder of a Mac with a picture of its own has in the name of a file.
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(values)
+    return text.getvalue().encode()
 
 
 @contextmanager
@@ -60,73 +80,110 @@ def growing_json(path: Path) -> Iterator[Write]:
         file.write(b"[]\n" if between == b"[\n" else b"\n]\n")
 
 
-def paths_done(path: Path | None, columns: Sequence[str], model: str) -> set[str]:
-    """Paths that a CSV holds already; half a row at its end, of a run that was killed, is cut off.
+@contextmanager
+def hold(path: Path | None) -> Iterator[None]:
+    """Keep other runs off a CSV, on systems with `flock`. A killed process lets go."""
+    if path is None or not is_csv(path) or sys.platform == "win32":
+        yield
+        return
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(f"{path} is being written by another run; wait for its end") from error
+        yield
 
-    Raises `DataError` for a table of other columns or of another model.
+
+def paths_done(path: Path | None, columns: Sequence[str], model: str) -> set[str]:
+    """Absolute paths that a CSV holds already; half a row at its end, from a kill, is cut off.
+
+    Raises `DataError` for a table of other columns or of another model, and for one with something
+    else than rows in it; these stay as they are.
     """
-    if path is None or path.suffix.lower() != ".csv" or not path.exists():
+    if path is None or not is_csv(path) or not path.exists():
         return set()
-    done: set[str] = set()
-    n_rows = 0
-    for row in whole_rows(path):
-        n_rows += 1
-        if n_rows == 1:
-            if row != list(columns):
-                raise DataError(
-                    f"{path} is a table of other columns, from another model or program; name "
-                    "another --out, or move it away"
-                )
-            continue
-        found = dict(zip(columns, row, strict=True))
-        if found["model"] != model:
+    rows = WholeRows(path, columns)
+    done = set()
+    for row in rows:
+        if row["model"] != model:
             raise DataError(
-                f"{path} holds answers of the model {found['model']}, this one is {model}; name "
-                "another --out, or move it away"
+                f"{path} holds answers of the model {row['model']}, this one is {model}; {ELSE}"
             )
-        done.add(found["path"])
-    cut(path, n_rows)
+        done.add(os.path.abspath(row["path"]))
+    rows.cut()
     return done
 
 
-def whole_rows(path: Path) -> Iterator[list[str]]:
-    """The head and the rows of a CSV, but for half a row at its end."""
-    with path.open(encoding="utf-8", newline="") as file:
-        ends_whole = file.seek(0, os.SEEK_END) == 0 or last_byte(path) == b"\n"
-        file.seek(0)
-        last: list[str] | None = None
-        try:
-            for row in csv.reader(file, strict=True):
-                if last is not None:
-                    yield last
-                last = row
-        except (csv.Error, UnicodeDecodeError):
-            ends_whole = False  # within quotes, or within a letter
-            if last is not None:
-                yield last
-            return
-        if last is not None and ends_whole:
-            yield last
+class WholeRows:
+    """The rows of a CSV of ours, and where the last whole one ends.
 
+    Raises `DataError` for a file that has another head, or something else than rows.
+    """
 
-def last_byte(path: Path) -> bytes:
-    """The last byte of a file that is not empty."""
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1)
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = list(columns)
+        self.n_read = self.n_whole = 0  # bytes
+        self.at_end = False
 
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        with self.path.open("rb") as file:
+            try:
+                for values in csv.reader(self.lines(file), strict=True):
+                    row = self.checked(values)
+                    self.n_whole = self.n_read
+                    if row:
+                        yield row
+            except (csv.Error, UnicodeDecodeError) as error:
+                if not self.at_end:  # else the file ends within quotes
+                    raise self.broken(str(error)) from error
+        self.check_rest()
 
-def cut(path: Path, n_rows: int) -> None:
-    """Leave only the first rows of a CSV, if there is more in it."""
-    kept = path.with_name(f".{path.name}.kept")
-    with kept.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for _, row in zip(range(n_rows), whole_rows(path), strict=False):
-            writer.writerow(row)
-    if kept.stat().st_size < path.stat().st_size:
-        os.replace(kept, path)
-    else:
-        kept.unlink()
+    def lines(self, file: io.BufferedReader) -> Iterator[str]:
+        """Decoded lines, without half a one at the end."""
+        for data in file:
+            if data.endswith(b"\n"):
+                self.n_read += len(data)
+                yield data.decode()
+        self.at_end = True
+
+    def checked(self, values: list[str]) -> dict[str, str] | None:
+        """Values by column; None for the head."""
+        if self.n_whole == 0:
+            if values != self.columns:
+                raise self.stranger()
+            return None
+        if len(values) != len(self.columns):
+            raise self.broken(f"{len(values)} values where {len(self.columns)} are needed")
+        return dict(zip(self.columns, values, strict=True))
+
+    def check_rest(self) -> None:
+        """Refuse what follows the whole rows unless a kill may have left it."""
+        n_rest = self.path.stat().st_size - self.n_whole
+        if n_rest > HALF:
+            raise self.broken(f"the last {n_rest:,} bytes are no whole row")
+        if self.n_whole == 0 and not line(self.columns).startswith(self.path.read_bytes()):
+            raise self.stranger()
+
+    def broken(self, reason: str) -> DataError:
+        """The error about something else than rows."""
+        if self.n_whole == 0:
+            return self.stranger()
+        return DataError(
+            f"{self.path} cannot be read from byte {self.n_whole:,} on ({reason}); mend it, or "
+            f"{ELSE}"
+        )
+
+    def stranger(self) -> DataError:
+        """The error about a table that is not the one to go on with."""
+        return DataError(
+            f"{self.path} is a table of other columns, from another model or program; {ELSE}"
+        )
+
+    def cut(self) -> None:
+        """Take off what follows the whole rows, once they have been read."""
+        if self.path.stat().st_size > self.n_whole:
+            os.truncate(self.path, self.n_whole)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:

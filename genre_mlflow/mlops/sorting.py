@@ -1,90 +1,65 @@
-"""A library sorted by genre: playlists, links, or the files themselves. Nothing is overwritten."""
+"""A library sorted into folders by genre, as links or as the files themselves.
+
+Nothing is overwritten, and a file that is moved is whole in one place at any time.
+"""
 
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO
 
-from genre_mlflow.errors import DataError
-from genre_mlflow.files import atomic_write
+from genre_mlflow.mlops.row_tables import WholeRows, Write, hold, open_table
 
-PLAYLIST_HEAD = "#EXTM3U\n#PLAYLIST:{genre}\n# written by genre-mlflow\n"
-OURS = b"# written by genre-mlflow"
-# Names that Windows keeps for devices.
-DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
+MOVES = ("path", "moved_to")  # columns of the table of moves
 ANYBODY_WRITES = 0o222
-UNSAFE = set('/\\:*?"<>|%')
 
-Answer = Mapping[str, str]
-
-
-def file_name(genre: str) -> str:
-    """A genre as the name of a file on any system; different genres have different names."""
-    safe = "".join(
-        f"%{ord(c):02X}" if c in UNSAFE or ord(c) < 32 or (i == 0 and c == ".") else c
-        for i, c in enumerate(genre)
-    )
-    stripped = safe.rstrip(". ")
-    safe = stripped + "".join(f"%{ord(c):02X}" for c in safe[len(stripped) :])
-    return f"%{ord(safe[0]):02X}{safe[1:]}" if safe.upper() in DEVICES else safe
+Put = Callable[[Path, Path], None]  # a file into a folder
+Failure = tuple[Path, str]
 
 
-def check_playlists(folder: Path, genres: Iterable[str]) -> None:
-    """Raise `DataError` for a playlist in the way that somebody else has written."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"--m3u is {folder}, which is no folder")
-    for genre in genres:
-        path = playlist(folder, genre)
-        if path.exists() and OURS not in path.read_bytes()[:1000]:
-            raise DataError(
-                f"{path} was not written by genre-mlflow and stays; move it away, or name another "
-                "--m3u"
-            )
+def link_files(
+    rows: Iterable[Mapping[str, str]], folder: Path, names: Mapping[str, str]
+) -> Iterator[Failure]:
+    """Link every file with an answer into `folder/<genre>/`; yield what could not be.
 
-
-def playlist(folder: Path, genre: str) -> Path:
-    """Where the playlist of a genre lies."""
-    return folder / f"{file_name(genre)}.m3u8"
-
-
-def write_playlists(rows: Iterable[Answer], folder: Path, genres: Iterable[str]) -> int:
-    """One playlist a genre, with absolute paths, sure answers or not; return how many songs."""
-    n_songs = 0
-    with ExitStack() as stack:
-        files: dict[str, IO[bytes]] = {}
-        for genre in genres:
-            files[genre] = stack.enter_context(atomic_write(playlist(folder, genre)))
-            title = " ".join(genre.split())
-            files[genre].write(PLAYLIST_HEAD.format(genre=title).encode())
-        for row in rows:
-            path = os.path.abspath(row["path"])
-            if row["genre"] and "\n" not in path and "\r" not in path:  # a line is all a song has
-                title = Path(path).stem
-                files[row["genre"]].write(f"#EXTINF:-1,{title}\n{path}\n".encode())
-                n_songs += 1
-    return n_songs
-
-
-def sort_files(rows: Iterable[Answer], folder: Path, *, move: bool) -> Iterator[tuple[Path, str]]:
-    """Link or move every file with an answer to `folder/<genre>/`; yield what could not be.
-
-    A name that is taken by another file gets a number. Files that are gone, because an earlier
-    call has moved them, are passed over.
+    `names`: of the folders, by genre. A name that is taken by another file gets a number.
     """
+    yield from put_files(rows, folder, names, link_file, "linking")
+
+
+def move_files(
+    rows: Iterable[Mapping[str, str]], folder: Path, names: Mapping[str, str], moves: Path
+) -> Iterator[Failure]:
+    """Move every file with an answer into `folder/<genre>/`; yield what could not be.
+
+    Each move is noted in the CSV `moves` before it happens. Files that are gone, because an
+    earlier call has moved them, are passed over.
+    """
+    with hold(moves):
+        check_moves(moves)
+        with open_table(moves, MOVES) as note:
+            put = partial(move_file, note=note)
+            yield from put_files(rows, folder, names, put, "moving")
+
+
+def put_files(
+    rows: Iterable[Mapping[str, str]], folder: Path, names: Mapping[str, str], put: Put, what: str
+) -> Iterator[Failure]:
+    """Put every file with an answer into the folder of its genre."""
     for row in rows:
-        source = Path(row["path"]).absolute()
-        if not row["genre"] or not source.exists():
+        source = Path(os.path.abspath(row["path"]))
+        if not row["genre"] or not os.path.exists(source):
             continue
         try:
-            target = folder / file_name(row["genre"])
+            target = folder / names[row["genre"]]
             target.mkdir(parents=True, exist_ok=True)
-            (move_file if move else link_file)(source, target)
+            put(source, target)
         except OSError as error:
-            yield source, f"{'moving' if move else 'linking'} failed: {error.strerror or error}"
+            yield source, f"{what} failed: {error.strerror or error}"
 
 
 def link_file(source: Path, folder: Path) -> None:
@@ -99,38 +74,58 @@ def link_file(source: Path, folder: Path) -> None:
         return
 
 
-def move_file(source: Path, folder: Path) -> None:
-    """Move into `folder` under a name that was free; the file is whole in one place at any time.
+def move_file(source: Path, folder: Path, note: Write) -> None:
+    """Move into `folder` under a name that was free.
 
     What lies in a folder that nobody may write to stays, also for root, whom no mode stops.
     """
+    if source.is_symlink():
+        raise OSError(errno.EINVAL, "it is a link, which may point nowhere from another folder")
     if not source.parent.stat().st_mode & ANYBODY_WRITES:
         raise PermissionError(errno.EACCES, f"{source.parent} is read-only")
+    try:
+        take_name(source, source, folder, note)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_over(source, folder, note)
+
+
+def copy_over(source: Path, folder: Path, note: Write) -> None:
+    """Copy to another file system, and delete the original once the copy is on the disk."""
+    copy = folder / f".{uuid.uuid4().hex}.partial"
+    try:
+        shutil.copy2(source, copy)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        path = take_name(copy, source, folder, note)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    try:
+        source.unlink(missing_ok=True)
+    except OSError:
+        if os.path.lexists(source):
+            path.unlink()
+        raise
+
+
+def take_name(file: Path, source: Path, folder: Path, note: Write) -> Path:
+    """Rename `file` to the first free name for `source`, noted before it is done."""
     for path in free_names(source, folder):
         try:
             path.open("xb").close()  # ours from now on: nobody else can have taken the name
         except FileExistsError:
             continue
         try:
-            os.replace(source, path)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
+            note({"path": str(source), "moved_to": os.path.abspath(path)})
+            os.replace(file, path)
+        except BaseException:
+            if os.path.lexists(file):  # else an interrupt came after the renaming
                 path.unlink()
-                raise
-            copy_over(source, path)
-        return
-
-
-def copy_over(source: Path, path: Path) -> None:
-    """Copy to another file system, and delete the original once the copy is on the disk."""
-    try:
-        shutil.copy2(source, path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    source.unlink()
+            raise
+        return path
+    raise AssertionError("names never end")
 
 
 def free_names(source: Path, folder: Path) -> Iterator[Path]:
@@ -138,3 +133,28 @@ def free_names(source: Path, folder: Path) -> Iterator[Path]:
     yield folder / source.name
     for number in count(2):
         yield folder / f"{source.stem} ({number}){source.suffix}"
+
+
+def moves_beside(table: Path) -> Path:
+    """Where the moves of a table's files are noted."""
+    return table.with_suffix(".moved.csv")
+
+
+def check_moves(moves: Path) -> None:
+    """Refuse a table of moves that is something else; cut off half a row of a run that was killed.
+
+    Raises `DataError`.
+    """
+    if moves.exists():
+        rows = WholeRows(moves, MOVES)
+        for _ in rows:
+            pass
+        rows.cut()
+
+
+def new_places(moves: Path) -> dict[str, str]:
+    """Where the files lie that have been moved, by where they lay."""
+    if not moves.exists():
+        return {}
+    found = {row["path"]: row["moved_to"] for row in WholeRows(moves, MOVES)}
+    return {old: new for old, new in found.items() if not os.path.exists(old)}

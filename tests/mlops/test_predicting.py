@@ -1,12 +1,14 @@
 """A library is predicted row by row, in order, by one process or several."""
 
 import os
-import signal
+import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from sounds import encode, tone
@@ -67,7 +69,7 @@ def test_each_file_is_found_once_and_hidden_folders_not(library: Path, tmp_path:
     (library / "sorted").mkdir()
     (library / "sorted" / "x.mp3").touch()
     words = [str(library / "image.png"), str(library), str(library / "album.wav")]
-    found = find_files(words, [str(library / "sorted"), ""])
+    found = find_files(words, [library / "sorted", library / "album.wav.csv"])
     assert len(found) == 5
     assert found[0] == library / "image.png"
     with pytest.raises(DataError, match=r"nothing does not exist"):
@@ -101,7 +103,7 @@ def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path:
     assert len(list((tmp_path / "lists").iterdir())) == 3
     third = predict(library, "--out", out)
     assert (third.exit_code, len(list(read_rows(out)))) == (0, 5)
-    assert "0 predicted: 5 in the table already" in third.output
+    assert "nothing left to be predicted: 5 in the table already" in third.output
 
 
 def test_quiet_prints_the_errors_alone(trained: Trained, library: Path) -> None:
@@ -116,7 +118,12 @@ def test_quiet_prints_the_errors_alone(trained: Trained, library: Path) -> None:
         (["--link", "a", "--move", "b", "--out", "t.csv"], "--link and --move are both given"),
         (["--m3u", "lists"], "--m3u, --link and --move are made from the table; add --out"),
         (["--move", "x", "--out", "t.json"], "add --out FILE that ends in .csv"),
-        (["--workers", "-1"], "workers is -1; allowed are 0 (by itself) to 256"),
+        (["--m3u", __file__, "--out", "t.csv"], "test_predicting.py', which is no folder"),
+        (["--move", __file__, "--out", "t.csv"], "test_predicting.py', which is no folder"),
+        (
+            ["--workers", "-1", "--model", "nothing"],
+            "workers is -1; allowed are 0 (by itself) to 256",
+        ),
     ],
 )
 def test_mistakes_are_one_line(trained: Trained, library: Path, words: list[str], message: str):
@@ -126,6 +133,70 @@ def test_mistakes_are_one_line(trained: Trained, library: Path, words: list[str]
     assert "Traceback" not in result.output
 
 
+def test_moving_a_library_into_itself_sorts_what_is_new(
+    trained: Trained, library: Path, tmp_path: Path
+) -> None:
+    words = [library, "--out", library / "t.csv", "--move", library, "--m3u", library, "--quiet"]
+    (library / "words.mp3").unlink()
+    (library / "empty.wav").unlink()
+    songs = sorted(path.read_bytes() for path in library.rglob("*.*") if path.is_file())
+    first = predict(*words)
+    assert first.exit_code == 0, first.output
+    assert {path.name for path in library.iterdir() if path.is_dir()} <= {
+        "blues", "jazz", "rock", "album.wav"
+    }  # fmt: skip
+    moved = [path for path in library.glob("*/*.*")]
+    assert sorted(path.read_bytes() for path in moved) == songs
+    listed = "".join(path.read_text(encoding="utf-8") for path in library.glob("*.m3u8"))
+    assert {line for line in listed.splitlines() if line[0] != "#"} == set(map(str, moved))
+    again = predict(*words)
+    assert again.exit_code == 0, again.output
+    assert "nothing left to be predicted: 3 in the table already" in again.output
+    (library / "new.wav").write_bytes(encode(tone(2.0)))
+    third = predict(*words)
+    assert third.exit_code == 0, third.output
+    assert "1 predicted" in third.output
+    assert len(list(library.glob("*/*.*"))) == 4
+
+
+def test_files_that_an_earlier_run_has_moved_away_are_no_mistake(
+    trained: Trained, library: Path, tmp_path: Path
+) -> None:
+    words = [library / "image.png", library / "album.wav", "--out", tmp_path / "t.csv"]
+    assert predict(*words, "--move", tmp_path / "sorted").exit_code == 0
+    again = predict(*words, "--move", tmp_path / "sorted", "--m3u", tmp_path / "lists")
+    assert again.exit_code == 0, again.output
+    assert "nothing left to be predicted: 3 in the table already" in again.output
+    assert "3 songs in the playlists" in again.output
+    assert predict(tmp_path / "other.mp3", *words).exit_code == 2
+
+
+def test_a_table_goes_on_from_another_folder(
+    trained: Trained, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    with open_predictor(MODEL) as predictor:
+        shutil.copytree(predictor.folder, model)
+    words = ["--out", tmp_path / "t.csv", "--model", model]
+    monkeypatch.chdir(library)
+    first = predict("album.wav", *words)
+    assert first.output.startswith("album.wav/long.flac  ")
+    monkeypatch.chdir(library / "album.wav")
+    again = predict(".", *words, "--link", tmp_path / "by")
+    assert "nothing left to be predicted: 2 in the table already" in again.output
+    assert len(list((tmp_path / "by").glob("*/*"))) == 2
+
+
+def test_names_cannot_steer_the_terminal(trained: Trained, library: Path) -> None:
+    name = "\x1b[2J :smile: two\nlines.wav"
+    (library / "album.wav" / name).write_bytes(encode(tone(2.0)))
+    (library / os.fsdecode(b"\xff.wav")).write_bytes(encode(tone(2.0)))
+    output = predict(library).output
+    assert "\\x1b[2J :smile: two\\nlines.wav" in output
+    assert "\\xff.wav" in output
+    assert "\x1b" not in output
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> None:
     files = find_files([str(library)]) * 4
@@ -133,6 +204,11 @@ def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> 
         alone = list(predict_files(files, predictor, 1))
         together = list(predict_files(files, predictor, 2))
     assert together == alone
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.mark.slow
@@ -159,18 +235,19 @@ def test_a_killed_run_goes_on_and_a_killed_worker_is_one_line(
             time.sleep(0.01)
         pytest.fail("no rows")
 
-    with start("--workers", "1") as process:
+    with start("--workers", "2") as process:
         wait_for_rows(5)
-        os.killpg(process.pid, signal.SIGKILL)
+        workers = workers_of(process.pid)
+        process.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+    assert (len(gone), alive) == (2, [])
     with start("--workers", "2") as process:
         wait_for_rows(30)
-        children = subprocess.run(
-            ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
-        ).stdout.split()
-        os.kill(int(children[0]), signal.SIGKILL)
+        workers_of(process.pid)[0].kill()
         _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
-    assert err.startswith("Error: a process that predicts was killed")
+    assert err.startswith("Error: a process that predicts was killed (is there too little memory?)")
+    assert re.search(rf" at or behind {music}/\d\d\d\.wav; try fewer --workers; ", err)
     assert err.count("\n") == 1
     n_before = len(list(read_rows(out)))
     assert 30 <= n_before < 300

@@ -2,20 +2,30 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops.row_tables import open_table, paths_done, read_rows
+from genre_mlflow.mlops.row_tables import hold, open_table, paths_done, read_rows
 
 COLUMNS = ["path", "genre", "model", "error"]
-NAMES = ["plain.mp3", 'quoted "so", and more.wav', "two\nlines.flac", "🎷 émoji.ogg", "a,b;c"]
+NAMES = [
+    "plain.mp3", 'quoted "so", and more.wav', "two\nlines.flac", "Icon\r", "🎷 émoji.ogg", "a,b;c",
+    "\r\n", "'", "=1+1",
+]  # fmt: skip
 
 
 def row(path: str, model: str = "abc") -> dict[str, str]:
     return {"path": path, "genre": "jazz", "model": model, "error": ""}
+
+
+def places(names):
+    return {os.path.abspath(name) for name in names}
 
 
 def write(path, names, model="abc"):
@@ -28,7 +38,7 @@ def test_what_is_written_is_read_whatever_the_names(tmp_path):
     write(tmp_path / "t.csv", NAMES[:2])
     write(tmp_path / "t.csv", NAMES[2:])  # one head
     assert [r["path"] for r in read_rows(tmp_path / "t.csv")] == NAMES
-    assert paths_done(tmp_path / "t.csv", COLUMNS, "abc") == set(NAMES)
+    assert paths_done(tmp_path / "t.csv", COLUMNS, "abc") == places(NAMES)
 
 
 def test_each_row_is_on_the_disk_at_once(tmp_path):
@@ -46,7 +56,7 @@ def test_a_table_cut_off_anywhere_goes_on_with_its_whole_rows(tmp_path_factory, 
     kept = whole[: data.draw(st.integers(0, len(whole)))]
     path.write_bytes(kept)
     done = paths_done(path, COLUMNS, "abc")
-    n_whole = [name for name in NAMES if name in done]
+    n_whole = [name for name in NAMES if os.path.abspath(name) in done]
     assert n_whole == NAMES[: len(n_whole)]
     assert whole.startswith(path.read_bytes())
     write(path, NAMES[len(n_whole) :])
@@ -80,14 +90,83 @@ def test_a_table_of_something_else_is_refused_and_stays(tmp_path, head, model, m
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", ["my notes", "path,", "x" * 100_000, "é\n", '"path","genre"\n'])
+def test_a_file_of_the_users_own_is_never_cut(tmp_path, text):
+    path = tmp_path / "notes.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"notes\.csv is a table of other columns"):
+        paths_done(path, COLUMNS, "abc")
+    assert path.read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            b'"x","jazz"\n',
+            r"cannot be read from byte \d+ on \(2 values where 4 are needed\); mend it",
+        ),
+        (b'"x"y,"jazz","abc",""\n', r"cannot be read from byte \d+ on \(',' expected after"),
+        (b'"\xff","jazz","abc",""\n', r"cannot be read from byte \d+ on \('utf-8' codec"),
+        (b'"an open quote\n', r"cannot be read from byte \d+ on \(',' expected after"),
+        (b'"' + b"no end\n" * 20_000, r"cannot be read from byte \d+ on \(field larger than"),
+    ],
+)
+def test_rows_behind_something_else_are_never_cut(tmp_path, wrong, message):
+    path = tmp_path / "t.csv"
+    write(path, NAMES)
+    with path.open("ab") as file:
+        file.write(wrong)
+    write(path, [f"song {number}" for number in range(5000)])
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=message):
+        paths_done(path, COLUMNS, "abc")
+    assert path.read_bytes() == before
+
+
+def test_more_than_a_kill_leaves_is_never_cut(tmp_path):
+    path = tmp_path / "t.csv"
+    write(path, NAMES)
+    with path.open("ab") as file:
+        file.write(b"\0" * 100_000)
+    with pytest.raises(DataError, match=r"the last 100,000 bytes are no whole row"):
+        paths_done(path, COLUMNS, "abc")
+
+
+def test_a_table_edited_with_line_ends_of_windows_goes_on(tmp_path):
+    path = tmp_path / "t.csv"
+    write(path, NAMES[:2])
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    write(path, NAMES[2:])
+    assert paths_done(path, COLUMNS, "abc") == places(NAMES)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no flock")
+def test_two_runs_do_not_write_one_table(tmp_path):
+    path = tmp_path / "t.csv"
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from genre_mlflow.mlops.row_tables import hold\n"
+        "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DataError, match=r"t\.csv is being written by another run"), hold(path):
+            pass
+        other.kill()
+    with hold(path):
+        pass
+
+
 def test_json_is_one_list_that_appears_at_the_end(tmp_path):
     path = tmp_path / "t.json"
     with open_table(path, COLUMNS) as add:
-        add(row(NAMES[3]))
+        add(row(NAMES[4]))
         add({**row("bad"), "genre": "", "error": "is empty"})
         assert not path.exists()
     rows = json.loads(path.read_text(encoding="utf-8"))
-    assert [r["path"] for r in rows] == [NAMES[3], "bad"]
+    assert [r["path"] for r in rows] == [NAMES[4], "bad"]
     assert (rows[1]["genre"], rows[1]["error"]) == (None, "is empty")
     with open_table(path, COLUMNS):
         pass

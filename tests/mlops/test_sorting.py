@@ -1,15 +1,18 @@
-"""A library is sorted by playlists, links or moves, and no file is ever lost or overwritten."""
+"""A library is sorted by links or moves, and no file is ever lost or overwritten."""
 
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops.sorting import check_playlists, file_name, sort_files, write_playlists
+from genre_mlflow.mlops import sorting
+from genre_mlflow.mlops.sorting import link_files, move_files, new_places
 
-GENRES = ["jazz", "drum & bass", "a/b"]
+NAMES = {"jazz": "jazz", "a/b": "a%2Fb"}
+SHM = Path("/dev/shm")
 
 
 @pytest.fixture
@@ -31,56 +34,84 @@ def below(folder):
     return {str(p.relative_to(folder)): p.read_bytes()[0] for p in files}
 
 
-@pytest.mark.parametrize("move", [False, True])
-def test_every_file_lands_in_its_genre_under_a_name_of_its_own(library, tmp_path, move):
-    target = tmp_path / "sorted"
-    assert list(sort_files(library, target, move=move)) == []
-    found = below(target)
-    assert found == {"jazz/song.mp3": 0, "jazz/song (2).mp3": 1, "a%2Fb/é 🎷.wav": 2}
-    assert all((target / name).is_symlink() is not move for name in found)
-    assert below(tmp_path / "music") == (
-        {} if move else {"x/song.mp3": 0, "y/song.mp3": 1, "y/é 🎷.wav": 2}
-    )
-    assert list(sort_files(library, target, move=move)) == []  # again: nothing more
-    assert below(target) == found
-
-
-@pytest.mark.parametrize("move", [False, True])
-def test_a_file_in_the_way_stays(library, tmp_path, move):
-    (tmp_path / "sorted" / "jazz").mkdir(parents=True)
-    (tmp_path / "sorted" / "jazz" / "song.mp3").write_bytes(b"\xff")
-    list(sort_files(library[:1], tmp_path / "sorted", move=move))
-    assert below(tmp_path / "sorted") == {"jazz/song.mp3": 255, "jazz/song (2).mp3": 0}
-
-
-def test_moving_to_another_file_system_copies_first(library, tmp_path, monkeypatch):
-    real = os.replace
-
-    def other_system(source, target):  # what the kernel answers between two file systems
-        if str(source).startswith(str(tmp_path / "music")):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", other_system)
-    assert list(sort_files(library, tmp_path / "sorted", move=True)) == []
-    assert sorted(below(tmp_path / "sorted").values()) == [0, 1, 2]
-    assert below(tmp_path / "music") == {}
-    monkeypatch.setattr(shutil, "copy2", full_disk)
-    (tmp_path / "music" / "x" / "song.mp3").write_bytes(b"\x07")
-    ((path, reason),) = sort_files(library[:1], tmp_path / "sorted", move=True)
-    assert (path.name, reason) == ("song.mp3", "moving failed: No space left on device")
-    assert below(tmp_path / "music") == {"x/song.mp3": 7}
-    assert 7 not in below(tmp_path / "sorted").values()
+def sort(rows, folder, move):
+    moves = folder.with_name("moves.csv")
+    return list(move_files(rows, folder, NAMES, moves) if move else link_files(rows, folder, NAMES))
 
 
 def full_disk(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.parametrize("move", [False, True])
+def test_every_file_lands_in_its_genre_under_a_name_of_its_own(library, tmp_path, move):
+    target = tmp_path / "sorted"
+    (tmp_path / "music" / "bad.mp3").write_bytes(b"\x09")
+    assert sort(library, target, move) == []
+    found = below(target)
+    assert found == {"jazz/song.mp3": 0, "jazz/song (2).mp3": 1, "a%2Fb/é 🎷.wav": 2}
+    assert all((target / name).is_symlink() is not move for name in found)
+    left = {} if move else {"x/song.mp3": 0, "y/song.mp3": 1, "y/é 🎷.wav": 2}
+    assert below(tmp_path / "music") == {"bad.mp3": 9, **left}
+    assert sort(library, target, move) == []  # again: nothing more
+    assert below(target) == found
+
+
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize("kind", ["file", "folder", "link to nothing", "link to another"])
+def test_what_is_in_the_way_stays(library, tmp_path, move, kind):
+    taken = tmp_path / "sorted" / "jazz" / "song.mp3"
+    taken.parent.mkdir(parents=True)
+    if kind == "file":
+        taken.write_bytes(b"\xff")
+    elif kind == "folder":
+        taken.mkdir()
+    else:
+        taken.symlink_to("nothing" if kind == "link to nothing" else library[1]["path"])
+    before = taken.lstat()
+    assert sort(library[:1], tmp_path / "sorted", move) == []
+    assert taken.lstat() == before
+    assert (taken.parent / "song (2).mp3").read_bytes()[0] == 0
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_file_that_cannot_be_sorted_is_named_and_the_rest_goes_on(library, tmp_path, move):
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "jazz").touch()  # no folder
+    failures = sort(library, tmp_path / "sorted", move)
+    assert [str(path) for path, _ in failures] == [row["path"] for row in library[:2]]
+    assert all(reason.endswith("ing failed: File exists") for _, reason in failures)
+    assert (tmp_path / "sorted" / "a%2Fb" / "é 🎷.wav").exists()
+
+
+def test_moves_are_noted_with_their_new_places(library, tmp_path):
+    sort(library, tmp_path / "sorted", move=True)
+    found = new_places(tmp_path / "moves.csv")
+    assert list(found) == [row["path"] for row in library[:3]]
+    assert [Path(new).read_bytes()[0] for new in found.values()] == [0, 1, 2]
+
+
+def test_a_table_of_moves_that_is_something_else_stays_and_nothing_is_moved(library, tmp_path):
+    (tmp_path / "moves.csv").write_text("my own moves\n")
+    with pytest.raises(DataError, match=r"moves\.csv is a table of other columns"):
+        sort(library, tmp_path / "sorted", move=True)
+    assert (tmp_path / "moves.csv").read_text() == "my own moves\n"
+    assert len(below(tmp_path / "music")) == 3
+
+
+def test_a_link_is_not_moved(library, tmp_path):
+    link = tmp_path / "music" / "link.mp3"
+    link.symlink_to("x/song.mp3")
+    ((path, reason),) = sort([{"path": str(link), "genre": "jazz"}], tmp_path / "sorted", move=True)
+    assert path == link
+    assert reason == "moving failed: it is a link, which may point nowhere from another folder"
+    assert link.read_bytes()[0] == 0
+
+
 def test_nothing_is_moved_out_of_a_read_only_folder_even_by_root(library, tmp_path):
     (tmp_path / "music" / "x").chmod(0o555)
     try:
-        ((path, reason),) = sort_files(library, tmp_path / "sorted", move=True)
+        ((path, reason),) = sort(library, tmp_path / "sorted", move=True)
     finally:
         (tmp_path / "music" / "x").chmod(0o755)
     assert path == tmp_path / "music" / "x" / "song.mp3"
@@ -89,29 +120,58 @@ def test_nothing_is_moved_out_of_a_read_only_folder_even_by_root(library, tmp_pa
     assert sorted(below(tmp_path / "sorted").values()) == [1, 2]
 
 
-def test_a_playlist_a_genre_holds_absolute_paths(library, tmp_path):
-    assert write_playlists(library, tmp_path / "lists", GENRES) == 3
-    names = {path.name for path in (tmp_path / "lists").iterdir()}
-    assert names == {"jazz.m3u8", "drum & bass.m3u8", "a%2Fb.m3u8"}
-    lines = (tmp_path / "lists" / "jazz.m3u8").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "#EXTM3U"
-    assert [line for line in lines if not line.startswith("#")] == [r["path"] for r in library[:2]]
-    check_playlists(tmp_path / "lists", GENRES)
-    assert write_playlists(library[:1], tmp_path / "lists", GENRES) == 1
+def test_an_interrupt_right_after_a_move_loses_nothing(library, tmp_path, monkeypatch):
+    real = os.replace
+
+    def interrupted(source, target):
+        real(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sort(library, tmp_path / "sorted", move=True)
+    assert below(tmp_path / "sorted") == {"jazz/song.mp3": 0}
+    assert list(new_places(tmp_path / "moves.csv").values()) == [
+        str(tmp_path / "sorted" / "jazz" / "song.mp3")
+    ]
 
 
-def test_a_playlist_of_somebody_else_is_not_overwritten(tmp_path):
-    (tmp_path / "jazz.m3u8").write_text("#EXTM3U\nmy favourites\n")
-    with pytest.raises(DataError, match=r"jazz\.m3u8 was not written by genre-mlflow and stays"):
-        check_playlists(tmp_path, GENRES)
-    with pytest.raises(DataError, match=r"--m3u is .*, which is no folder"):
-        check_playlists(tmp_path / "jazz.m3u8", GENRES)
+@pytest.fixture
+def other_system(tmp_path):
+    """A folder on another file system than `tmp_path`."""
+    if not SHM.is_dir() or SHM.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip(f"{SHM} is no file system of its own")
+    folder = SHM / f"{tmp_path.name}-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(
-    ("genre", "name"),
-    [("jazz", "jazz"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("con", "%63on"), ("x.", "x%2E"),
-     ("two\nlines", "two%0Alines"), ("100%", "100%25"), ("R&B", "R&B"), ("éé", "éé")],
-)  # fmt: skip
-def test_any_genre_is_a_file_name(genre, name):
-    assert file_name(genre) == name
+def test_moving_to_another_file_system_copies_first(library, tmp_path, other_system):
+    times = [os.stat(row["path"]).st_mtime_ns for row in library[:3]]
+    assert sort(library, other_system / "sorted", move=True) == []
+    assert below(other_system / "sorted") == {
+        "jazz/song.mp3": 0, "jazz/song (2).mp3": 1, "a%2Fb/é 🎷.wav": 2
+    }  # fmt: skip
+    assert below(tmp_path / "music") == {}
+    places = new_places(other_system / "moves.csv").values()
+    assert [os.stat(place).st_mtime_ns for place in places] == times
+
+
+@pytest.mark.parametrize("broken", ["copy", "delete"])
+def test_a_copy_that_fails_leaves_the_file_where_it_was(
+    library, tmp_path, other_system, monkeypatch, broken
+):
+    if broken == "copy":
+        monkeypatch.setattr(sorting.shutil, "copy2", full_disk)
+    else:
+        real = Path.unlink
+        monkeypatch.setattr(
+            Path, "unlink",
+            lambda self, **more: full_disk() if "music" in self.parts else real(self, **more),
+        )  # fmt: skip
+    failures = sort(library[:1], other_system / "sorted", move=True)
+    assert [reason for _, reason in failures] == ["moving failed: No space left on device"]
+    assert below(tmp_path / "music")["x/song.mp3"] == 0
+    assert below(other_system / "sorted") == {}
+    assert new_places(other_system / "moves.csv") == {}
