@@ -217,7 +217,7 @@ def summary(result: Result) -> str:
     lines = [
         f"{len(manifest)} tracks of {manifest['genre'].nunique()} genres in {genres}, "
         f"{result.n_new} of them new; all have the right checksum",
-        f"Left out as corrupt wherever it is distributed: {few(result.corrupt)}",
+        f"Left out as corrupt in the common distribution: {few(result.corrupt)}",
     ]
     if result.left_out:
         lines.append(f"Left out as missing or wrong: {few(result.left_out)}")

@@ -11,7 +11,7 @@ from importlib.resources import files
 import soundfile
 
 TABLE = "gtzan.txt"
-CORRUPT = "corrupt"  # in the table, for a track whose file is damaged wherever it is distributed
+CORRUPT = "corrupt"  # in the table, for a track whose file is damaged as commonly distributed
 EXCLUDED = "excluded"
 EXTENSIONS = ("wav", "au", "flac")
 FILE_NAME = re.compile(rf"([a-z]+\.\d{{5}})\.({'|'.join(EXTENSIONS)})", re.IGNORECASE)

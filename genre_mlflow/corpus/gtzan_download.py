@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from filelock import FileLock
+
 from genre_mlflow.errors import DataError
 
 REPOSITORY = "marsyas/gtzan"
@@ -20,8 +22,13 @@ def download(folder: Path) -> Path:
     on from there.
     """
     archive = folder / Path(ARCHIVE).name
-    if archive.is_file():
-        return archive
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):  # two would write one partial file
+        return archive if archive.is_file() else fetch_checked(archive)
+
+
+def fetch_checked(archive: Path) -> Path:
+    """Fetch the archive, and give it its name once it is whole. Raises `DataError`."""
     try:
         partial, etag = fetch(archive)
     except Exception as error:  # its errors, those of HTTP and of the disk have no other root
