@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.files import home
 
 REPOSITORY = "marsyas/gtzan"
 ARCHIVE = "data/genres.tar.gz"
@@ -23,7 +24,8 @@ def download(folder: Path) -> Path:
     """
     archive = folder / Path(ARCHIVE).name
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):  # two would write one partial file
+    home().mkdir(parents=True, exist_ok=True)
+    with FileLock(home() / "gtzan-download.lock"):  # two would write one partial file
         return archive if archive.is_file() else fetch_checked(archive)
 
 
