@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import NullLocator
 
 from genre_mlflow.corpus.corpus import corpus_folder
 from genre_mlflow.corpus.manifest import BadFile, genre_folders, look_below
@@ -27,6 +28,7 @@ LEFT, HEAD, PANEL, MATRIX, LABELS = 0.1, 0.5, 1.35, 2.4, 0.45
 ROW_INCHES = HEAD + PANEL + 0.4
 TRACK_INCHES = LABELS + MATRIX + PANEL + 0.2
 CHARACTERS_PER_INCH = 10
+TICKS_HZ = (0, 512, 1024, 2048, 4096, 8192)
 ROW_LABELS = {"mel": "Hz", "mfcc": "MFCC", "chroma": "pitch class"}
 LANE_COLOURS = ("#4477aa", "#6699bb")
 
@@ -231,9 +233,26 @@ def draw_matrix(
         rasterized=True,
         **row_axes,
     )
+    if settings.features == "mel":
+        space_as_mel(axes, sound.fmin, sound.highest_hz)
     axes.set_xlabel("s", fontsize=size, labelpad=1)
     axes.set_ylabel(ROW_LABELS[settings.features], fontsize=size, labelpad=1)
     axes.tick_params(labelsize=size)
+
+
+def space_as_mel(axes: Axes, lowest_hz: float, highest_hz: float) -> None:
+    """Give each band the height that it has in the network's input.
+
+    librosa's own mel axis is linear below 1 kHz and logarithmic above, but not as steep as mel.
+    """
+    import librosa
+
+    axes.set_yscale("function", functions=(librosa.hz_to_mel, librosa.mel_to_hz))
+    ticks = [hz for hz in TICKS_HZ if lowest_hz <= hz <= highest_hz]
+    if len(ticks) < 3:  # a narrow range
+        ticks = [round(hz) for hz in np.linspace(lowest_hz, highest_hz, 4)]
+    axes.set_yticks(ticks, [str(hz) for hz in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_picture(axes: Axes, pixels: npt.NDArray[np.uint8]) -> None:

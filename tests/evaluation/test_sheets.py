@@ -77,6 +77,19 @@ def test_the_loudest_cell_stands_at_the_frequency_of_the_tone(music):
         assert corners[row] - 25 < hz < corners[row + 1] + 25
 
 
+@pytest.mark.parametrize(("fmin", "fmax"), [(0.0, 0.0), (200.0, 5000.0), (900.0, 1100.0)])
+def test_a_sound_stands_as_high_beside_the_input_as_in_it(tmp_path, fmin, fmax):
+    path = tmp_path / "tone.wav"
+    path.write_bytes(encode(tone(1.0, 1000)))
+    settings = PreprocessingSettings(segment_s=1.0, fmin=fmin, fmax=fmax, n_mels=32)
+    figure = track_figure(path, settings)
+    axes = figure.axes[2]
+    seen = axes.transAxes.inverted().transform(axes.transData.transform((0.5, 1000)))[1]
+    rows = Preprocessor(settings)(path)[0].sum(dim=(0, 2))
+    assert seen == pytest.approx(1 - int(rows.argmax()) / len(rows), abs=0.04)
+    assert len(axes.get_yticks()) >= 3
+
+
 @pytest.mark.parametrize(("features", "label"), [("mfcc", "MFCC"), ("chroma", "pitch class")])
 def test_other_features_have_their_own_axis(music, features, label):
     settings = PreprocessingSettings(image_size=32, segment_s=1.0, features=features)
