@@ -59,7 +59,11 @@ RECORDING_OPTIONS = [
     option("features", click.Choice(FEATURES), "What the images of recordings show."),
     option("segment_s", float, "Seconds of a recording in one image."),
     option("hop_s", float, "Seconds from one segment to the next; 0: --segment-s."),
-    option("loudness", click.Choice(LOUDNESS), "Scale every recording to one loudness."),
+    option(
+        "loudness",
+        click.Choice(LOUDNESS),
+        "Scale recordings to one loudness; matters to almost silent ones, and to MFCCs.",
+    ),
     option("n_fft", int, "Window of the spectrogram, in samples at 22,050 Hz."),
     option("hop_length", int, "Samples from one window to the next."),
     option("n_mels", int, "Mel bands."),

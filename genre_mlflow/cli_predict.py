@@ -37,6 +37,8 @@ class Sorting:
             raise SettingsError(
                 "--link and --move are both given; a file is linked or moved, not both"
             )
+        if out.lower().endswith(".json") and os.path.lexists(out):
+            raise SettingsError(f"--out {out} is there already; name another, or move it away")
         if (self.m3u or self.link or self.move) and not out.lower().endswith(".csv"):
             raise SettingsError(
                 "--m3u, --link and --move are made from the table; add --out FILE that ends in .csv"
@@ -113,6 +115,7 @@ def predict(
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
     from genre_mlflow.mlops import playlists, predicting, row_tables
+    from genre_mlflow.mlops.sorting import moves_beside, moves_of
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
@@ -125,7 +128,8 @@ def predict(
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
-        done = row_tables.paths_done(table, predictor.columns, predictor.digest)
+        known = row_tables.read_done(table, predictor.columns, predictor.digest, predictor.genres)
+        done = known.paths(moves_of(moves_beside(table)) if table else {})
         files = predicting.find_files(paths, sorting.results(table, names), done)
         left = [file for file in files if predicting.place_of(file) not in done]
         width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
@@ -142,7 +146,7 @@ def predict(
                 progress.advance()
         click.echo(summary(counts, len(done)), err=not out)
         n_failed = sort(table, names, sorting)
-    if counts[""] or n_failed:
+    if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
         ctx.exit(USER_MISTAKE)
 
 
@@ -178,15 +182,25 @@ def summary(counts: Counter[str], n_before: int) -> str:
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
     from genre_mlflow.mlops import playlists, row_tables
-    from genre_mlflow.mlops.sorting import link_files, move_files, moves_beside, new_places
+    from genre_mlflow.mlops.sorting import (
+        link_files,
+        move_files,
+        moves_beside,
+        moves_of,
+        with_places,
+    )
 
     n_failed = 0
     if table is None:
         return n_failed
     moves = moves_beside(table)
-    rows = row_tables.read_rows(table)
+
+    def songs() -> Iterator[tuple[dict[str, str], bool]]:
+        return with_places(row_tables.read_rows(table), moves_of(moves))
+
     if sorting.link or sorting.move:
         folder = Path(sorting.link or sorting.move)
+        rows = (row for row, is_moved in songs() if not is_moved)
         failures = (
             link_files(rows, folder, names)
             if sorting.link
@@ -197,9 +211,8 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             n_failed += 1
         click.echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
     if sorting.m3u:
-        rows = row_tables.read_rows(table)
         n_songs, n_left_out = playlists.write_playlists(
-            rows, Path(sorting.m3u), names, new_places(moves)
+            (row for row, _ in songs()), Path(sorting.m3u), names
         )
         left_out = f", {n_left_out} with a line break in the name left out" if n_left_out else ""
         click.echo(f"{n_songs:,} songs in the playlists in {sorting.m3u}{left_out}")

@@ -21,7 +21,7 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files import atomic_write
 
 RECIPE = 3  # raise it whenever the preprocessor's code gives other pixels for the same settings
-CHUNK = 64  # files decoded ahead of the disk, which bounds the memory
+CHUNK = 16  # files decoded ahead of the disk, which bounds the memory
 
 Progress = Callable[[int, int], None]  # files done, files in all
 
@@ -100,9 +100,10 @@ def open_cache(
 ) -> PixelCache:
     """The cache of these files under these settings, made now if it isn't there.
 
-    Its name holds a digest of contents and settings, so it is never out of date. One process
-    makes it while others wait; one that is killed leaves no cache behind. Raises `DataError` for
-    a file that has changed since the manifest was made.
+    Its name holds a digest of contents and settings, so it is out of date only when a library that
+    decodes changes what it gives. One process makes it while others wait; one that is killed
+    leaves no cache behind. Raises `DataError` for a file that has changed since the manifest was
+    made.
     """
     paths = dict(sorted(zip(manifest["sha256"], manifest["path"], strict=True)))
     file = folder / f"{cache_key(list(paths), settings)}.npy"

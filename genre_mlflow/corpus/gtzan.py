@@ -2,16 +2,16 @@
 
 import os
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from genre_mlflow.corpus.gtzan_collection import EXCLUDED, Collection
-from genre_mlflow.corpus.gtzan_download import download
+from genre_mlflow.corpus.gtzan_download import ARCHIVE, download
 from genre_mlflow.corpus.gtzan_sources import Found, read_source
 from genre_mlflow.corpus.manifest import SPLITS, scan
 from genre_mlflow.corpus.splits import check_every_genre, few
@@ -59,7 +59,8 @@ def prepare(
     the archive is downloaded. A track that is in place with the right checksum is not touched.
 
     Raises `DataError` for a source or an `out` that cannot be used, and for tracks that are missing
-    or have a wrong checksum; `on_bad_file="skip"` goes on without those.
+    or have a wrong checksum; `on_bad_file="skip"` goes on without those, but
+    not with a wrong file in `out` itself.
     """
     if bool(source) == fetch:
         raise SettingsError(
@@ -78,14 +79,31 @@ def prepare(
     left_out = check_complete(stock, collection, on_bad_file, better)
     manifest = write_tables(out, collection.sides)
     if fetch and not left_out:
-        shutil.rmtree(out / DOWNLOAD, ignore_errors=True)
+        remove_download(out / DOWNLOAD)
     return Result(out, manifest, len(stock.right) - n_there, left_out, collection.corrupt)
 
 
+def remove_download(folder: Path) -> None:
+    """Delete the archive, and its folder if nothing else is in it."""
+    (folder / Path(ARCHIVE).name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def check_out(out: Path, source: str) -> None:
-    """Refuse a file as folder, and a source that is not there, or where its links would go."""
+    """Refuse a file or another's folder, and a source that is not there, or where links would go.
+
+    Raises `DataError`.
+    """
     if os.path.lexists(out) and not os.path.isdir(out):
         raise DataError(f"{out} is no folder; give one that is new, or made by this command")
+    ours = {GENRES, LISTS, MANIFEST, DOWNLOAD}
+    others = sorted({path.name for path in out.iterdir()} - ours) if out.is_dir() else []
+    if others:
+        raise DataError(
+            f"{out} holds {few(others)}, not of this command; give a folder that is new, or made "
+            "by it"
+        )
     if source and not os.path.exists(source):
         raise DataError(f"{source} does not exist; give the folder or archive of the collection")
     target = (out / GENRES).resolve()

@@ -27,12 +27,14 @@ NEARLY = 0.95
 BLOCK = 1 << 16  # samples decoded at a time: they stay in the cache, a wrong header costs little
 STANDARD_ERROR = 2  # file descriptor
 NORMALISED_RMS = 0.1  # -20 dB of full scale
+UNKNOWN = 1 << 56  # samples; libsndfile has a number beyond for a length that it does not know
+HEAD = 1 << 16  # bytes; a picture in front of an MP3 may hide the tag that tells its length
 STREAMED = (0, 0xFFFFFFFF)  # sizes in headers of what was written to a pipe: not known
 
 
 def is_recording(data: bytes) -> bool:
     """True for what begins as WAV, AU, FLAC, OGG and MP3 do, whatever the file is called."""
-    if data[:4] in (b"RIFF", b"RF64", b"RIFX"):
+    if data[:4] == b"RIFF":
         return data[8:12] == b"WAVE"
     return data[:4] in (b"fLaC", b"OggS", b".snd") or data[:3] == b"ID3" or is_mpeg(data)
 
@@ -99,13 +101,16 @@ def open_blocks(data: bytes) -> tuple[int, Iterator[Samples]]:
         file = soundfile.SoundFile(io.BytesIO(data))
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DataError(f"is damaged or truncated ({reason(error)})") from error
-    longest = LONGEST_S * file.samplerate
-    if file.frames > longest:
+    if file.frames > UNKNOWN:
+        raise DataError(
+            "tells no length in its header, as a FLAC that was written to a pipe; encode it anew"
+        )
+    if file.frames > LONGEST_S * file.samplerate:
         raise DataError(
             f"lasts {file.frames / file.samplerate:,.0f} s by its header; at most "
             f"{LONGEST_S:,.0f} s are read"
         )
-    return file.samplerate, checked(read_blocks(file), file.samplerate)
+    return file.samplerate, checked(read_blocks(file, data[:HEAD]), file.samplerate)
 
 
 def checked(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
@@ -125,8 +130,20 @@ def checked(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
         raise DataError(f"is silent throughout ({seconds:.1f} s)")
 
 
-def read_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
-    """The mean of the channels, at most `BLOCK` samples at a time, and close the file."""
+def is_counted(file: soundfile.SoundFile, head: bytes) -> bool:
+    """Whether the header says how long the recording is.
+
+    An MP3 without a Xing, Info or VBRI tag does not: there libsndfile estimates from the size of
+    the file and its first frames.
+    """
+    return file.format != "MP3" or any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def read_blocks(file: soundfile.SoundFile, head: bytes) -> Iterator[Samples]:
+    """The mean of the channels, at most `BLOCK` samples at a time, and close the file.
+
+    `head`: the first bytes of the file. Raises `DataError` when it ends before its header says.
+    """
     # Whole numbers are read eight times as fast as libsndfile makes floats of them.
     kind = "int16" if file.subtype == "PCM_16" else "float32"
     found = 0
@@ -140,7 +157,7 @@ def read_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
                 yield mono(block)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise DataError(f"is damaged or truncated ({reason(error)})") from error
-        if file.frames - found > MISSING_S * file.samplerate:
+        if is_counted(file, head) and file.frames - found > MISSING_S * file.samplerate:
             raise DataError(
                 f"is truncated: {found / file.samplerate:.1f} s of the "
                 f"{file.frames / file.samplerate:.1f} s in its header"
@@ -160,7 +177,8 @@ def mono(block: npt.NDArray[np.int16] | Samples) -> Samples:
     scale = 1 / 32768 if block.dtype == np.int16 else 1.0
     channels = block.reshape(len(block), -1).T
     if len(channels) == 1:
-        return np.multiply(channels[0], np.float32(scale), dtype=np.float32)
+        with np.errstate(invalid="ignore"):  # a NaN is refused later
+            return np.multiply(channels[0], np.float32(scale), dtype=np.float32)
     mixed = np.add(channels[0], channels[1], dtype=np.float32)
     for channel in channels[2:]:
         mixed += channel

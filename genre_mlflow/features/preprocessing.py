@@ -1,6 +1,7 @@
 """From the bytes of a file to model input: the only way in, in training and in serving."""
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,9 @@ def read(source: bytes | str | Path) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
+        size = os.stat(source).st_size
+        if size > audio.MAX_BYTES:
+            raise DataError(f"has {size:,} bytes; at most {audio.MAX_BYTES:,} are read")
         return Path(source).read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}") from error

@@ -8,6 +8,7 @@ from typing import IO
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.files import atomic_write
+from genre_mlflow.mlops.sorting import is_song
 
 HEAD = "#EXTM3U\n#PLAYLIST:{genre}\n# written by genre-mlflow\n"
 OURS = b"# written by genre-mlflow"
@@ -33,15 +34,12 @@ def playlists(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
 
 
 def write_playlists(
-    rows: Iterable[Mapping[str, str]],
-    folder: Path,
-    names: Mapping[str, str],
-    moved: Mapping[str, str],
+    rows: Iterable[Mapping[str, str]], folder: Path, names: Mapping[str, str]
 ) -> tuple[int, int]:
     """A playlist a genre, with absolute paths; return how many songs are in and how many left out.
 
-    `moved`: new places of files by those in the table. A name with a line break is left out:
-    a line is all that a playlist has for a song.
+    Images, and what is gone, are no songs. A name with a line break is left out: a line is all
+    that a playlist has for a song.
     """
     n_songs = n_left_out = 0
     with ExitStack() as stack:
@@ -51,8 +49,7 @@ def write_playlists(
             files[genre].write(HEAD.format(genre=one_line(genre)).encode())
         for row in rows:
             place = os.path.abspath(row["path"])
-            place = moved.get(place, place)
-            if not row["genre"]:
+            if not row["genre"] or not os.path.isfile(place) or not is_song(Path(place)):
                 continue
             if one_line(place) != place:
                 n_left_out += 1

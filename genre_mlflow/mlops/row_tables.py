@@ -5,8 +5,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +96,47 @@ def hold(path: Path | None) -> Iterator[None]:
         yield
 
 
-def paths_done(path: Path | None, columns: Sequence[str], model: str) -> set[str]:
-    """Absolute paths that a CSV holds already; half a row at its end, from a kill, is cut off.
+@dataclass
+class Done:
+    """What a table holds: how often each absolute path, and those whose last row has an error."""
 
-    Raises `DataError` for a table of other columns or of another model, and for one with something
-    else than rows in it; these stay as they are.
+    times: Counter[str] = field(default_factory=Counter)
+    errors: set[str] = field(default_factory=set)
+
+    def paths(self, moves: Mapping[str, list[str]]) -> set[str]:
+        """Paths that need no row: another song may lie where one was moved away."""
+        return {
+            path
+            for path, n in self.times.items()
+            if n > len(moves.get(path, ())) or not os.path.lexists(path)
+        }
+
+
+def read_done(
+    path: Path | None, columns: Sequence[str], model: str, genres: Collection[str]
+) -> Done:
+    """What a CSV holds already; half a row at its end, from a kill, is cut off.
+
+    Raises `DataError` for a table of other columns, of another model or with another genre, and
+    for one with something else than rows in it; these stay as they are.
     """
+    done = Done()
     if path is None or not is_csv(path) or not path.exists():
-        return set()
+        return done
     rows = WholeRows(path, columns)
-    done = set()
     for row in rows:
         if row["model"] != model:
             raise DataError(
                 f"{path} holds answers of the model {row['model']}, this one is {model}; {ELSE}"
             )
-        done.add(os.path.abspath(row["path"]))
+        if row["genre"] and row["genre"] not in genres:
+            raise DataError(
+                f"{path} has the genre {row['genre']!r} for {row['path']}; the model knows "
+                f"{', '.join(genres)}"
+            )
+        place = os.path.abspath(row["path"])
+        done.times[place] += 1
+        (done.errors.add if row["error"] else done.errors.discard)(place)
     rows.cut()
     return done
 

@@ -7,15 +7,19 @@ import errno
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
 
+from genre_mlflow.features.audio import is_recording
+from genre_mlflow.files import sync_folder
 from genre_mlflow.mlops.row_tables import WholeRows, Write, hold, open_table
 
 MOVES = ("path", "moved_to")  # columns of the table of moves
 ANYBODY_WRITES = 0o222
+HEAD_BYTES = 64  # which tell a recording
 
 Put = Callable[[Path, Path], None]  # a file into a folder
 Failure = tuple[Path, str]
@@ -49,17 +53,25 @@ def move_files(
 def put_files(
     rows: Iterable[Mapping[str, str]], folder: Path, names: Mapping[str, str], put: Put, what: str
 ) -> Iterator[Failure]:
-    """Put every file with an answer into the folder of its genre."""
+    """Put every recording with an answer into the folder of its genre."""
     for row in rows:
         source = Path(os.path.abspath(row["path"]))
         if not row["genre"] or not os.path.exists(source):
             continue
         try:
+            if not is_song(source):  # a cover stays with its album
+                continue
             target = folder / names[row["genre"]]
             target.mkdir(parents=True, exist_ok=True)
             put(source, target)
         except OSError as error:
             yield source, f"{what} failed: {error.strerror or error}"
+
+
+def is_song(path: Path) -> bool:
+    """Whether a file is a recording by its content; an image is none."""
+    with path.open("rb") as file:
+        return is_recording(file.read(HEAD_BYTES))
 
 
 def link_file(source: Path, folder: Path) -> None:
@@ -99,6 +111,7 @@ def copy_over(source: Path, folder: Path, note: Write) -> None:
         with copy.open("rb") as file:
             os.fsync(file.fileno())
         path = take_name(copy, source, folder, note)
+        sync_folder(folder)
     except BaseException:
         copy.unlink(missing_ok=True)
         raise
@@ -152,9 +165,30 @@ def check_moves(moves: Path) -> None:
         rows.cut()
 
 
-def new_places(moves: Path) -> dict[str, str]:
-    """Where the files lie that have been moved, by where they lay."""
-    if not moves.exists():
-        return {}
-    found = {row["path"]: row["moved_to"] for row in WholeRows(moves, MOVES)}
-    return {old: new for old, new in found.items() if not os.path.exists(old)}
+def moves_of(moves: Path) -> dict[str, list[str]]:
+    """Where the files lie that have been moved, by where they lay; the first move is first.
+
+    One that was noted and never happened, because the run was killed, does not count.
+    """
+    found: dict[str, list[str]] = {}
+    if moves.exists():
+        for row in WholeRows(moves, MOVES):
+            if os.path.lexists(row["moved_to"]) or not os.path.lexists(row["path"]):
+                found.setdefault(row["path"], []).append(row["moved_to"])
+    return found
+
+
+def with_places(
+    rows: Iterable[Mapping[str, str]], moves: Mapping[str, list[str]]
+) -> Iterator[tuple[dict[str, str], bool]]:
+    """Each row with its song's present `path`, and whether it has been moved there.
+
+    After a move another song may come to the old path: the second row of a path is its.
+    """
+    seen: Counter[str] = Counter()
+    for row in rows:
+        path = os.path.abspath(row["path"])
+        places = moves.get(path, [])
+        number, seen[path] = seen[path], seen[path] + 1
+        is_moved = number < len(places)
+        yield {**row, "path": places[number] if is_moved else path}, is_moved

@@ -26,7 +26,8 @@ WEIGHTS_FILE = "weights.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
-FORMAT = 1  # of the folder; raise it when an older version could not read it
+FORMAT = 2  # of the folder; raise it when an older version could not read it
+READABLE = (1, 2)  # the first had no settings for recordings
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Classifier:
         """Read what `save` wrote. Raises `ModelError` for a folder that holds no classifier."""
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            if config["format"] != FORMAT:
+            if config["format"] not in READABLE:
                 raise ModelError(
                     f"{folder} has format {config['format']}; this version reads {FORMAT}"
                 )

@@ -129,7 +129,7 @@ class Loop:
     aggregation: str
 
     def run_epoch(self, epoch: int, train: Tracks, val: Tracks) -> EpochResult:
-        """Train on every track once, in an order of this epoch's own, then validate."""
+        """Train on every item once, in an order of this epoch's own, then validate."""
         started = time.perf_counter()
         lr = float(self.schedule.get_last_lr()[0])
         torch.manual_seed(self.settings.seed * EPOCHS_PER_SEED + epoch)  # on every device

@@ -138,10 +138,10 @@ def test_a_file_that_has_gone_since_the_scan_is_an_error(tmp_path, corpus, manif
 
 
 def test_progress_counts_images_and_memory_holds_a_chunk_of_them(tmp_path, make_corpus):
-    manifest = scan(make_corpus(tmp_path / "many", tracks=50)).manifest
+    manifest = scan(make_corpus(tmp_path / "many", tracks=15)).manifest
     seen = []
     open_cache(manifest, SMALL, tmp_path / "cache", lambda *counts: seen.append(counts))
-    assert seen == [(CHUNK, 150), (2 * CHUNK, 150), (150, 150)]
+    assert seen == [(CHUNK, 45), (2 * CHUNK, 45), (45, 45)]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops.row_tables import hold, open_table, paths_done, read_rows
+from genre_mlflow.mlops.row_tables import hold, open_table, read_done, read_rows
 
 COLUMNS = ["path", "genre", "model", "error"]
 NAMES = [
@@ -28,6 +28,10 @@ def places(names):
     return {os.path.abspath(name) for name in names}
 
 
+def done_paths(path):
+    return read_done(path, COLUMNS, "abc", ["jazz"]).paths({})
+
+
 def write(path, names, model="abc"):
     with open_table(path, COLUMNS) as add:
         for name in names:
@@ -38,7 +42,7 @@ def test_what_is_written_is_read_whatever_the_names(tmp_path):
     write(tmp_path / "t.csv", NAMES[:2])
     write(tmp_path / "t.csv", NAMES[2:])  # one head
     assert [r["path"] for r in read_rows(tmp_path / "t.csv")] == NAMES
-    assert paths_done(tmp_path / "t.csv", COLUMNS, "abc") == places(NAMES)
+    assert done_paths(tmp_path / "t.csv") == places(NAMES)
 
 
 def test_each_row_is_on_the_disk_at_once(tmp_path):
@@ -55,7 +59,7 @@ def test_a_table_cut_off_anywhere_goes_on_with_its_whole_rows(tmp_path_factory, 
     whole = path.read_bytes()
     kept = whole[: data.draw(st.integers(0, len(whole)))]
     path.write_bytes(kept)
-    done = paths_done(path, COLUMNS, "abc")
+    done = done_paths(path)
     n_whole = [name for name in NAMES if os.path.abspath(name) in done]
     assert n_whole == NAMES[: len(n_whole)]
     assert whole.startswith(path.read_bytes())
@@ -67,7 +71,7 @@ def test_a_whole_table_is_not_touched(tmp_path):
     path = tmp_path / "t.csv"
     write(path, NAMES)
     before = path.stat().st_mtime_ns, path.stat().st_ino
-    paths_done(path, COLUMNS, "abc")
+    done_paths(path)
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
@@ -86,7 +90,7 @@ def test_a_table_of_something_else_is_refused_and_stays(tmp_path, head, model, m
         )
     before = path.read_bytes()
     with pytest.raises(DataError, match=message):
-        paths_done(path, COLUMNS, "abc")
+        done_paths(path)
     assert path.read_bytes() == before
 
 
@@ -95,7 +99,7 @@ def test_a_file_of_the_users_own_is_never_cut(tmp_path, text):
     path = tmp_path / "notes.csv"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=r"notes\.csv is a table of other columns"):
-        paths_done(path, COLUMNS, "abc")
+        done_paths(path)
     assert path.read_bytes() == text.encode("latin-1")
 
 
@@ -120,7 +124,7 @@ def test_rows_behind_something_else_are_never_cut(tmp_path, wrong, message):
     write(path, [f"song {number}" for number in range(5000)])
     before = path.read_bytes()
     with pytest.raises(DataError, match=message):
-        paths_done(path, COLUMNS, "abc")
+        done_paths(path)
     assert path.read_bytes() == before
 
 
@@ -130,7 +134,7 @@ def test_more_than_a_kill_leaves_is_never_cut(tmp_path):
     with path.open("ab") as file:
         file.write(b"\0" * 100_000)
     with pytest.raises(DataError, match=r"the last 100,000 bytes are no whole row"):
-        paths_done(path, COLUMNS, "abc")
+        done_paths(path)
 
 
 def test_a_table_edited_with_line_ends_of_windows_goes_on(tmp_path):
@@ -138,7 +142,7 @@ def test_a_table_edited_with_line_ends_of_windows_goes_on(tmp_path):
     write(path, NAMES[:2])
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     write(path, NAMES[2:])
-    assert paths_done(path, COLUMNS, "abc") == places(NAMES)
+    assert done_paths(path) == places(NAMES)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no flock")
@@ -171,3 +175,22 @@ def test_json_is_one_list_that_appears_at_the_end(tmp_path):
     with open_table(path, COLUMNS):
         pass
     assert json.loads(path.read_text()) == []
+
+
+def test_a_genre_that_the_model_does_not_know_is_named(tmp_path):
+    write(tmp_path / "t.csv", NAMES[:1])
+    with pytest.raises(
+        DataError, match=r"has the genre 'jazz' for plain\.mp3; the model knows rock"
+    ):
+        read_done(tmp_path / "t.csv", COLUMNS, "abc", ["rock"])
+
+
+def test_a_path_whose_file_was_moved_and_is_there_again_is_not_done(tmp_path):
+    song = tmp_path / "song.mp3"
+    write(tmp_path / "t.csv", [str(song)])
+    done = read_done(tmp_path / "t.csv", COLUMNS, "abc", ["jazz"])
+    moves = {str(song): [str(tmp_path / "jazz" / "song.mp3")]}
+    assert done.paths({}) == done.paths(moves) == {str(song)}
+    song.touch()  # another song
+    assert done.paths(moves) == set()
+    assert done.paths({}) == {str(song)}

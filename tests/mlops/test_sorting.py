@@ -9,7 +9,7 @@ import pytest
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.mlops import sorting
-from genre_mlflow.mlops.sorting import link_files, move_files, new_places
+from genre_mlflow.mlops.sorting import link_files, move_files, moves_of, with_places
 
 NAMES = {"jazz": "jazz", "a/b": "a%2Fb"}
 SHM = Path("/dev/shm")
@@ -23,7 +23,7 @@ def library(tmp_path):
                                            ("y/é 🎷.wav", "a/b")]):  # fmt: skip
         path = tmp_path / "music" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes([place]) * 1000)
+        path.write_bytes(b"fLaC" + bytes([place]) * 1000)
         rows.append({"path": str(path), "genre": genre})
     rows.append({"path": str(tmp_path / "music" / "bad.mp3"), "genre": ""})
     return rows
@@ -31,7 +31,11 @@ def library(tmp_path):
 
 def below(folder):
     files = (p for p in folder.rglob("*") if p.is_file() or p.is_symlink())
-    return {str(p.relative_to(folder)): p.read_bytes()[0] for p in files}
+    return {str(p.relative_to(folder)): p.read_bytes()[-1] for p in files}
+
+
+def new_places(moves):
+    return {path: places[-1] for path, places in moves_of(moves).items()}
 
 
 def sort(rows, folder, move):
@@ -71,7 +75,7 @@ def test_what_is_in_the_way_stays(library, tmp_path, move, kind):
     before = taken.lstat()
     assert sort(library[:1], tmp_path / "sorted", move) == []
     assert taken.lstat() == before
-    assert (taken.parent / "song (2).mp3").read_bytes()[0] == 0
+    assert (taken.parent / "song (2).mp3").read_bytes()[-1] == 0
 
 
 @pytest.mark.parametrize("move", [False, True])
@@ -88,7 +92,7 @@ def test_moves_are_noted_with_their_new_places(library, tmp_path):
     sort(library, tmp_path / "sorted", move=True)
     found = new_places(tmp_path / "moves.csv")
     assert list(found) == [row["path"] for row in library[:3]]
-    assert [Path(new).read_bytes()[0] for new in found.values()] == [0, 1, 2]
+    assert [Path(new).read_bytes()[-1] for new in found.values()] == [0, 1, 2]
 
 
 def test_a_table_of_moves_that_is_something_else_stays_and_nothing_is_moved(library, tmp_path):
@@ -105,7 +109,7 @@ def test_a_link_is_not_moved(library, tmp_path):
     ((path, reason),) = sort([{"path": str(link), "genre": "jazz"}], tmp_path / "sorted", move=True)
     assert path == link
     assert reason == "moving failed: it is a link, which may point nowhere from another folder"
-    assert link.read_bytes()[0] == 0
+    assert link.read_bytes()[-1] == 0
 
 
 def test_nothing_is_moved_out_of_a_read_only_folder_even_by_root(library, tmp_path):
@@ -175,3 +179,29 @@ def test_a_copy_that_fails_leaves_the_file_where_it_was(
     assert below(tmp_path / "music")["x/song.mp3"] == 0
     assert below(other_system / "sorted") == {}
     assert new_places(other_system / "moves.csv") == {}
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_cover_stays_with_its_album(library, tmp_path, move):
+    cover = tmp_path / "music" / "x" / "cover.jpg"
+    cover.write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    assert sort([{"path": str(cover), "genre": "jazz"}], tmp_path / "sorted", move) == []
+    assert cover.exists()
+    assert below(tmp_path / "sorted") == {}
+
+
+def test_a_new_song_at_an_old_path_has_a_row_and_a_place_of_its_own(library, tmp_path):
+    old = library[0]
+    sort([old], tmp_path / "sorted", move=True)
+    song = Path(old["path"])
+    song.write_bytes(b"fLaC" + bytes([9]) * 10)
+    rows = [old, {"path": str(song), "genre": "a/b"}]
+    moves = moves_of(tmp_path / "moves.csv")
+    first, second = with_places(rows, moves)
+    assert first == ({"path": str(tmp_path / "sorted/jazz/song.mp3"), "genre": "jazz"}, True)
+    assert second == (rows[1], False)
+    sort([row for row, is_moved in with_places(rows, moves) if not is_moved],
+         tmp_path / "sorted", move=True)  # fmt: skip
+    assert below(tmp_path / "sorted") == {"jazz/song.mp3": 0, "a%2Fb/song.mp3": 9}
+    places = [row["path"] for row, _ in with_places(rows, moves_of(tmp_path / "moves.csv"))]
+    assert [Path(place).read_bytes()[-1] for place in places] == [0, 9]

@@ -163,8 +163,8 @@ def test_a_folder_that_is_not_there_is_no_classifier(tmp_path):
 
 
 def test_a_later_format_is_refused(folder):
-    change_config(folder, format=2)
-    with pytest.raises(ModelError, match=f"^{folder} has format 2; this version reads 1$"):
+    change_config(folder, format=3)
+    with pytest.raises(ModelError, match=f"^{folder} has format 3; this version reads 2$"):
         Classifier.load(folder)
 
 
@@ -194,6 +194,7 @@ def test_settings_for_recordings_are_saved_with_the_model(tmp_path):
 def test_a_model_of_the_time_before_recordings_still_loads(folder):
     config = json.loads((folder / CONFIG_FILE).read_text())
     del config["aggregation"]
+    config["format"] = 1
     config["preprocessing"] = {"image_size": 40, "remove_border": False}
     (folder / CONFIG_FILE).write_text(json.dumps(config))
     assert Classifier.load(folder).aggregation == "mean"
