@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from sounds import encode, tone
+from sounds import claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli import main
@@ -53,6 +54,49 @@ def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library:
     assert str(rows[4]["error"]).startswith("is neither a PNG")
     assert {r["model"] for r in rows} == {predictor.digest}
     assert all(list(r) == predictor.columns for r in rows)
+
+
+def bad_files() -> dict[str, tuple[bytes, str]]:
+    """By name: the content of a file, and what is wrong with it, or nothing."""
+    sound = tone(2.0)
+    holed = sound.copy()
+    holed[100] = np.nan
+    video = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(5000)
+    return {
+        "zero.wav": (b"", "is empty"),
+        "10 ms.wav": (encode(tone(0.01)), "lasts 0.01 s; at least 1 s are needed"),
+        "silence.flac": (encode(0 * sound, "FLAC"), "is silent throughout (2.0 s)"),
+        "nan.wav": (encode(holed, "WAV", "FLOAT"), "holds NaN or infinite samples"),
+        "infinite.wav": (encode(sound / 0, "WAV", "FLOAT"), "holds NaN or infinite samples"),
+        "eight.wav": (encode(np.stack([sound] * 8, axis=1)), ""),
+        "8 kHz.wav": (encode(sound, rate=8000), ""),
+        "192 kHz.wav": (encode(tone(2.0, rate=192_000), rate=192_000), ""),
+        "text.mp3": (b"words, no music", "is neither a PNG or JPEG image nor a WAV"),
+        "half.mp3": (encode(sound, "MP3")[:9000], "is truncated: "),
+        "half.flac": (encode(sound, "FLAC")[:20_000], "is damaged or truncated"),
+        "ten hours.wav": (claiming(encode(sound), 36_000), "is truncated: 88,244 bytes of the 1,5"),
+        "ten hours.flac": (claiming(encode(sound, "FLAC"), 36_000), "lasts 36,000 s by its header"),
+        "film.mp4": (video, "is neither a PNG or JPEG image nor a WAV"),
+        "🎷 and spaces.ogg": (encode(sound, "OGG"), ""),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value)")  # of the test's own making
+def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
+    trained: Trained, tmp_path: Path
+) -> None:
+    contents = bad_files()
+    music, out = tmp_path / "music", tmp_path / "t.csv"
+    (music / "folder.wav").mkdir(parents=True)
+    for name, (content, _) in contents.items():
+        (music / name).write_bytes(content)
+    result = predict(music, "--out", out)
+    assert result.exit_code == 2
+    rows = {Path(row["path"]).name: row for row in read_rows(out)}
+    assert rows.keys() == contents.keys()
+    for name, (_, reason) in contents.items():
+        assert rows[name]["error"].startswith(reason), name
+        assert bool(rows[name]["genre"]) is not bool(reason), name
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:
