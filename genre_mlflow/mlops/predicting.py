@@ -26,6 +26,7 @@ Row = dict[str, str | float | int]
 ALONE = 200  # files that one process predicts before another has imported everything
 MOST_WORKERS = 256
 AHEAD = 4  # files that each process may be ahead of the slowest one
+THREADS = 1  # of a process: two take four times the processor time, waiting for each other
 DIGITS = 6  # of a probability in a table
 
 
@@ -104,9 +105,21 @@ def predict_files(
     check_workers(workers)
     count = workers or (cores() if len(files) >= ALONE else 1)
     if count == 1:
-        classifier = Classifier.load(predictor.folder)
-        return (predict_file(classifier, predictor, file) for file in files)
+        return predict_alone(files, predictor)
     return predict_in_processes(files, predictor, count)
+
+
+def predict_alone(files: Sequence[Path | BadFile], predictor: Predictor) -> Iterator[Row]:
+    """The rows of this process."""
+    classifier = Classifier.load(predictor.folder)
+    for file in files:
+        before = torch.get_num_threads()
+        torch.set_num_threads(THREADS)
+        try:
+            row = predict_file(classifier, predictor, file)
+        finally:
+            torch.set_num_threads(before)
+        yield row
 
 
 def check_workers(workers: int) -> None:
@@ -124,9 +137,8 @@ def predict_in_processes(
     files: Sequence[Path | BadFile], predictor: Predictor, count: int
 ) -> Iterator[Row]:
     """The rows of several processes, in the order of the files. Raises `DataError` if one dies."""
-    threads = max(1, cores() // count)
     pool = ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), start_worker, (predictor, threads)
+        count, multiprocessing.get_context("spawn"), start_worker, (predictor,)
     )
     waiting: deque[Future[Row]] = deque()
     n_done = 0
@@ -156,11 +168,11 @@ class Worker:
     predictor: Predictor
 
 
-def start_worker(predictor: Predictor, threads: int) -> None:
+def start_worker(predictor: Predictor) -> None:
     """Load the classifier; Ctrl-C is the business of the process that waits for the rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(THREADS)
     mute_decoders()
     Worker.classifier, Worker.predictor = Classifier.load(predictor.folder), predictor
 
