@@ -1,6 +1,11 @@
 """Fixtures of all rooms: a home of its own for each test, small corpora, stores, the real data."""
 
 import os
+
+# Before torch is imported: on tiny tensors a second thread costs more than it brings, and far more
+# where another process has the core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
