@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -162,6 +163,25 @@ def recording_of(track: str) -> str:
     return SEGMENT.sub("", track)
 
 
+def recordings(manifest: pd.DataFrame) -> list[str]:
+    """What each track is, or is a segment of.
+
+    Segments of one name in train, val and test are of one recording whose segments were dealt out,
+    unless a number is among them twice: then each of the folders has a recording of that name.
+    """
+    ids = list(manifest["track_id"])
+    below = [
+        track.removeprefix(f"{split}/") if split and SEGMENT.search(track) else track
+        for track, split in zip(ids, manifest["split"], strict=True)
+    ]
+    times = Counter(below)
+    several = {recording_of(track) for track in below if times[track] > 1}
+    return [
+        recording_of(track if recording_of(part) in several else part)
+        for track, part in zip(ids, below, strict=True)
+    ]
+
+
 def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
     """Join equal contents (in `group`) and segments of one recording, directly or by way of others.
 
@@ -174,8 +194,8 @@ def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
             parent[name] = name = parent[above]  # halves the path for those who come after
         return name
 
-    for track, content in zip(manifest["track_id"], manifest["group"], strict=True):
-        parent[root(f"content {content}")] = root(f"recording {recording_of(track)}")
+    for recording, content in zip(recordings(manifest), manifest["group"], strict=True):
+        parent[root(f"content {content}")] = root(f"recording {recording}")
     roots = manifest["group"].map(lambda content: root(f"content {content}"))
     return manifest.groupby(roots)["track_id"].transform("first")
 

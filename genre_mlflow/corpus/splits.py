@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_mlflow.corpus.manifest import SPLITS
+from genre_mlflow.corpus.manifest import SPLITS, recording_of
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.errors import DataError
 
@@ -95,18 +95,23 @@ def deal(sizes: "pd.Series[int]", settings: SplitSettings) -> dict[str, str]:
 def split_by_lists(
     manifest: pd.DataFrame, settings: SplitSettings
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Fill `split` from `train.txt`, `val.txt` and `test.txt`, one track id a line."""
+    """Fill `split` from `train.txt`, `val.txt` and `test.txt`, one id a line.
+
+    The id of a recording whose segments are files of their own stands for all of them.
+    """
     names = short_names(manifest["track_id"])
     side: dict[str, str] = {}
     missing: list[str] = []
     for name in SPLITS:
         for line in read_list(Path(settings.split_dir) / f"{name}.txt"):
-            track = find_track(line, names)
-            if track is None:
+            tracks = find_tracks(line, names)
+            if not tracks:
                 missing.append(line)
-            elif track in side:
-                raise DataError(f"track {line!r} is listed twice, in {side[track]} and in {name}")
-            else:
+            for track in tracks:
+                if track in side:
+                    raise DataError(
+                        f"track {line!r} is listed twice, in {side[track]} and in {name}"
+                    )
                 side[track] = name
     if missing and settings.on_missing == "error":
         raise DataError(
@@ -120,22 +125,23 @@ def split_by_lists(
 
 
 def short_names(track_ids: "pd.Series[str]") -> dict[str, list[str]]:
-    """Track ids by their full and their bare name."""
+    """Track ids by their full and their bare name, and by those of the recording."""
     names: dict[str, list[str]] = {}
     for track in track_ids:
-        for name in {track, track.rsplit("/", 1)[-1]}:
+        full = {track, recording_of(track)}
+        for name in full | {name.rsplit("/", 1)[-1] for name in full}:
             names.setdefault(name, []).append(track)
     return names
 
 
-def find_track(name: str, names: dict[str, list[str]]) -> str | None:
-    """The track id that a list means by `name`, or None."""
+def find_tracks(name: str, names: dict[str, list[str]]) -> list[str]:
+    """The track that a list means by `name`, or all segments of that recording, or none."""
     found = names.get(name, [])
     if name in found:
-        return name
-    if len(found) > 1:
+        return [track for track in found if recording_of(track) == recording_of(name)]
+    if len({recording_of(track) for track in found}) > 1:
         raise DataError(f"{name!r} could be any of {few(found)}; write the id with its folder")
-    return found[0] if found else None
+    return found
 
 
 def read_list(path: Path) -> list[str]:

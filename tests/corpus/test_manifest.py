@@ -315,6 +315,31 @@ def test_segments_and_copies_join_into_one_group(corpus):
     assert conflicting_groups(manifest) == [["blues/a", "blues/b", "rock/c"]]
 
 
+def dealt_segments(folder: Path, make_corpus, numbers: dict[str, list[int]]) -> Path:
+    """Segments of one recording a genre, with these numbers in train, val and test."""
+    for split_name, own in numbers.items():
+        make_corpus(folder / split_name, tracks=len(own), size=32 + len(split_name))
+        for genre in (folder / split_name).iterdir():
+            for path, number in zip(sorted(genre.glob("*.png")), own, strict=True):
+                path.rename(genre / f"song.seg{number:03d}.png")
+    return folder
+
+
+def test_segments_dealt_to_train_val_and_test_are_a_leak(tmp_path, make_corpus):
+    numbers = {"train": [0, 1, 4], "val": [2], "test": [3]}
+    manifest = scan(dealt_segments(tmp_path, make_corpus, numbers)).manifest
+    assert manifest["group"].nunique() == manifest["genre"].nunique()
+    with pytest.raises(DataError, match=r"other segments, in another split, .*song\.seg003 \(test"):
+        split(manifest, SplitSettings())
+
+
+def test_recordings_of_one_name_in_train_val_and_test_are_no_leak(tmp_path, make_corpus):
+    numbers = {"train": [0, 1], "val": [0, 1, 2], "test": [0]}
+    manifest = scan(dealt_segments(tmp_path, make_corpus, numbers)).manifest
+    assert manifest["group"].nunique() == 3 * manifest["genre"].nunique()
+    assert split(manifest, SplitSettings()).leaks == []
+
+
 def test_no_split_separates_the_segments_of_a_recording(tmp_path, make_corpus):
     folder = make_corpus(tmp_path / "music", tracks=24)
     for path in sorted(folder.rglob("*.png")):

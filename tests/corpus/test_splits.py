@@ -253,6 +253,30 @@ def test_lists_go_before_folders(lists):
     )
 
 
+@pytest.mark.parametrize("name", ["g0/a", "a"])
+def test_the_name_of_a_recording_in_a_list_means_all_its_segments(lists, name):
+    manifest = plain()
+    manifest.loc[:2, "track_id"] = [f"g0/a.seg{n:03d}" for n in range(3)]
+    dealt = by_lists(lists(f"{name}\ng1.00000"), manifest).manifest
+    assert list(dealt["split"][dealt["track_id"].str.startswith("g0/a.")]) == ["train"] * 3
+
+
+def test_a_recording_and_its_segment_in_two_lists_are_an_error(lists):
+    manifest = plain()
+    manifest.loc[:1, "track_id"] = ["g0/a.seg000", "g0/a.seg001"]
+    with pytest.raises(
+        DataError, match=r"^track 'a\.seg001' is listed twice, in train and in train"
+    ):
+        by_lists(lists("a\na.seg001\ng1.00000"), manifest)
+
+
+def test_a_bare_name_of_two_recordings_is_an_error(lists):
+    manifest = plain()
+    manifest.loc[[0, 10], "track_id"] = ["g0/a.seg000", "g1/a.seg000"]
+    with pytest.raises(DataError, match=r"^'a' could be any of g0/a\.seg000, g1/a\.seg000; write"):
+        by_lists(lists("a"), manifest)
+
+
 # Folders, and leaks
 
 
