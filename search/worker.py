@@ -173,7 +173,7 @@ class Worker:
         with store_errors():
             self.end_run(frozen)
             if state in DONE and search.trials(TrialState.COMPLETE):
-                search.runs.log_progress(trial.number, search.study.best_value)
+                search.runs.log_progress(len(search.trials(*DONE)), search.study.best_value)
         self.say(self.line(frozen))
         self.count_failure(frozen)
 

@@ -127,7 +127,11 @@ class StudyRuns:
             shutil.rmtree(checkpoint_folder(run_id), ignore_errors=True)
 
     def log_progress(self, step: int, best: float) -> None:
-        """The best validation accuracy of the study after so many trials."""
+        """The best validation accuracy of the study after so many completed and pruned trials.
+
+        Not by the trial's number: trials end in another order, and the last step is what MLflow
+        shows as the study's value.
+        """
         now_ms = int(time.time() * 1000)
         log_metrics(self.client, self.parent_id, {BEST: best}, step, now_ms, None, self.dataset)
 

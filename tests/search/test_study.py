@@ -134,7 +134,7 @@ def test_first_trial_has_the_values_of_the_command_line_and_the_next_the_queued_
 def test_parent_shows_progress_table_plots_and_the_best_trial(done: Done, tmp_path: Path) -> None:
     (parent,) = runs_of(done.client, "search")
     progress = done.client.get_metric_history(parent.info.run_id, "best_val_accuracy")
-    assert [metric.step for metric in progress] == [0, 1, 2, 3, 4]
+    assert [metric.step for metric in progress] == [1, 2, 3, 4, 5]
     assert progress[-1].value == done.found.best_val_accuracy
     assert [m.value for m in progress] == sorted(m.value for m in progress)
     names = {f"study/{name}.png" for name in PLOTS} | {"study/trials.csv", "study/plots.html"}
@@ -288,6 +288,23 @@ def test_grid_tries_each_point_once_and_ends(
     assert sorted(points) == [(0.1, 16), (0.1, 32), (0.5, 16), (0.5, 32)]
     assert points[0] == (0.5, 32)
     assert finish(search, silent) is not None
+
+
+def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
+    store: MlflowClient, make_request: MakeRequest
+) -> None:
+    def outrun(search: Search, trial: Trial, observers: object) -> float:
+        instant(search, trial, observers)
+        if trial.number == 0:  # another worker takes trial 1 and ends it before
+            other = Worker(open_search(make_request(trials=2), silent), inf, silent, (), instant)
+            other.run(other.next_trial())
+            return 0.9
+        return 0.1
+
+    search = work(make_request(trials=2), outrun)
+    progress = store.get_metric_history(search.runs.parent_id, "best_val_accuracy")
+    assert [metric.step for metric in progress] == [1, 2]
+    assert store.get_run(search.runs.parent_id).data.metrics["best_val_accuracy"] == 0.9
 
 
 def test_failing_trial_is_marked_and_the_study_goes_on(
