@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.datasets import TrackDataset
 from genre_mlflow.errors import StudyError
-from genre_mlflow.mlops.options import TrainOptions, as_text, changed
+from genre_mlflow.mlops.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text, changed
 from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
 from genre_mlflow.mlops.store import joined_run_id, open_store, store_errors
 from genre_mlflow.mlops.studies import StudyRuns, find_parent, open_parent, with_setting
@@ -77,7 +77,7 @@ def open_search(request: Request, say: Say) -> Search:
     storage = Storage(request.storage or default_address(), request.grace_s)
     client = open_store()
     corpus = open_corpus(options.data, options.on_bad_file, options.split)
-    name = request.study or f"{corpus.name}-{space.name}"
+    name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
         begin(study, identity(options, space, corpus))  # before the work of decoding
@@ -94,6 +94,12 @@ def open_search(request: Request, say: Say) -> Search:
         if joined_run_id():
             runs.adopt(joined_run_id())
     return Search(request, options, space, storage, study, runs, corpus, tracks, device)
+
+
+def default_name(corpus: Corpus, space: Space) -> str:
+    """Name of the study of a corpus and a space, whose files may have any name."""
+    name = f"{corpus.name}-{space.name}"
+    return "".join("_" if c in FORBIDDEN_IN_NAMES else c for c in name)
 
 
 def find_study(name: str, storage: Storage, pruner: optuna.pruners.BasePruner) -> Study:

@@ -307,6 +307,14 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
     assert store.get_run(search.runs.parent_id).data.metrics["best_val_accuracy"] == 0.9
 
 
+def test_folder_of_any_name_has_a_study(
+    store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    request = make_request()
+    options = replace(request.options, data=str(make_corpus(tmp_path / "rock'n'roll")))
+    assert open_search(replace(request, options=options), silent).name == "rock_n_roll-small"
+
+
 def test_failing_trial_is_marked_and_the_study_goes_on(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
