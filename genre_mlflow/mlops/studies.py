@@ -136,7 +136,9 @@ class StudyRuns:
         log_metrics(self.client, self.parent_id, {BEST: best}, step, now_ms, None, self.dataset)
 
     def set_status(self, status: str) -> None:
-        """Change the state of the parent."""
+        """Change the state of the parent; one that has it keeps the time of its end."""
+        if self.client.get_run(self.parent_id).info.status == status:
+            return
         if status == RUNNING:
             self.client.update_run(self.parent_id, status=RUNNING)
         else:

@@ -190,10 +190,11 @@ def test_best_setting_is_trained_again_and_the_better_validation_registered(done
 
 
 def test_same_command_again_adds_nothing(done: Done) -> None:
-    before = len(done.client.search_runs([runs_of(done.client, "search")[0].info.experiment_id]))
+    (parent,) = runs_of(done.client, "search")
+    before = len(done.client.search_runs([parent.info.experiment_id]))
     assert run(done.request, silent) == done.found
-    after = len(done.client.search_runs([runs_of(done.client, "search")[0].info.experiment_id]))
-    assert before == after
+    assert len(done.client.search_runs([parent.info.experiment_id])) == before
+    assert runs_of(done.client, "search")[0].info.end_time == parent.info.end_time
     assert len(done.client.search_model_versions("name = 'genre-classifier'")) == 1
 
 
