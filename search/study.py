@@ -30,6 +30,7 @@ NOT_COMPARED = {
     "on_bad_file", "allow_leak", "device", "keep",
 }  # fmt: skip
 OURS, PARENT = "genre_mlflow", "parent_run_id"  # user attributes of the study
+WHY, DEFAULTS = "why", "defaults"  # user attribute of a trial that was queued, and the first's
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -60,8 +61,8 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
     def first_trial(self) -> FrozenTrial:
-        """The trial with the values of the command line."""
-        return self.trials()[0]
+        """The trial with the values of the command line; its last repetition, where it was cut off."""
+        return [trial for trial in self.trials() if trial.user_attrs.get(WHY) == DEFAULTS][-1]
 
 
 def open_search(request: Request, say: Say) -> Search:
@@ -182,11 +183,11 @@ def fill_queue(study: Study, request: Request, space: Space, queue: list[dict[st
     What has been queued or tried is not queued again. Of a grid, only as many as are asked for.
     """
     if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(space.nearest(request.options), user_attrs={"why": "defaults"})
+        study.enqueue_trial(space.nearest(request.options), user_attrs={WHY: DEFAULTS})
     for setting in queue:
-        study.enqueue_trial(setting, user_attrs={"why": "enqueued"}, skip_if_exists=True)
+        study.enqueue_trial(setting, user_attrs={WHY: "enqueued"}, skip_if_exists=True)
     if request.sampler == "grid":
         settings = space.grid()
         random.Random(request.options.training.seed).shuffle(settings)
         for setting in settings[: request.trials]:
-            study.enqueue_trial(setting, user_attrs={"why": "grid"}, skip_if_exists=True)
+            study.enqueue_trial(setting, user_attrs={WHY: "grid"}, skip_if_exists=True)

@@ -371,6 +371,7 @@ def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     found = run(request, silent, [count])
     assert found is not None
     assert len(count.epochs) == 1  # two of the three epochs were there
+    assert found.first_val_accuracy == found.best_val_accuracy
     (reopened,) = runs_of(store, "tune")
     assert reopened.info.run_id == cut_off.info.run_id
     assert reopened.info.status == "FINISHED"
