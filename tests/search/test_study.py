@@ -441,6 +441,19 @@ def test_trial_that_was_given_away_is_left_alone(
     assert statuses == ["FAILED", "FINISHED"]
 
 
+def test_stopped_trial_that_was_given_away_is_not_repeated_twice(
+    store: MlflowClient, make_request: MakeRequest
+) -> None:
+    def stop(search: Search, trial: Trial, observers: object) -> float:
+        search.storage.optuna.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        raise KeyboardInterrupt
+
+    search = open_search(make_request(trials=1), silent)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(search, inf, silent, objective=stop).work()
+    assert [t.state.name for t in search.trials()] == ["FAIL"]
+
+
 def test_run_of_a_worker_that_died_after_its_trial_is_closed(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
