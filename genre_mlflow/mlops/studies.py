@@ -36,7 +36,8 @@ from genre_mlflow.training.loop import FitResult, Observer
 
 PARENT_TAG = "mlflow.parentRunId"
 SEARCH, TUNE, FINAL, WORKER = "search", "tune", "final", "worker"  # what a run's `task` may be
-TRIAL_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds")
+# MLflow's page that compares runs opens with the metric that was logged first.
+TRIAL_METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "epoch_seconds")
 BEST = "best_val_accuracy"
 RUNNING = "RUNNING"
 
