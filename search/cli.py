@@ -71,9 +71,12 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
         grace_s=values["grace"],
         **given,
     )
-    space = load_space(request.space)  # a mistake in the words is told before the heavy imports
+    space = load_space(request.space)  # mistakes are told before the heavy imports
     for text in request.enqueue:
         space.parse(text)
+    from search.storage import Storage, default_address
+
+    Storage(request.storage or default_address(), request.grace_s).close()
 
     from rich.console import Console
 

@@ -61,7 +61,7 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
     def first_trial(self) -> FrozenTrial:
-        """The trial with the values of the command line; its last repetition, where it was cut off."""
+        """The trial with the values of the command line, or its last repetition."""
         return [trial for trial in self.trials() if trial.user_attrs.get(WHY) == DEFAULTS][-1]
 
 
