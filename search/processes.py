@@ -86,8 +86,12 @@ def environment(name: str, value: str) -> Iterator[None]:
 def interrupt_once(number: int, frame: object) -> None:
     """End on the first signal; Ctrl-C reaches every process of a terminal, and ours sends more."""
     for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, do_nothing)
     raise KeyboardInterrupt
+
+
+def do_nothing(number: int, frame: object) -> None:
+    """Not `SIG_IGN`, with which Python complains of a signal that has come already."""
 
 
 def worker_main(request: Request, number: int, deadline: float) -> None:
