@@ -10,6 +10,7 @@ from genre_mlflow.cli_base import OneLineErrors, interrupt, quiet_mlflow
 from genre_mlflow.cli_options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
 from genre_mlflow.mlops.options import TrainOptions
 from search.request import PRUNERS, SAMPLERS, Request
+from search.space import load_space
 from search.spaces import SPACES
 
 STORAGE_VARIABLE = "GENRE_SEARCH_STORAGE"
@@ -70,6 +71,13 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
         grace_s=values["grace"],
         **given,
     )
+    space = load_space(request.space)  # mistakes are told before the heavy imports
+    for text in request.enqueue:
+        space.parse(text)
+    from search.storage import Storage, default_address
+
+    Storage(request.storage or default_address(), request.grace_s).close()
+
     from rich.console import Console
 
     from genre_mlflow.display import Bar, Table

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from genre_mlflow.cli_base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
@@ -39,15 +40,26 @@ def run_workers(request: Request, deadline: float, say: Say) -> None:
             worker.start()
             workers.append(worker)
     try:
-        for worker in workers:
-            worker.join()
+        for number, ended in ending(workers):
+            if (ended.exitcode or 0) < 0:
+                name = signal.Signals(-(ended.exitcode or 0)).name
+                say(
+                    f"Worker {number} was killed ({name}); a trial of its own is repeated when it "
+                    f"has given no sign of life for {request.grace_s} s"
+                )
     except KeyboardInterrupt:
         stop(workers)
         raise
-    for number, worker in enumerate(workers, 1):
-        if (worker.exitcode or 0) < 0:
-            name = signal.Signals(-(worker.exitcode or 0)).name
-            say(f"Worker {number} was killed ({name}); its trial is repeated")
+
+
+def ending(workers: Sequence[BaseProcess]) -> Iterator[tuple[int, BaseProcess]]:
+    """Workers and their numbers, from 1 on, each as it ends."""
+    left = dict(enumerate(workers, 1))
+    while left:
+        ended = wait([worker.sentinel for worker in left.values()])
+        for number in [n for n, worker in left.items() if worker.sentinel in ended]:
+            left[number].join()
+            yield number, left.pop(number)
 
 
 def stop(workers: Sequence[BaseProcess]) -> None:
@@ -74,8 +86,12 @@ def environment(name: str, value: str) -> Iterator[None]:
 def interrupt_once(number: int, frame: object) -> None:
     """End on the first signal; Ctrl-C reaches every process of a terminal, and ours sends more."""
     for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, do_nothing)
     raise KeyboardInterrupt
+
+
+def do_nothing(number: int, frame: object) -> None:
+    """Not `SIG_IGN`, with which Python complains of a signal that has come already."""
 
 
 def worker_main(request: Request, number: int, deadline: float) -> None:

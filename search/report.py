@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from optuna import visualization
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
@@ -24,6 +25,7 @@ PLOTS: dict[str, dict[str, Any]] = {
 }
 NEEDS_TWO = ("param_importances",)
 HEIGHT_PX = 520
+LABEL_WIDTH = 0.13  # share of a figure's width
 SIZE_INCHES, SLICE_INCHES = (9.0, 5.0), 3.2  # of a figure; width of each parameter's slice
 
 
@@ -61,10 +63,26 @@ def draw_png(study: Study, name: str, more: dict[str, Any], path: Path) -> None:
             width = max(width, SLICE_INCHES * len(study.best_params))
         figure.set_size_inches(width, SIZE_INCHES[1])
         for axes in figure.axes:
-            if axes.get_xscale() == "log":  # its many labels would lie on each other
-                axes.tick_params(axis="x", which="both", rotation=60, labelsize=8)
+            if name == "slice":
+                lean(axes)
+            elif name == "parallel_coordinate" and axes.get_label() == "<colorbar>":
+                move_right(axes)  # off the labels of the last parameter
         figure.savefig(path, dpi=110, bbox_inches="tight")
         pyplot.close(figure)
+
+
+def lean(axes: Axes) -> None:
+    """Turn the labels below, of which many or long ones would lie on each other."""
+    axes.tick_params(axis="x", which="both", rotation=60, labelsize=8)
+    for label in axes.get_xticklabels(which="both"):
+        label.set_horizontalalignment("right")
+        label.set_rotation_mode("anchor")
+
+
+def move_right(axes: Axes) -> None:
+    """Move axes by the width of a label such as 16,32,64,128,256."""
+    x, y, width, height = axes.get_position().bounds
+    axes.set_position((x + LABEL_WIDTH, y, width, height))
 
 
 def draw_html(study: Study, name: str, more: dict[str, Any], *, first: bool) -> str:

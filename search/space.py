@@ -267,10 +267,11 @@ def make_parameter(name: str, raw: Any, where: str) -> Range | Choice:
         values = tuple(as_text(v) if isinstance(v, list | tuple) else v for v in raw)
         if not values:
             raise StudyError(f"{where}: {name} is an empty list")
+        kind = type(to_value(name, DEFAULTS[name]))
+        if kind is float:
+            values = tuple(float(v) if type(v) is int else v for v in map(as_number, values))
         if len(set(values)) < len(values):
             raise StudyError(f"{where}: {name} has a value twice: {', '.join(map(str, values))}")
-        kind = type(to_value(name, DEFAULTS[name]))
-        values = tuple(float(v) if kind is float and type(v) is int else v for v in values)
         wrong = [v for v in values if type(v) is not kind]
         if wrong:
             raise StudyError(f"{where}: {name} has {wrong[0]!r}, which is no {kind.__name__}")
@@ -287,6 +288,7 @@ def make_range(name: str, raw: Mapping[str, Any], where: str) -> Range:
     """A range that holds more than one number. Raises `StudyError`."""
     if not isinstance(DEFAULTS[name], int | float):
         raise StudyError(f"{where}: {name} is no number; give a list of values")
+    raw = {key: as_number(value) for key, value in raw.items()}
     numbers = {key: raw[key] for key in ("low", "high", "step") if raw.get(key) is not None}
     for key, value in numbers.items():
         if type(value) not in (int, float) or not math.isfinite(value):
@@ -309,6 +311,14 @@ def make_range(name: str, raw: Mapping[str, Any], where: str) -> Range:
     if step is not None:  # the last step is the end
         high = round(low + math.floor((high - low) / step + 1e-9) * step, 12)
     return Range(float(low), float(high), log, None if step is None else float(step), whole)
+
+
+def as_number(value: Any) -> Any:
+    """A number where the value is one; YAML takes `1e-4`, which has no point, for text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def check_value(name: str, value: Value, where: str) -> None:

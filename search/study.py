@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.datasets import TrackDataset
 from genre_mlflow.errors import StudyError
-from genre_mlflow.mlops.options import TrainOptions, as_text, changed
+from genre_mlflow.mlops.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text, changed
 from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
 from genre_mlflow.mlops.store import joined_run_id, open_store, store_errors
 from genre_mlflow.mlops.studies import StudyRuns, find_parent, open_parent, with_setting
@@ -30,6 +30,7 @@ NOT_COMPARED = {
     "on_bad_file", "allow_leak", "device", "keep",
 }  # fmt: skip
 OURS, PARENT = "genre_mlflow", "parent_run_id"  # user attributes of the study
+WHY, DEFAULTS = "why", "defaults"  # user attribute of a trial that was queued, and the first's
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -60,8 +61,8 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
     def first_trial(self) -> FrozenTrial:
-        """The trial with the values of the command line."""
-        return self.trials()[0]
+        """The trial with the values of the command line, or its last repetition."""
+        return [trial for trial in self.trials() if trial.user_attrs.get(WHY) == DEFAULTS][-1]
 
 
 def open_search(request: Request, say: Say) -> Search:
@@ -77,7 +78,7 @@ def open_search(request: Request, say: Say) -> Search:
     storage = Storage(request.storage or default_address(), request.grace_s)
     client = open_store()
     corpus = open_corpus(options.data, options.on_bad_file, options.split)
-    name = request.study or f"{corpus.name}-{space.name}"
+    name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
         begin(study, identity(options, space, corpus))  # before the work of decoding
@@ -94,6 +95,12 @@ def open_search(request: Request, say: Say) -> Search:
         if joined_run_id():
             runs.adopt(joined_run_id())
     return Search(request, options, space, storage, study, runs, corpus, tracks, device)
+
+
+def default_name(corpus: Corpus, space: Space) -> str:
+    """Name of the study of a corpus and a space, whose files may have any name."""
+    name = f"{corpus.name}-{space.name}"
+    return "".join("_" if c in FORBIDDEN_IN_NAMES else c for c in name)
 
 
 def find_study(name: str, storage: Storage, pruner: optuna.pruners.BasePruner) -> Study:
@@ -176,11 +183,11 @@ def fill_queue(study: Study, request: Request, space: Space, queue: list[dict[st
     What has been queued or tried is not queued again. Of a grid, only as many as are asked for.
     """
     if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(space.nearest(request.options), user_attrs={"why": "defaults"})
+        study.enqueue_trial(space.nearest(request.options), user_attrs={WHY: DEFAULTS})
     for setting in queue:
-        study.enqueue_trial(setting, user_attrs={"why": "enqueued"}, skip_if_exists=True)
+        study.enqueue_trial(setting, user_attrs={WHY: "enqueued"}, skip_if_exists=True)
     if request.sampler == "grid":
         settings = space.grid()
         random.Random(request.options.training.seed).shuffle(settings)
         for setting in settings[: request.trials]:
-            study.enqueue_trial(setting, user_attrs={"why": "grid"}, skip_if_exists=True)
+            study.enqueue_trial(setting, user_attrs={WHY: "grid"}, skip_if_exists=True)

@@ -12,7 +12,7 @@ def summary(found: Finished) -> str:
     """The best setting against the first, the final runs, and commands to go on with."""
     setting = ", ".join(f"{name} {as_text(rounded(v))}" for name, v in found.setting.items())
     first = found.first_val_accuracy
-    compared = f" (trial 0, the setting of the command line: {first:.1%})" if first else ""
+    compared = f" (the setting of the command line: {first:.1%})" if first is not None else ""
     lines = [
         "",
         f"Best of {found.trials} trials: trial {found.best_trial}, validation accuracy "

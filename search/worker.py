@@ -150,20 +150,24 @@ class Worker:
             search.runs.set_status(RUNNING)  # it may have been at its end before
             self.begun = True
         self.running_before.add(trial.number)
-        value, state, stopped = None, TrialState.FAIL, None
+        value, state, failure = None, TrialState.FAIL, None
         try:
             with search.storage.alive(trial._trial_id), store_errors():
                 value = self.objective(search, trial, self.observers)
             state = TrialState.COMPLETE
         except TrialPruned:
             state = TrialState.PRUNED
-        except TrainingError as error:  # this setting cannot be trained; another may
-            trial.set_user_attr(ERROR, str(error))
-        except UpdateFinishedTrialError:
-            self.say(f"trial {trial.number} was given to another worker, as if this one were dead")
-            return
         except BaseException as error:
-            stopped = error
+            failure = error
+        untrainable = isinstance(failure, TrainingError)  # this setting; another may be
+        stopped = None if untrainable else failure
+        if search.storage.optuna.get_trial(trial._trial_id).state.is_finished():
+            self.say(f"trial {trial.number} was given to another worker, as if this one were dead")
+            if stopped is not None and not isinstance(stopped, UpdateFinishedTrialError):
+                raise stopped
+            return
+        if untrainable:
+            trial.set_user_attr(ERROR, str(failure))
         frozen = search.study.tell(trial, value, state, skip_if_finished=True)
         if stopped is not None:
             retry(search.study, frozen, None)
@@ -173,7 +177,7 @@ class Worker:
         with store_errors():
             self.end_run(frozen)
             if state in DONE and search.trials(TrialState.COMPLETE):
-                search.runs.log_progress(trial.number, search.study.best_value)
+                search.runs.log_progress(len(search.trials(*DONE)), search.study.best_value)
         self.say(self.line(frozen))
         self.count_failure(frozen)
 

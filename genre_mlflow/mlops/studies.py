@@ -36,7 +36,8 @@ from genre_mlflow.training.loop import FitResult, Observer
 
 PARENT_TAG = "mlflow.parentRunId"
 SEARCH, TUNE, FINAL, WORKER = "search", "tune", "final", "worker"  # what a run's `task` may be
-TRIAL_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds")
+# MLflow's page that compares runs opens with the metric that was logged first.
+TRIAL_METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "epoch_seconds")
 BEST = "best_val_accuracy"
 RUNNING = "RUNNING"
 
@@ -127,12 +128,18 @@ class StudyRuns:
             shutil.rmtree(checkpoint_folder(run_id), ignore_errors=True)
 
     def log_progress(self, step: int, best: float) -> None:
-        """The best validation accuracy of the study after so many trials."""
+        """The best validation accuracy of the study after so many completed and pruned trials.
+
+        Not by the trial's number: trials end in another order, and the last step is what MLflow
+        shows as the study's value.
+        """
         now_ms = int(time.time() * 1000)
         log_metrics(self.client, self.parent_id, {BEST: best}, step, now_ms, None, self.dataset)
 
     def set_status(self, status: str) -> None:
-        """Change the state of the parent."""
+        """Change the state of the parent; one that has it keeps the time of its end."""
+        if self.client.get_run(self.parent_id).info.status == status:
+            return
         if status == RUNNING:
             self.client.update_run(self.parent_id, status=RUNNING)
         else:

@@ -48,6 +48,11 @@ def test_files_of_both_kinds_say_the_same(tmp_path: Path) -> None:
     assert load_space(yaml).name == "mine"
 
 
+@pytest.mark.parametrize("text", ["lr: {low: 1e-4, high: 1e-2, log: true}", "lr: [1e-4, 1e-2]"])
+def test_numbers_may_have_an_exponent_and_no_point(tmp_path: Path, text: str) -> None:
+    assert load_space(write(tmp_path, text)).parameters["lr"].ends() == [1e-4, 1e-2]
+
+
 def test_widths_are_text_in_the_space_and_numbers_in_training() -> None:
     space = make_space("x", {"widths": ["4,8", "8,16"]}, "x")
     assert space.options({"widths": "4,8"}) == {"widths": (4, 8)}

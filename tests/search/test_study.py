@@ -134,7 +134,7 @@ def test_first_trial_has_the_values_of_the_command_line_and_the_next_the_queued_
 def test_parent_shows_progress_table_plots_and_the_best_trial(done: Done, tmp_path: Path) -> None:
     (parent,) = runs_of(done.client, "search")
     progress = done.client.get_metric_history(parent.info.run_id, "best_val_accuracy")
-    assert [metric.step for metric in progress] == [0, 1, 2, 3, 4]
+    assert [metric.step for metric in progress] == [1, 2, 3, 4, 5]
     assert progress[-1].value == done.found.best_val_accuracy
     assert [m.value for m in progress] == sorted(m.value for m in progress)
     names = {f"study/{name}.png" for name in PLOTS} | {"study/trials.csv", "study/plots.html"}
@@ -190,10 +190,11 @@ def test_best_setting_is_trained_again_and_the_better_validation_registered(done
 
 
 def test_same_command_again_adds_nothing(done: Done) -> None:
-    before = len(done.client.search_runs([runs_of(done.client, "search")[0].info.experiment_id]))
+    (parent,) = runs_of(done.client, "search")
+    before = len(done.client.search_runs([parent.info.experiment_id]))
     assert run(done.request, silent) == done.found
-    after = len(done.client.search_runs([runs_of(done.client, "search")[0].info.experiment_id]))
-    assert before == after
+    assert len(done.client.search_runs([parent.info.experiment_id])) == before
+    assert runs_of(done.client, "search")[0].info.end_time == parent.info.end_time
     assert len(done.client.search_model_versions("name = 'genre-classifier'")) == 1
 
 
@@ -290,6 +291,31 @@ def test_grid_tries_each_point_once_and_ends(
     assert finish(search, silent) is not None
 
 
+def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
+    store: MlflowClient, make_request: MakeRequest
+) -> None:
+    def outrun(search: Search, trial: Trial, observers: object) -> float:
+        instant(search, trial, observers)
+        if trial.number == 0:  # another worker takes trial 1 and ends it before
+            other = Worker(open_search(make_request(trials=2), silent), inf, silent, (), instant)
+            other.run(other.next_trial())
+            return 0.9
+        return 0.1
+
+    search = work(make_request(trials=2), outrun)
+    progress = store.get_metric_history(search.runs.parent_id, "best_val_accuracy")
+    assert [metric.step for metric in progress] == [1, 2]
+    assert store.get_run(search.runs.parent_id).data.metrics["best_val_accuracy"] == 0.9
+
+
+def test_folder_of_any_name_has_a_study(
+    store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    request = make_request()
+    options = replace(request.options, data=str(make_corpus(tmp_path / "rock'n'roll")))
+    assert open_search(replace(request, options=options), silent).name == "rock_n_roll-small"
+
+
 def test_failing_trial_is_marked_and_the_study_goes_on(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
@@ -345,6 +371,7 @@ def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     found = run(request, silent, [count])
     assert found is not None
     assert len(count.epochs) == 1  # two of the three epochs were there
+    assert found.first_val_accuracy == found.best_val_accuracy
     (reopened,) = runs_of(store, "tune")
     assert reopened.info.run_id == cut_off.info.run_id
     assert reopened.info.status == "FINISHED"
@@ -412,6 +439,19 @@ def test_trial_that_was_given_away_is_left_alone(
     assert [t.state.name for t in search.trials()] == ["FAIL", "COMPLETE"]
     statuses = [run.info.status for run in runs_of(store, "tune")]
     assert statuses == ["FAILED", "FINISHED"]
+
+
+def test_stopped_trial_that_was_given_away_is_not_repeated_twice(
+    store: MlflowClient, make_request: MakeRequest
+) -> None:
+    def stop(search: Search, trial: Trial, observers: object) -> float:
+        search.storage.optuna.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        raise KeyboardInterrupt
+
+    search = open_search(make_request(trials=1), silent)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(search, inf, silent, objective=stop).work()
+    assert [t.state.name for t in search.trials()] == ["FAIL"]
 
 
 def test_run_of_a_worker_that_died_after_its_trial_is_closed(
