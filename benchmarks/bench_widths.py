@@ -17,7 +17,7 @@ from genre_mlflow.corpus.manifest import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 from genre_mlflow.model.networks import VGG
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder

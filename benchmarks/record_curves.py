@@ -19,7 +19,8 @@ from genre_mlflow.corpus.manifest import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files import atomic_write, home
+from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.home import home
 from genre_mlflow.model.networks import VGG
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 
 OURS = ("cache", "checkpoints", "demo*", "matplotlib", "mlflow-run")  # what lies in `home`
 

@@ -23,7 +23,8 @@ from genre_mlflow.cli_options import (
     options,
 )
 from genre_mlflow.cli_predict import predict
-from genre_mlflow.files import check_output, home
+from genre_mlflow.files.home import home
+from genre_mlflow.files.names import check_output
 from genre_mlflow.mlops.options import TrainOptions
 from genre_mlflow.version import VERSION
 

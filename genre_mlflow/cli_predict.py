@@ -13,7 +13,7 @@ import click
 from genre_mlflow.cli_base import USER_MISTAKE, OneLineErrors, interrupt, quiet_mlflow
 from genre_mlflow.cli_options import MODEL_OPTION
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.files import check_output, file_names
+from genre_mlflow.files.names import check_output, file_names
 
 if TYPE_CHECKING:
     from genre_mlflow.corpus.manifest import BadFile

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
 
 from genre_mlflow.errors import StudyError
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 
 FILE = "search.db"  # in `home`
 BEATS_PER_GRACE = 6  # signs of life within the grace period

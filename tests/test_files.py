@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from genre_mlflow.cleaning import folder_bytes
-from genre_mlflow.files import atomic_write, file_name, file_names, home
+from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.home import home
+from genre_mlflow.files.names import file_name, file_names
 
 
 def names(folder: Path) -> list[str]:
@@ -78,7 +80,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from genre_mlflow.files import atomic_write\n"
+        "from genre_mlflow.files.atomic import atomic_write\n"
         "with atomic_write(Path(sys.argv[1])) as file:\n"
         "    file.write(b'x' * 100_000); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
     )

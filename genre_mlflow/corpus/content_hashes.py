@@ -7,7 +7,8 @@ from pathlib import Path
 import PIL
 import soundfile
 
-from genre_mlflow.files import atomic_write, home
+from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.home import home
 
 DECODER = 2  # raise it whenever `content_of` gives something else for a file
 VERSION = f"{DECODER}, Pillow {PIL.__version__}, {soundfile.__libsndfile_version__}"

@@ -17,7 +17,7 @@ from genre_mlflow.corpus.manifest import (
 )
 from genre_mlflow.corpus.settings import DEMO, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from genre_mlflow.corpus.gtzan_sources import Found, read_source
 from genre_mlflow.corpus.manifest import SPLITS, scan
 from genre_mlflow.corpus.splits import check_every_genre, few
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.files import atomic_write
+from genre_mlflow.files.atomic import atomic_write
 
 GENRES, LISTS, MANIFEST, DOWNLOAD = "genres", "split", "manifest.csv", "download"
 

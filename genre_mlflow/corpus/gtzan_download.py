@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 
 REPOSITORY = "marsyas/gtzan"
 ARCHIVE = "data/genres.tar.gz"

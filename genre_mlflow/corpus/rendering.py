@@ -19,7 +19,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
-from genre_mlflow.files import atomic_write
+from genre_mlflow.files.atomic import atomic_write
 
 SETTINGS_FILE, LOCK_FILE = ".render.json", ".render.lock"  # in the folder of images
 # Of a GTZAN image: 45.6 kB in 0.9 ms; level 6 has 45.2 kB in 1.3 ms, level 9 45.2 kB in 1.8 ms.

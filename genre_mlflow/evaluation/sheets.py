@@ -17,7 +17,7 @@ from genre_mlflow.features import audio
 from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read, to_rgb
 from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX
-from genre_mlflow.files import printable
+from genre_mlflow.files.names import printable
 
 MAX_PIXELS = 60_000  # of a side; matplotlib draws up to 65,535
 MAX_FRAMES = 1500  # columns of a drawn matrix: more than there are pixels

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 
-from genre_mlflow.files import HOME_VARIABLE
+from genre_mlflow.files.home import HOME_VARIABLE
 
 UI_PORT = 5000
 

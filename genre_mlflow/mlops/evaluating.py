@@ -15,7 +15,7 @@ from genre_mlflow.corpus.splits import SplitResult
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import predict_tracks
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 from genre_mlflow.mlops.options import TrainOptions, as_text
 from genre_mlflow.mlops.registry import load, logged_model_id
 from genre_mlflow.mlops.results import PREDICTIONS_FILE, write_confusion

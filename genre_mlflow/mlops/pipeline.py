@@ -13,7 +13,7 @@ from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.manifest import SPLITS, conflicting_groups, copied_groups
 from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.evaluation.predictions import predict_tracks
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 from genre_mlflow.mlops import commands
 from genre_mlflow.mlops.finish import Outcome, finish, register_outcome
 from genre_mlflow.mlops.options import TrainOptions

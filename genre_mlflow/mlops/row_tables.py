@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.files import atomic_write
+from genre_mlflow.files.atomic import atomic_write
 
 if sys.platform != "win32":
     import fcntl

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from genre_mlflow.features.audio import is_recording
-from genre_mlflow.files import sync_folder
+from genre_mlflow.files.atomic import sync_folder
 from genre_mlflow.mlops.row_tables import WholeRows, Write, hold, open_table
 
 MOVES = ("path", "moved_to")  # columns of the table of moves

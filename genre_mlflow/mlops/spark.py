@@ -20,7 +20,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.corpus.manifest import BadFile
 from genre_mlflow.errors import ModelError
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 from genre_mlflow.mlops.predicting import (
     Predictor,
     Row,

@@ -13,7 +13,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.manifest import COLUMNS
-from genre_mlflow.files import home
+from genre_mlflow.files.home import home
 from genre_mlflow.mlops.options import TrainOptions, as_text, to_json
 from genre_mlflow.mlops.runs import write_config
 from genre_mlflow.mlops.tracking import log_params, log_tags

@@ -15,7 +15,7 @@ from torch import Tensor
 from genre_mlflow.errors import DataError, GenreError, ModelError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files import atomic_write
+from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.networks import VGG
 from genre_mlflow.model.settings import AGGREGATES, NetworkSettings

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from genre_mlflow.errors import TrainingError
-from genre_mlflow.files import atomic_write
+from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.weights import to_safetensors
 
 STATE_FILE = "state.pt"

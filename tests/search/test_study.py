@@ -76,7 +76,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, make_request: MakeRequest) ->
 
 def cache_of(search: Search) -> object:
     from genre_mlflow.corpus.datasets import open_cache
-    from genre_mlflow.files import home
+    from genre_mlflow.files.home import home
 
     manifest = search.corpus.manifest
     return open_cache(manifest, search.options.preprocessing, home() / "cache")

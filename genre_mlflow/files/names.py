@@ -1,58 +1,16 @@
-"""Where derived files lie, and how a file is written so that it is never half there."""
+"""Names of files: for any system, for a terminal, and those that a command may write."""
 
 import os
 import unicodedata
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from genre_mlflow.errors import SettingsError
 
-HOME_VARIABLE = "GENRE_HOME"
-HOME_DEFAULT = ".genre"
 # Names that Windows keeps for devices.
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
 UNSAFE = set('/\\:*?"<>|%')
 LONGEST = 200  # bytes of a name that something is added to; file systems take 255
-
-
-def home() -> Path:
-    """Folder of all derived files: `GENRE_HOME`, else `.genre` in the working folder."""
-    return Path(os.environ.get(HOME_VARIABLE) or HOME_DEFAULT).absolute()
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary neighbour of `path`; flush it to disk and rename it when all went well.
-
-    A process killed at any moment leaves either the old file or the new one. The temporary name
-    ends in `.partial`. Unlike `tempfile`'s files, those written here can be read by others as far
-    as the umask allows.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(partial, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk, so that a renamed file outlives a power cut."""
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def printable(path: Path) -> str:
