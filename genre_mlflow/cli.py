@@ -205,7 +205,7 @@ def clean(yes: bool) -> None:
 
     Runs that are not finished cannot be resumed afterwards. MLflow's store is not touched.
     """
-    from genre_mlflow.cleaning import empty_home, sizes
+    from genre_mlflow.files.derived import empty_home, sizes
 
     found = sizes()
     for path, n_bytes in found.items():
