@@ -25,7 +25,7 @@ from genre_mlflow.cli_options import (
 from genre_mlflow.cli_predict import predict
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import check_output
-from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.options import TrainOptions
 from genre_mlflow.version import VERSION
 
 SERVE_PORT = 5001  # the MLflow UI has 5000

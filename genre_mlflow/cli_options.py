@@ -7,8 +7,8 @@ import click
 
 from genre_mlflow.corpus.settings import ON_PROBLEM
 from genre_mlflow.features.settings import FEATURES, LOUDNESS
-from genre_mlflow.mlops.options import CHAMPION_URI, TrainOptions, as_text
 from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.options import CHAMPION_URI, TrainOptions, as_text
 from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES, SEGMENTS
 
 EXPERIMENT = "genre-mlflow"

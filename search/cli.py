@@ -8,7 +8,7 @@ import click
 
 from genre_mlflow.cli_base import OneLineErrors, interrupt, quiet_mlflow
 from genre_mlflow.cli_options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
-from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.options import TrainOptions
 from search.request import PRUNERS, SAMPLERS, Request
 from search.space import load_space
 from search.spaces import SPACES

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.mlops.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text
+from genre_mlflow.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import yaml
 
 from genre_mlflow.errors import SettingsError, StudyError
-from genre_mlflow.mlops.options import TrainOptions, as_text
+from genre_mlflow.options import TrainOptions, as_text
 from search.spaces import SPACES
 
 SEARCHABLE = (

@@ -3,7 +3,7 @@
 from statistics import mean
 
 from genre_mlflow.mlops import commands
-from genre_mlflow.mlops.options import as_text
+from genre_mlflow.options import as_text
 from search.finish import Finished
 from search.worker import rounded
 

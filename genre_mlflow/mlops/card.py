@@ -6,7 +6,7 @@ import pandas as pd
 
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import part
-from genre_mlflow.mlops.options import TrainOptions, as_text
+from genre_mlflow.options import TrainOptions, as_text
 
 TEMPLATE = """# {model_name}
 

@@ -12,7 +12,7 @@ from support import store_in
 
 from genre_mlflow.cli import main
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.options import TrainOptions
 from search.cli import STORAGE_VARIABLE, search
 from search.request import Request
 

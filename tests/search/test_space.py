@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_mlflow.errors import SettingsError, StudyError
-from genre_mlflow.mlops.options import TrainOptions
+from genre_mlflow.options import TrainOptions
 from search.space import DEFAULTS, SEARCHABLE, Choice, Range, load_space, make_space
 from search.spaces import SPACES
 
