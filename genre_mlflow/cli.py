@@ -175,7 +175,7 @@ def corpus_scan(folder: str, out: str, **values: Any) -> None:
 @click.argument("folder")
 def corpus_demo(folder: str) -> None:
     """Write the demo corpus, ten synthesised genres, into FOLDER."""
-    from genre_mlflow.corpus.demo import make_demo
+    from genre_mlflow.corpus.demo.images.images import make_demo
 
     click.echo(make_demo(Path(folder)))
 

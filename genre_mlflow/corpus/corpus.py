@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_mlflow.corpus.demo import demo_folder, make_demo
+from genre_mlflow.corpus.demo.images.images import demo_folder, make_demo
 from genre_mlflow.corpus.manifest import (
     SPLITS,
     BadFile,

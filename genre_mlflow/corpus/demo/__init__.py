@@ -1,0 +1,1 @@
+"""The demo corpus: ten genres of synthesised music."""
