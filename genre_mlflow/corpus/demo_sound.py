@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genre_mlflow.corpus.demo_genres import GenreRecipe, Part, Range
+from genre_mlflow.corpus.demo.genres import GenreRecipe, Part, Range
 
 Sound = npt.NDArray[np.float32]
 

@@ -16,8 +16,8 @@ from genre_mlflow.corpus.demo.images.images import (
 )
 from PIL import Image
 
+from genre_mlflow.corpus.demo.genres import MODES, RECIPES
 from genre_mlflow.corpus.demo.images import images
-from genre_mlflow.corpus.demo_genres import MODES, RECIPES
 from genre_mlflow.errors import DataError, SettingsError
 
 SMALL = DemoSettings(tracks_per_genre=2, duration_s=1.0)
