@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genre_mlflow.corpus.demo.genres import MODES, GenreRecipe, Part
-from genre_mlflow.corpus.demo_sound import Sound, Tone, draw_log, gain_of, hat, kick, master, snare
+from genre_mlflow.corpus.demo.sound import Sound, Tone, draw_log, gain_of, hat, kick, master, snare
 
 STEPS_PER_BEAT = 4  # patterns are written in sixteenths
 

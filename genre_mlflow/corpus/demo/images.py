@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from genre_mlflow.corpus.demo.genres import RECIPES
-from genre_mlflow.corpus.demo_sound import Sound
+from genre_mlflow.corpus.demo.sound import Sound
 from genre_mlflow.corpus.demo_synthesis import perform
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.settings import SpectrogramSettings
