@@ -19,7 +19,7 @@ import numpy as np
 
 from genre_mlflow.corpus.demo.genres import RECIPES
 from genre_mlflow.corpus.demo.sound import Sound
-from genre_mlflow.corpus.demo_synthesis import perform
+from genre_mlflow.corpus.demo.synthesis import perform
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.settings import SpectrogramSettings
 from genre_mlflow.features.spectrogram import log_mel, render
