@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from genre_mlflow.corpus.gtzan.layout.layout import prepare
 from gtzan_hub import TRACKS, serving, small_collection, sound_of, tarball
 
-from genre_mlflow.corpus.gtzan import prepare
 from genre_mlflow.errors import DataError
 
 PROGRAM = """
@@ -25,7 +25,7 @@ FETCH = (
     "from genre_mlflow.corpus.gtzan_download import download; print(download(Path('out/download')))"
 )
 PREPARE = (
-    "from gtzan_hub import small_collection; from genre_mlflow.corpus.gtzan import prepare, "
+    "from gtzan_hub import small_collection; from genre_mlflow.corpus.gtzan.layout import prepare, "
     "summary; print(summary(prepare(Path('out'), small_collection(), fetch=True)))"
 )
 ARCHIVE = "out/download/genres.tar.gz"

@@ -1,0 +1,1 @@
+"""The GTZAN collection: found, downloaded, checked and laid out."""
