@@ -191,8 +191,8 @@ def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> Non
     Files of a folder are linked, those of an archive (.zip, .tar.gz) extracted. Checked tracks
     that are in OUT stay, so that the command can be stopped and given again.
     """
+    from genre_mlflow.corpus.gtzan.collection import gtzan
     from genre_mlflow.corpus.gtzan.layout.layout import prepare, summary
-    from genre_mlflow.corpus.gtzan_collection import gtzan
 
     result = prepare(Path(out), gtzan(), source, download, on_bad_file, say=click.echo)
     click.echo(summary(result))

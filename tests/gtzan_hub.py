@@ -12,7 +12,7 @@ from threading import Thread
 
 import sounds
 
-from genre_mlflow.corpus.gtzan_collection import Collection
+from genre_mlflow.corpus.gtzan.collection import Collection
 
 SIDES = ("train", "val", "test", "excluded")
 TRACKS = [f"{genre}.{i:05d}" for genre in ("blues", "jazz", "rock") for i in range(4)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from genre_mlflow.corpus.gtzan_collection import MAX_TRACK_BYTES
+from genre_mlflow.corpus.gtzan.collection import MAX_TRACK_BYTES
 from genre_mlflow.errors import DataError
 
 # RuntimeError: a password; NotImplementedError: an unknown compression.
