@@ -22,7 +22,7 @@ except GenreError as error:
     sys.exit(f"Error: {{error}}")
 """
 FETCH = (
-    "from genre_mlflow.corpus.gtzan_download import download; print(download(Path('out/download')))"
+    "from genre_mlflow.corpus.gtzan.download import download; print(download(Path('out/download')))"
 )
 PREPARE = (
     "from gtzan_hub import small_collection; from genre_mlflow.corpus.gtzan.layout import prepare, "
