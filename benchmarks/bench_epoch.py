@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from genre_mlflow.corpus.datasets import TrackDataset, open_cache
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.features.preprocessing import Preprocessor

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from genre_mlflow.corpus.datasets import TrackDataset
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.evaluation.metrics import wilson_interval

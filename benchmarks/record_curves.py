@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from genre_mlflow.corpus.datasets import TrackDataset, open_cache
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.features.settings import PreprocessingSettings

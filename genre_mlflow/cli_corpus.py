@@ -82,7 +82,7 @@ def show(
     """
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
-    from genre_mlflow.corpus.manifest import BadFile
+    from genre_mlflow.corpus.scan import BadFile
     from genre_mlflow.evaluation import sheets
     from genre_mlflow.evaluation.figures import save_figure
 

@@ -16,7 +16,7 @@ from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import check_output, file_names
 
 if TYPE_CHECKING:
-    from genre_mlflow.corpus.manifest import BadFile
+    from genre_mlflow.corpus.scan import BadFile
     from genre_mlflow.mlops.predicting import Predictor, Row
 
 ENGINES = ("local", "spark")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import NullLocator
 
 from genre_mlflow.corpus.corpus import corpus_folder
-from genre_mlflow.corpus.manifest import BadFile, genre_folders, look_below
+from genre_mlflow.corpus.scan import BadFile, genre_folders, look_below
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.figures import shorten
 from genre_mlflow.features import audio

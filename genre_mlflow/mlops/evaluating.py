@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
 from genre_mlflow.corpus.datasets import TrackDataset, open_cache
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.splits import SplitResult
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics

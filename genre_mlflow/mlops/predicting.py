@@ -14,7 +14,7 @@ from threading import Thread
 
 import torch
 
-from genre_mlflow.corpus.manifest import EMPTY, BadFile, look_below
+from genre_mlflow.corpus.scan import EMPTY, BadFile, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.features.audio import mute_decoders

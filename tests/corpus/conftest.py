@@ -2,7 +2,7 @@
 
 import pytest
 
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 
 
 @pytest.fixture(scope="session")

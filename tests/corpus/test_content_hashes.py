@@ -9,7 +9,7 @@ import pytest
 
 from genre_mlflow.corpus import content_hashes, manifest
 from genre_mlflow.corpus.content_hashes import memo_file, recall, remember
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 
 
 @pytest.fixture

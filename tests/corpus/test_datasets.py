@@ -13,7 +13,7 @@ from sounds import encode, tone
 
 from genre_mlflow.corpus import datasets
 from genre_mlflow.corpus.datasets import CHUNK, TrackDataset, cache_key, open_cache
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings

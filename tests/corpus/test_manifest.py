@@ -16,15 +16,8 @@ import pytest
 from PIL import Image
 from sounds import encode, tone
 
-from genre_mlflow.corpus.manifest import (
-    COLUMNS,
-    BadFile,
-    conflicting_groups,
-    copied_groups,
-    digest,
-    scan,
-    tracks_in,
-)
+from genre_mlflow.corpus.manifest import COLUMNS, conflicting_groups, copied_groups, digest
+from genre_mlflow.corpus.scan import BadFile, scan, tracks_in
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.errors import DataError

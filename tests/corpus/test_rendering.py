@@ -19,8 +19,8 @@ from sounds import RATE, encode, tone
 
 from genre_mlflow.cli import main
 from genre_mlflow.corpus import rendering
-from genre_mlflow.corpus.manifest import scan
 from genre_mlflow.corpus.rendering import LOCK_FILE, SETTINGS_FILE, render_folder
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import FEATURES, PreprocessingSettings

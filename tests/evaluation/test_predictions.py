@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from genre_mlflow.corpus.datasets import TrackDataset, open_cache
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.evaluation.predictions import (
     BATCH,
     genres_of,

@@ -13,7 +13,8 @@ import pandas as pd
 from genre_mlflow.corpus.gtzan.collection import EXCLUDED, Collection
 from genre_mlflow.corpus.gtzan.download import ARCHIVE, download
 from genre_mlflow.corpus.gtzan.sources import Found, read_source
-from genre_mlflow.corpus.manifest import SPLITS, scan
+from genre_mlflow.corpus.manifest import SPLITS
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.splits import check_every_genre, few
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
