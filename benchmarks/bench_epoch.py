@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
+from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.networks import VGG

@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genre_mlflow.corpus.datasets import TrackDataset
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.metrics import wilson_interval
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings

@@ -11,7 +11,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
-from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import StudyError
 from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
 from genre_mlflow.mlops.store import joined_run_id, open_store, store_errors

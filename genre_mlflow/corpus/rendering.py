@@ -13,9 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from genre_mlflow.corpus.datasets import RECIPE, Progress
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import BadFile, track_id, walk
+from genre_mlflow.data.cache import RECIPE, Progress
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import BATCH, Classifier
 

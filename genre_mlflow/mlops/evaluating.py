@@ -9,9 +9,10 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
-from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.splits import SplitResult
+from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import predict_tracks

@@ -9,9 +9,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
-from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.manifest import SPLITS, conflicting_groups, copied_groups
 from genre_mlflow.corpus.settings import DEMO
+from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.mlops import commands

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from genre_mlflow.corpus.corpus import Corpus
-from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, TrainingError
 from genre_mlflow.mlops.finish import Outcome, register_outcome
 from genre_mlflow.mlops.pipeline import Say, fit_classifier, make_classifier, train_in_run

@@ -11,9 +11,10 @@ import pytest
 import torch
 from sounds import encode, tone
 
-from genre_mlflow.corpus import datasets
-from genre_mlflow.corpus.datasets import CHUNK, TrackDataset, cache_key, open_cache
 from genre_mlflow.corpus.scan import scan
+from genre_mlflow.data import cache
+from genre_mlflow.data.cache import CHUNK, cache_key, open_cache
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
@@ -29,7 +30,7 @@ from genre_mlflow.corpus import datasets
 from genre_mlflow.corpus.manifest import scan
 from genre_mlflow.features.settings import PreprocessingSettings
 
-decode, decoded = datasets.decode, []
+decode, decoded = cache.decode, []
 def counted(preprocessor, item):
     if not decoded:
         sys.stdout.write("decoding\\n")  # in one piece, whichever threads say it
@@ -37,10 +38,10 @@ def counted(preprocessor, item):
     decoded.append(item)
     time.sleep(0.02)
     return decode(preprocessor, item)
-datasets.decode = counted
+cache.decode = counted
 manifest = scan(Path(sys.argv[1])).manifest
 exec(sys.argv[3])
-cache = datasets.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
+cache = cache.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
 print(json.dumps([len(decoded), int(cache.pixels.sum())]))
 """
 
@@ -87,7 +88,7 @@ def test_cache_holds_what_the_preprocessor_gives(tmp_path, manifest):
 
 def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
     first = open_cache(manifest, SMALL, tmp_path / "cache")
-    monkeypatch.setattr(datasets, "decode", None)
+    monkeypatch.setattr(cache, "decode", None)
     second = open_cache(manifest.iloc[::-1], SMALL, tmp_path / "cache")
     assert np.array_equal(first.pixels, second.pixels)
     assert first.span == second.span
@@ -95,7 +96,7 @@ def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
 
 def test_a_file_that_moved_needs_no_new_cache(tmp_path, corpus, manifest, monkeypatch):
     open_cache(manifest, SMALL, tmp_path / "cache")
-    monkeypatch.setattr(datasets, "decode", None)
+    monkeypatch.setattr(cache, "decode", None)
     open_cache(scan(corpus.rename(tmp_path / "moved")).manifest, SMALL, tmp_path / "cache")
 
 
@@ -118,7 +119,7 @@ def test_other_contents_and_other_settings_have_other_caches(tmp_path, corpus, m
 
 def test_another_recipe_has_another_cache(monkeypatch):
     before = cache_key(["a", "b"], SMALL)
-    monkeypatch.setattr(datasets, "RECIPE", datasets.RECIPE + 1)
+    monkeypatch.setattr(cache, "RECIPE", cache.RECIPE + 1)
     assert cache_key(["a", "b"], SMALL) != before
 
 

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 import torch
 
-from genre_mlflow.corpus.datasets import TrackDataset, open_cache
 from genre_mlflow.corpus.scan import scan
+from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import (
     BATCH,
     genres_of,

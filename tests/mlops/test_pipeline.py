@@ -9,8 +9,8 @@ from PIL import Image
 from support import EXPERIMENT, InterruptAfter, Trained, small_options, store_in
 
 import genre_mlflow
-from genre_mlflow.corpus.datasets import TrackDataset
 from genre_mlflow.corpus.manifest import digest
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.mlops import pipeline

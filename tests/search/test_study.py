@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from PIL import Image
 from support import EXPERIMENT, InterruptAfter, store_in
 
-from genre_mlflow.corpus.datasets import TrackDataset
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.mlops.runs import checkpoint_folder
 from genre_mlflow.training.loop import Observer
@@ -75,7 +75,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, make_request: MakeRequest) ->
 
 
 def cache_of(search: Search) -> object:
-    from genre_mlflow.corpus.datasets import open_cache
+    from genre_mlflow.data.cache import open_cache
     from genre_mlflow.files.home import home
 
     manifest = search.corpus.manifest
