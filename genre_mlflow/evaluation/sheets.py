@@ -12,11 +12,11 @@ from matplotlib.ticker import NullLocator
 from genre_mlflow.corpus.corpus import corpus_folder
 from genre_mlflow.corpus.scan import BadFile, genre_folders, look_below
 from genre_mlflow.errors import DataError
-from genre_mlflow.evaluation.figures import shorten
 from genre_mlflow.features import audio
 from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read, to_rgb
 from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX
+from genre_mlflow.figures.mistakes import shorten
 from genre_mlflow.files.names import printable
 
 MAX_PIXELS = 60_000  # of a side; matplotlib draws up to 65,535

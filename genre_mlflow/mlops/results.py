@@ -9,9 +9,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from genre_mlflow.corpus.corpus import Corpus
-from genre_mlflow.evaluation import figures, metrics
+from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import genres_of, part, worst_mistakes
 from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.figures import confusion, curves, image
 from genre_mlflow.mlops.card import model_card
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult, best_epoch
@@ -71,22 +72,20 @@ def write_figures(
     """Learning curves, test confusion matrix (counts and rates), most confident mistakes."""
     test = part(predictions, "test")
     best = best_epoch(list(history)).epoch
-    figures.save_figure(
-        figures.learning_curves(curves(history), best), folder / "learning_curves.png"
-    )
+    image.save_figure(curves.learning_curves(curves(history), best), folder / "learning_curves.png")
     write_confusion(folder, test, "Test set", "test_confusion")
     mistakes = worst_mistakes(test, N_MISTAKES)
     paths = corpus.manifest.set_index("track_id")["path"].loc[mistakes["track_id"]]
-    figure = figures.mistakes_figure(mistakes, list(paths), preprocessor)
-    figures.save_figure(figure, folder / "mistakes.png")
+    figure = mistakes.mistakes_figure(mistakes, list(paths), preprocessor)
+    image.save_figure(figure, folder / "mistakes.png")
 
 
 def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: str) -> None:
     """Two figures of one matrix: counts, and rates within each genre."""
     matrix, genres = metrics.confusion(predictions), genres_of(predictions)
     for kind, rates in (("counts", False), ("rates", True)):
-        figure = figures.confusion_figure(matrix, genres, title, rates=rates)
-        figures.save_figure(figure, folder / f"{name}_{kind}.png")
+        figure = confusion.confusion_figure(matrix, genres, title, rates=rates)
+        image.save_figure(figure, folder / f"{name}_{kind}.png")
 
 
 def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:

@@ -15,8 +15,9 @@ from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from genre_mlflow.evaluation.figures import confusion_figure, to_image
 from genre_mlflow.evaluation.metrics import recalls
+from genre_mlflow.figures.confusion import confusion_figure
+from genre_mlflow.figures.image import to_image
 from genre_mlflow.mlops.store import delete_files
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
 from genre_mlflow.training.history import EpochResult, best_epoch

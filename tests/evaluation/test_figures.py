@@ -8,16 +8,12 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from genre_mlflow.evaluation.figures import (
-    LABEL_CHARACTERS,
-    confusion_figure,
-    learning_curves,
-    mistakes_figure,
-    save_figure,
-    to_image,
-)
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.figures.confusion import confusion_figure
+from genre_mlflow.figures.curves import learning_curves
+from genre_mlflow.figures.image import save_figure, to_image
+from genre_mlflow.figures.mistakes import LABEL_CHARACTERS, mistakes_figure
 
 PREPROCESSOR = Preprocessor(PreprocessingSettings())
 TEN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]

@@ -1,0 +1,49 @@
+"""Wrong answers as a figure."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from genre_mlflow.features.preprocessing import Preprocessor, read, to_rgb
+
+COLUMNS_OF_MISTAKES = 4
+LABEL_CHARACTERS = 26
+
+
+def mistakes_figure(
+    mistakes: pd.DataFrame, paths: Sequence[str], preprocessor: Preprocessor
+) -> Figure:
+    """The images of wrong answers with what they were taken for; `paths` as in the rows.
+
+    A recording is drawn as `preprocessor` does, its first segment.
+    """
+    rows = max(1, -(-len(mistakes) // COLUMNS_OF_MISTAKES))
+    figure = Figure(figsize=(2.6 * COLUMNS_OF_MISTAKES, 3.1 * rows + 0.4), layout="constrained")
+    figure.suptitle(f"{'Most confident' if len(mistakes) else 'No'} mistakes on the test set")
+    grid = figure.subplots(rows, COLUMNS_OF_MISTAKES, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, row, path in zip(grid, mistakes.to_dict("records"), paths, strict=False):
+        draw_mistake(axes, row, next(preprocessor.segments(read(path))).image)
+    return figure
+
+
+def draw_mistake(axes: Axes, row: dict[Hashable, Any], image: Image.Image) -> None:
+    """One image with its name, its genre and the wrong answer."""
+    axes.imshow(np.asarray(to_rgb(image)), aspect="auto")
+    name = shorten(row["track_id"].rsplit("/", 1)[-1])
+    axes.set_title(
+        f"{name}\n{row['genre']}, taken for\n{row['predicted']} ({row['confidence']:.0%})",
+        fontsize=9,
+        parse_math=False,  # a name may hold dollar signs
+    )
+
+
+def shorten(name: str) -> str:
+    """The name, or its beginning and three dots, in `LABEL_CHARACTERS`."""
+    return name if len(name) <= LABEL_CHARACTERS else name[: LABEL_CHARACTERS - 3] + "..."
