@@ -83,7 +83,7 @@ def show(
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
     from genre_mlflow.corpus.scan import BadFile
-    from genre_mlflow.evaluation import sheets
+    from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 
     warnings.filterwarnings("ignore", message="Glyph")  # of scripts that the font lacks

@@ -11,7 +11,9 @@ from sounds import encode, tone
 
 from genre_mlflow.cli import main
 from genre_mlflow.errors import DataError
-from genre_mlflow.evaluation.sheets import (
+from genre_mlflow.features.preprocessing import Preprocessor
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.figures.sheets import (
     DPI,
     MAX_PIXELS,
     ROW_INCHES,
@@ -20,8 +22,6 @@ from genre_mlflow.evaluation.sheets import (
     genres_figure,
     track_figure,
 )
-from genre_mlflow.features.preprocessing import Preprocessor
-from genre_mlflow.features.settings import PreprocessingSettings
 
 SETTINGS = PreprocessingSettings(image_size=32, segment_s=1.0)
 
@@ -186,7 +186,7 @@ def test_a_huge_sheet_keeps_within_what_can_be_drawn():
 
 
 def test_an_hour_is_drawn_in_as_many_columns_as_can_be_seen(monkeypatch, music):
-    from genre_mlflow.evaluation import sheets
+    from genre_mlflow.figures import sheets
 
     monkeypatch.setattr(sheets, "MAX_FRAMES", 20)
     figure = track_figure(music / "jazz" / "b.wav", SETTINGS)
