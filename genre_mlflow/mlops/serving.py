@@ -18,8 +18,8 @@ from mlflow.types.schema import Map
 from PIL import Image
 
 import genre_mlflow
+from genre_mlflow import served_model
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.mlops import serving_model
 from genre_mlflow.model.classifier import Classifier
 
 MODEL_TYPE = "classifier"
@@ -37,7 +37,7 @@ def signature() -> ModelSignature:
     Parameters may add columns, which MLflow's schema does not hold: `timeline`, `error`.
     """
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.binary, serving_model.CONTENT)]),
+        inputs=Schema([ColSpec(DataType.binary, served_model.CONTENT)]),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "genre"),
@@ -50,7 +50,7 @@ def signature() -> ModelSignature:
             [
                 ParamSpec("top_k", DataType.long, 0),
                 ParamSpec("timeline", DataType.boolean, False),
-                ParamSpec("on_error", DataType.string, serving_model.RAISE),
+                ParamSpec("on_error", DataType.string, served_model.RAISE),
             ]
         ),
     )
@@ -72,7 +72,7 @@ def log_classifier(client: MlflowClient, run: Run, classifier: Classifier, step:
         params={"epoch": str(step)},
     )
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, serving_model.ARTIFACT)  # its name is kept inside the model
+        folder = Path(temporary, served_model.ARTIFACT)  # its name is kept inside the model
         classifier.save(folder)
         Model.log(
             artifact_path=None,
@@ -81,8 +81,8 @@ def log_classifier(client: MlflowClient, run: Run, classifier: Classifier, step:
             run_id=run.info.run_id,
             model_id=entry.model_id,
             step=step,
-            python_model=serving_model.__file__,
-            artifacts={serving_model.ARTIFACT: str(folder)},
+            python_model=served_model.__file__,
+            artifacts={served_model.ARTIFACT: str(folder)},
             code_paths=[str(Path(genre_mlflow.__file__).parent)],
             pip_requirements=requirements(classifier.preprocessing.features),
             signature=signature(),
@@ -95,7 +95,7 @@ def input_example(size: int) -> pd.DataFrame:
     """One small image, as a client would send it."""
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((size, size)).save(buffer, "PNG")
-    return pd.DataFrame({serving_model.CONTENT: [buffer.getvalue()]})
+    return pd.DataFrame({served_model.CONTENT: [buffer.getvalue()]})
 
 
 def serve_command(model_uri: str, host: str, port: int) -> list[str]:

@@ -29,10 +29,10 @@ from genre_mlflow.mlops.predicting import (
     predict_file,
     success,
 )
-from genre_mlflow.mlops.serving_model import CONTENT
 from genre_mlflow.mlops.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.mlops.store import fetched, open_store
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.served_model import CONTENT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
