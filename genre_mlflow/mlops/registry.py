@@ -16,8 +16,8 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.mlops.results import PREDICTIONS_FILE
-from genre_mlflow.mlops.store import fetched, open_store, read_file, store_errors
 from genre_mlflow.model.classifier import CONFIG_FILE, Classifier
+from genre_mlflow.tracking.store import fetched, open_store, read_file, store_errors
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_PREDICTIONS = f"evaluation/{PREDICTIONS_FILE}"  # within the logged model

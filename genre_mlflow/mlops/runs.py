@@ -17,8 +17,8 @@ from mlflow.tracking.context.registry import resolve_tags
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
-from genre_mlflow.mlops.store import joined_run_id, read_artifact, store_errors
 from genre_mlflow.options import TrainOptions, as_text, changed, to_json
+from genre_mlflow.tracking.store import joined_run_id, read_artifact, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
 CONFIG_FILE = "config.json"

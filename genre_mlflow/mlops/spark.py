@@ -30,9 +30,9 @@ from genre_mlflow.mlops.predicting import (
     success,
 )
 from genre_mlflow.mlops.spark_session import MAX_BYTES, is_local, spark_session
-from genre_mlflow.mlops.store import fetched, open_store
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.served_model import CONTENT
+from genre_mlflow.tracking.store import fetched, open_store
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession

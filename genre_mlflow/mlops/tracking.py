@@ -18,8 +18,8 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from genre_mlflow.evaluation.metrics import recalls
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.image import to_image
-from genre_mlflow.mlops.store import delete_files
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from genre_mlflow.tracking.store import delete_files
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import Observer
 

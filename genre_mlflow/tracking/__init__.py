@@ -1,0 +1,1 @@
+"""Results in; MLflow's runs, logged models and versions out."""
