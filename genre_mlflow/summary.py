@@ -1,7 +1,7 @@
 """What is printed at the end of training: the result, and the exact commands to go on with."""
 
-from genre_mlflow.mlops import commands
 from genre_mlflow.mlops.finish import Outcome
+from genre_mlflow.tracking import commands
 
 
 def summary(outcome: Outcome) -> str:

@@ -2,8 +2,8 @@
 
 from statistics import mean
 
-from genre_mlflow.mlops import commands
 from genre_mlflow.options import as_text
+from genre_mlflow.tracking import commands
 from search.finish import Finished
 from search.worker import rounded
 
