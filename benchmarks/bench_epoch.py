@@ -124,8 +124,9 @@ def train(
 def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
     from mlflow import MlflowClient
 
-    from genre_mlflow.mlops.tracking import DatasetName, RunTracker
     from genre_mlflow.model.classifier import Classifier
+    from genre_mlflow.tracking.observer import RunTracker
+    from genre_mlflow.tracking.run import DatasetName
 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     client = MlflowClient()

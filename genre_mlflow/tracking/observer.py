@@ -3,39 +3,27 @@
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.entities import LoggedModelOutput, Run
 
 from genre_mlflow.evaluation.metrics import recalls
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.image import to_image
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
+from genre_mlflow.tracking.run import DatasetName, log_metrics
 from genre_mlflow.tracking.store import delete_files
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import Observer
 
 CONFUSION_KEY = "val_confusion"
 CHECKPOINT_TYPE = "checkpoint"
-PARAMS_PER_BATCH = 100  # MLflow's limit
 NOT_IN_A_NAME = re.compile(r"[^\w. -]")  # what MLflow refuses, and the slash, which makes groups
 IMAGE_DPI = 72
-
-
-@dataclass(frozen=True)
-class DatasetName:
-    """How metrics name the dataset that they were measured on."""
-
-    name: str
-    digest: str
 
 
 class RunTracker(Observer):
@@ -189,66 +177,3 @@ def metric_names(genres: Sequence[str]) -> list[str]:
     """Genres as MLflow takes them in names: letters, digits, `_`, `-`, `.`, blanks; all differ."""
     names = [NOT_IN_A_NAME.sub("_", genre) for genre in genres]
     return [f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names)]
-
-
-def log_metrics(
-    client: MlflowClient,
-    run_id: str,
-    values: Mapping[str, float],
-    step: int,
-    timestamp_ms: int,
-    model_id: str | None,
-    dataset: DatasetName,
-) -> None:
-    """Log metrics in one call, linked to the model and the dataset they were measured on."""
-    client.log_batch(
-        run_id,
-        metrics=[
-            Metric(name, value, timestamp_ms, step, model_id, dataset.name, dataset.digest, run_id)
-            for name, value in values.items()
-        ],
-    )
-
-
-def log_params(client: MlflowClient, run: Run, params: Mapping[str, str]) -> None:
-    """Log parameters, but leave alone those that the run has: MLflow refuses a second value."""
-    new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
-    for start in range(0, len(new), PARAMS_PER_BATCH):
-        client.log_batch(run.info.run_id, params=new[start : start + PARAMS_PER_BATCH])
-
-
-def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run in one call."""
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-
-@contextmanager
-def running(client: MlflowClient, run_id: str, *, owned: bool) -> Iterator[None]:
-    """Keep a run's status and its system metrics while the block runs.
-
-    A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
-    """
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
-    if owned:
-        client.update_run(run_id, status="RUNNING")
-    monitor.start()
-    status = "FAILED"
-    try:
-        yield
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        monitor.finish()
-        if owned:
-            end(client, run_id, status)
-
-
-def end(client: MlflowClient, run_id: str, status: str) -> None:
-    """Write a run's last status; a store that is gone must not hide why the run ended."""
-    try:
-        client.set_terminated(run_id, status)
-    except MlflowException:
-        if status == "FINISHED":
-            raise
