@@ -58,8 +58,8 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
 
     from genre_mlflow.display import Bar, Table
     from genre_mlflow.mlops import pipeline
-    from genre_mlflow.mlops.runs import given_to_mlflow
     from genre_mlflow.summary import summary
+    from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
 
     signal.signal(signal.SIGTERM, interrupt)

@@ -12,7 +12,7 @@ from support import Trained, store_in
 
 from genre_mlflow.cli import main
 from genre_mlflow.features.preprocessing import KNOWN
-from genre_mlflow.mlops.runs import hold
+from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.version import VERSION
 
 SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--epochs=2"]

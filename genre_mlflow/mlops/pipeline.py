@@ -16,13 +16,13 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.mlops.finish import Outcome, finish, register_outcome
-from genre_mlflow.mlops.runs import checkpoint_folder, find_session, hold
 from genre_mlflow.mlops.start import log_start
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.observer import RunTracker
 from genre_mlflow.tracking.run import DatasetName, running
+from genre_mlflow.tracking.sessions import checkpoint_folder, find_session, hold
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory

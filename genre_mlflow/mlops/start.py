@@ -14,9 +14,9 @@ from mlflow.types import ColSpec, DataType, Schema
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.files.home import home
-from genre_mlflow.mlops.runs import write_config
 from genre_mlflow.options import TrainOptions, as_text, to_json
 from genre_mlflow.tracking.run import log_params, log_tags
+from genre_mlflow.tracking.sessions import write_config
 from genre_mlflow.version import VERSION
 
 DESCRIPTION_TAG = "mlflow.note.content"

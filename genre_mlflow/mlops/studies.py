@@ -17,11 +17,11 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, TrainingError
 from genre_mlflow.mlops.finish import Outcome, register_outcome
 from genre_mlflow.mlops.pipeline import Say, fit_classifier, make_classifier, train_in_run
-from genre_mlflow.mlops.runs import checkpoint_folder, create_run, experiment_id, hold
 from genre_mlflow.mlops.start import DESCRIPTION_TAG, log_corpus, log_dataset
 from genre_mlflow.options import TrainOptions, as_text
 from genre_mlflow.tracking.observer import epoch_metrics
 from genre_mlflow.tracking.run import DatasetName, log_metrics, log_params, log_tags, running
+from genre_mlflow.tracking.sessions import checkpoint_folder, create_run, experiment_id, hold
 from genre_mlflow.tracking.store import joined_run_id
 from genre_mlflow.training.checkpoint import STATE_FILE, first_line
 from genre_mlflow.training.device import keep_freed_memory

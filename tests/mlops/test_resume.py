@@ -21,8 +21,8 @@ from support import EXPERIMENT, SMALL, InterruptAfter, small_options, store_in
 
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.mlops import pipeline
-from genre_mlflow.mlops.runs import checkpoint_folder, hold
 from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.sessions import checkpoint_folder, hold
 
 WALL_CLOCK = ("epoch_seconds", "images_per_s", "system/")
 

@@ -17,7 +17,7 @@ from support import EXPERIMENT, InterruptAfter, store_in
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
-from genre_mlflow.mlops.runs import checkpoint_folder
+from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.loop import Observer
 from search.finish import Finished, finish
 from search.report import PLOTS
