@@ -31,9 +31,10 @@ from genre_mlflow.corpus.scan import tracks_in
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render
-from genre_mlflow.mlops.serving import log_classifier, serve_command
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.serving.server import serve_command
+from genre_mlflow.tracking.models import log_classifier
 
 START_S = 180
 

@@ -138,11 +138,12 @@ main.add_command(predict)
 @click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(model: str, host: str, port: int) -> None:
     """Serve a model over HTTP, as `mlflow models serve` does."""
-    from genre_mlflow.mlops import registry, serving
+    from genre_mlflow.mlops import registry
+    from genre_mlflow.serving import server
 
-    serving.check_port(host, port)
+    server.check_port(host, port)
     registry.check_servable(model)
-    serving.serve(model, host, port)
+    server.serve(model, host, port)
 
 
 @main.group()

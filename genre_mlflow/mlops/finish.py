@@ -18,9 +18,9 @@ from genre_mlflow.mlops.registry import (
     register,
 )
 from genre_mlflow.mlops.results import final_metrics, log_results
-from genre_mlflow.mlops.serving import MODEL_TYPE, log_classifier
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.models import MODEL_TYPE, log_classifier
 from genre_mlflow.tracking.run import DatasetName, log_metrics, log_tags
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import FitResult

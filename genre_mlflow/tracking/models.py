@@ -1,9 +1,6 @@
-"""Logging a classifier as a model that `mlflow models serve` serves, and starting the server."""
+"""A classifier as a logged model that MLflow serves."""
 
 import io
-import os
-import socket
-import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +16,6 @@ from PIL import Image
 
 import genre_mlflow
 from genre_mlflow import served_model
-from genre_mlflow.errors import SettingsError
 from genre_mlflow.model.classifier import Classifier
 
 MODEL_TYPE = "classifier"
@@ -96,29 +92,3 @@ def input_example(size: int) -> pd.DataFrame:
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((size, size)).save(buffer, "PNG")
     return pd.DataFrame({served_model.CONTENT: [buffer.getvalue()]})
-
-
-def serve_command(model_uri: str, host: str, port: int) -> list[str]:
-    """The `mlflow models serve` of this very environment."""
-    return [
-        sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model_uri,
-        "--env-manager", "local", "--host", host, "--port", str(port),
-    ]  # fmt: skip
-
-
-def serve(model_uri: str, host: str, port: int) -> None:
-    """Become the server; MLflow looks for `uvicorn` on PATH, so this environment comes first."""
-    command = serve_command(model_uri, host, port)
-    scripts = str(Path(sys.executable).parent)
-    path = os.pathsep.join([scripts, os.environ.get("PATH", "")])
-    os.execve(command[0], command, {**os.environ, "PATH": path})
-
-
-def check_port(host: str, port: int) -> None:
-    """Raise `SettingsError` where another server has the port already."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        reason = error.strerror or error
-        raise SettingsError(f"port {port} of {host} cannot be used: {reason}") from error
