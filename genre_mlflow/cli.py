@@ -120,10 +120,10 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 
     Exit code 1 when it stays as it is, 2 when the two cannot be compared.
     """
-    from genre_mlflow.mlops import registry
+    from genre_mlflow.jobs import promote
 
     quiet_mlflow()
-    result = registry.promote(model_name, force=force, why=why)
+    result = promote.promote(model_name, force=force, why=why)
     click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)
@@ -138,8 +138,8 @@ main.add_command(predict)
 @click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(model: str, host: str, port: int) -> None:
     """Serve a model over HTTP, as `mlflow models serve` does."""
-    from genre_mlflow.mlops import registry
     from genre_mlflow.serving import server
+    from genre_mlflow.tracking import registry
 
     server.check_port(host, port)
     registry.check_servable(model)

@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow.errors import StudyError
-from genre_mlflow.mlops import registry
+from genre_mlflow.jobs import promote
 from genre_mlflow.mlops.pipeline import Say
 from genre_mlflow.mlops.studies import RUNNING, register_best, train_final, with_seed, with_setting
 from genre_mlflow.tracking.run import log_tags
@@ -158,5 +158,5 @@ def train_best(
 
 def promote(found: Finished) -> str:
     """Make the registered version the champion if it is better; say what happened."""
-    result = registry.promote(found.model_name)
+    result = promote.promote(found.model_name)
     return f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}"

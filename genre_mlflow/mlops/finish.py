@@ -10,17 +10,17 @@ from mlflow.entities import Run
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.manifest import digest
-from genre_mlflow.mlops.registry import (
+from genre_mlflow.mlops.results import final_metrics, log_results
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.models import MODEL_TYPE, log_classifier
+from genre_mlflow.tracking.registry import (
     CHAMPION,
     MODEL_PREDICTIONS,
     TEST_DIGEST,
     find_alias,
     register,
 )
-from genre_mlflow.mlops.results import final_metrics, log_results
-from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.options import TrainOptions
-from genre_mlflow.tracking.models import MODEL_TYPE, log_classifier
 from genre_mlflow.tracking.run import DatasetName, log_metrics, log_tags
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import FitResult

@@ -18,8 +18,8 @@ from genre_mlflow.corpus.scan import EMPTY, BadFile, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.features.audio import mute_decoders
-from genre_mlflow.mlops.registry import classifier_folder
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.tracking.registry import classifier_folder
 
 Row = dict[str, str | float | int]
 

@@ -9,8 +9,9 @@ from support import EXPERIMENT, Trained, small_options
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
+from genre_mlflow.jobs.promote import promote
 from genre_mlflow.mlops import pipeline
-from genre_mlflow.mlops.registry import check_servable, promote, register
+from genre_mlflow.tracking.registry import check_servable, register
 
 NAME = "genre-classifier"
 
