@@ -22,8 +22,8 @@ import optuna
 import requests
 from optuna.trial import Trial
 
-from genre_mlflow.mlops.studies import TrialTracker
 from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.study import TrialTracker
 from genre_mlflow.training.history import EpochResult, PassResult
 from genre_mlflow.training.loop import Observer
 from search.report import write_report

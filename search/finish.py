@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow.errors import StudyError
 from genre_mlflow.jobs import promote
 from genre_mlflow.mlops.pipeline import Say
-from genre_mlflow.mlops.studies import RUNNING, register_best, train_final, with_seed, with_setting
 from genre_mlflow.tracking.run import log_tags
 from genre_mlflow.tracking.store import store_errors
+from genre_mlflow.tracking.study import RUNNING, register_best, train_final, with_seed, with_setting
 from genre_mlflow.training.loop import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search

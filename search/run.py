@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 
 from genre_mlflow.errors import GenreError
 from genre_mlflow.mlops.pipeline import Say
-from genre_mlflow.mlops.studies import RUNNING
 from genre_mlflow.tracking.store import store_errors
+from genre_mlflow.tracking.study import RUNNING
 from genre_mlflow.training.loop import Observer
 from search.finish import Finished, finish
 from search.processes import run_workers

@@ -14,10 +14,10 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import StudyError
 from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
-from genre_mlflow.mlops.studies import StudyRuns, find_parent, open_parent, with_setting
 from genre_mlflow.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text, changed
 from genre_mlflow.tracking.run import DatasetName
 from genre_mlflow.tracking.store import joined_run_id, open_store, store_errors
+from genre_mlflow.tracking.study import StudyRuns, find_parent, open_parent, with_setting
 from genre_mlflow.training.device import choose_device
 from search.request import Request
 from search.space import Space, canonical, load_space

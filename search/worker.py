@@ -13,9 +13,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.mlops.pipeline import Say
-from genre_mlflow.mlops.studies import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
 from genre_mlflow.options import as_text
 from genre_mlflow.tracking.store import store_errors
+from genre_mlflow.tracking.study import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import Observer
 from search.storage import quiet, retry
