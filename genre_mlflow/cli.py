@@ -57,7 +57,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from rich.console import Console
 
     from genre_mlflow.display import Bar, Table
-    from genre_mlflow.mlops import pipeline
+    from genre_mlflow.jobs import train
     from genre_mlflow.summary import summary
     from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
@@ -68,7 +68,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     if joined_run_id():
         given &= given_to_mlflow(values)
     with Bar(Console()) as bar:
-        outcome = pipeline.train(
+        outcome = train.train(
             train_options,
             experiment=experiment,
             resume=resume,

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow.errors import StudyError
 from genre_mlflow.jobs import promote
-from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.jobs.train import Say
 from genre_mlflow.tracking.run import log_tags
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import RUNNING, register_best, train_final, with_seed, with_setting

@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 
 from genre_mlflow.cli_base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
 from genre_mlflow.errors import GenreError
-from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.jobs.train import Say
 from genre_mlflow.training.device import describe_device, device_of_worker, threads_of_worker
 from search.request import Request
 from search.study import open_search

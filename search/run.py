@@ -8,7 +8,7 @@ from math import inf
 from optuna.trial import TrialState
 
 from genre_mlflow.errors import GenreError
-from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.jobs.train import Say
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import RUNNING
 from genre_mlflow.training.loop import Observer

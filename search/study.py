@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import StudyError
-from genre_mlflow.mlops.pipeline import Say, make_classifier, open_tracks
+from genre_mlflow.jobs.train import Say, make_classifier, open_tracks
 from genre_mlflow.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text, changed
 from genre_mlflow.tracking.run import DatasetName
 from genre_mlflow.tracking.store import joined_run_id, open_store, store_errors

@@ -12,7 +12,7 @@ from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
-from genre_mlflow.mlops.pipeline import Say
+from genre_mlflow.jobs.train import Say
 from genre_mlflow.options import as_text
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
