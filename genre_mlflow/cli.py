@@ -95,7 +95,7 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
     MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder.
     """
     train_options = TrainOptions.from_flat({**values, "data": data})
-    from genre_mlflow.mlops.evaluating import evaluate as evaluate_model
+    from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()
     result = evaluate_model(model, train_options, split=split, experiment=experiment)
