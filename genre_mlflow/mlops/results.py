@@ -13,7 +13,7 @@ from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import genres_of, part, worst_mistakes
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.figures import confusion, curves, image
-from genre_mlflow.mlops.card import model_card
+from genre_mlflow.jobs.card import model_card
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult, best_epoch
 
