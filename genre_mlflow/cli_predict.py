@@ -17,7 +17,7 @@ from genre_mlflow.files.names import check_output, file_names
 
 if TYPE_CHECKING:
     from genre_mlflow.corpus.scan import BadFile
-    from genre_mlflow.mlops.predicting import Predictor, Row
+    from genre_mlflow.library.predict import Predictor, Row
 
 ENGINES = ("local", "spark")
 WIDEST = 60  # characters of a path before its answer
@@ -114,25 +114,26 @@ def predict(
 
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.mlops import playlists, predicting, row_tables
+    from genre_mlflow.library import predict
+    from genre_mlflow.mlops import playlists, row_tables
     from genre_mlflow.mlops.sorting import moves_beside, moves_of
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
     mute_decoders()
-    predicting.check_workers(workers)
+    predict.check_workers(workers)
     table = Path(out) if out else None
     if table is None or not table.exists():
-        predicting.check_paths(paths)  # before the model is loaded
-    with predicting.open_predictor(model) as predictor, row_tables.hold(table):
+        predict.check_paths(paths)  # before the model is loaded
+    with predict.open_predictor(model) as predictor, row_tables.hold(table):
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
         known = row_tables.read_done(table, predictor.columns, predictor.digest, predictor.genres)
         done = known.paths(moves_of(moves_beside(table)) if table else {})
-        files = predicting.find_files(paths, sorting.results(table, names), done)
-        left = [file for file in files if predicting.place_of(file) not in done]
-        width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
+        files = predict.find_files(paths, sorting.results(table, names), done)
+        left = [file for file in files if predict.place_of(file) not in done]
+        width = min(WIDEST, max((len(predict.name_of(file)) for file in left), default=0))
         counts: Counter[str] = Counter()
         with (
             row_tables.open_table(table, predictor.columns) as write,
@@ -142,11 +143,11 @@ def predict(
                 write({**row, "path": os.path.abspath(str(row["path"]))})
                 counts[str(row["genre"])] += 1
                 if row["error"] or not quiet:
-                    progress.say(predicting.to_line(row, top_k, width))
+                    progress.say(predict.to_line(row, top_k, width))
                 progress.advance()
         click.echo(summary(counts, len(done)), err=not out)
         n_failed = sort(table, names, sorting)
-    if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
+    if counts[""] or n_failed or known.errors & {predict.place_of(file) for file in files}:
         ctx.exit(USER_MISTAKE)
 
 
@@ -163,7 +164,7 @@ def rows_of(
         from genre_mlflow.mlops.spark import predict_with_spark
 
         return predict_with_spark(files, predictor, model, master)
-    from genre_mlflow.mlops.predicting import predict_files
+    from genre_mlflow.library.predict import predict_files
 
     return predict_files(files, predictor, workers)
 

@@ -21,14 +21,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.corpus.scan import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
-from genre_mlflow.mlops.predicting import (
-    Predictor,
-    Row,
-    failure,
-    is_text,
-    predict_file,
-    success,
-)
+from genre_mlflow.library.predict import Predictor, Row, failure, is_text, predict_file, success
 from genre_mlflow.mlops.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.served_model import CONTENT

@@ -1,0 +1,1 @@
+"""A folder of music in; a table, playlists and sorted files out."""
