@@ -114,8 +114,8 @@ def predict(
 
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.library import predict
-    from genre_mlflow.mlops import playlists, row_tables
+    from genre_mlflow.library import predict, table
+    from genre_mlflow.mlops import playlists
     from genre_mlflow.mlops.sorting import moves_beside, moves_of
 
     signal.signal(signal.SIGTERM, interrupt)
@@ -125,18 +125,18 @@ def predict(
     table = Path(out) if out else None
     if table is None or not table.exists():
         predict.check_paths(paths)  # before the model is loaded
-    with predict.open_predictor(model) as predictor, row_tables.hold(table):
+    with predict.open_predictor(model) as predictor, table.hold(table):
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
-        known = row_tables.read_done(table, predictor.columns, predictor.digest, predictor.genres)
+        known = table.read_done(table, predictor.columns, predictor.digest, predictor.genres)
         done = known.paths(moves_of(moves_beside(table)) if table else {})
         files = predict.find_files(paths, sorting.results(table, names), done)
         left = [file for file in files if predict.place_of(file) not in done]
         width = min(WIDEST, max((len(predict.name_of(file)) for file in left), default=0))
         counts: Counter[str] = Counter()
         with (
-            row_tables.open_table(table, predictor.columns) as write,
+            table.open_table(table, predictor.columns) as write,
             Progress(Console(), len(left), "songs") as progress,
         ):
             for row in rows_of(left, predictor, model, workers, engine, master):
@@ -182,7 +182,8 @@ def summary(counts: Counter[str], n_before: int) -> str:
 
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
-    from genre_mlflow.mlops import playlists, row_tables
+    from genre_mlflow.library import table
+    from genre_mlflow.mlops import playlists
     from genre_mlflow.mlops.sorting import (
         link_files,
         move_files,
@@ -197,7 +198,7 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     moves = moves_beside(table)
 
     def songs() -> Iterator[tuple[dict[str, str], bool]]:
-        return with_places(row_tables.read_rows(table), moves_of(moves))
+        return with_places(table.read_rows(table), moves_of(moves))
 
     if sorting.link or sorting.move:
         folder = Path(sorting.link or sorting.move)

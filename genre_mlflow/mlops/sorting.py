@@ -15,7 +15,7 @@ from pathlib import Path
 
 from genre_mlflow.features.audio import is_recording
 from genre_mlflow.files.atomic import sync_folder
-from genre_mlflow.mlops.row_tables import WholeRows, Write, hold, open_table
+from genre_mlflow.library.table import WholeRows, Write, hold, open_table
 
 MOVES = ("path", "moved_to")  # columns of the table of moves
 ANYBODY_WRITES = 0o222

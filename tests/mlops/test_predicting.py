@@ -18,7 +18,7 @@ from support import Trained
 from genre_mlflow.cli import main
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.library.predict import find_files, open_predictor, predict_files
-from genre_mlflow.mlops.row_tables import read_rows
+from genre_mlflow.library.table import read_rows
 
 MODEL = "models:/genre-classifier@champion"
 

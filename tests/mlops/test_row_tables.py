@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops.row_tables import hold, open_table, read_done, read_rows
+from genre_mlflow.library.table import hold, open_table, read_done, read_rows
 
 COLUMNS = ["path", "genre", "model", "error"]
 NAMES = [
@@ -150,7 +150,7 @@ def test_two_runs_do_not_write_one_table(tmp_path):
     path = tmp_path / "t.csv"
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from genre_mlflow.mlops.row_tables import hold\n"
+        "from genre_mlflow.library.table import hold\n"
         "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]
