@@ -49,7 +49,8 @@ class Sorting:
 
     def results(self, table: Path | None, names: Mapping[str, str]) -> Iterator[Path]:
         """Our own files, and folders with sorted ones, which may lie in the library."""
-        from genre_mlflow.mlops import playlists, sorting
+        from genre_mlflow.library import sorting
+        from genre_mlflow.mlops import playlists
 
         if table is not None:
             yield from (table, sorting.moves_beside(table))
@@ -115,8 +116,8 @@ def predict(
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
     from genre_mlflow.library import predict, table
+    from genre_mlflow.library.sorting import moves_beside, moves_of
     from genre_mlflow.mlops import playlists
-    from genre_mlflow.mlops.sorting import moves_beside, moves_of
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
@@ -183,14 +184,14 @@ def summary(counts: Counter[str], n_before: int) -> str:
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
     from genre_mlflow.library import table
-    from genre_mlflow.mlops import playlists
-    from genre_mlflow.mlops.sorting import (
+    from genre_mlflow.library.sorting import (
         link_files,
         move_files,
         moves_beside,
         moves_of,
         with_places,
     )
+    from genre_mlflow.mlops import playlists
 
     n_failed = 0
     if table is None:

@@ -8,7 +8,7 @@ from typing import IO
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
-from genre_mlflow.mlops.sorting import is_song
+from genre_mlflow.library.sorting import is_song
 
 HEAD = "#EXTM3U\n#PLAYLIST:{genre}\n# written by genre-mlflow\n"
 OURS = b"# written by genre-mlflow"

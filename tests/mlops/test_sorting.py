@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops import sorting
-from genre_mlflow.mlops.sorting import link_files, move_files, moves_of, with_places
+from genre_mlflow.library import sorting
+from genre_mlflow.library.sorting import link_files, move_files, moves_of, with_places
 
 NAMES = {"jazz": "jazz", "a/b": "a%2Fb"}
 SHM = Path("/dev/shm")
