@@ -49,8 +49,7 @@ class Sorting:
 
     def results(self, table: Path | None, names: Mapping[str, str]) -> Iterator[Path]:
         """Our own files, and folders with sorted ones, which may lie in the library."""
-        from genre_mlflow.library import sorting
-        from genre_mlflow.mlops import playlists
+        from genre_mlflow.library import playlists, sorting
 
         if table is not None:
             yield from (table, sorting.moves_beside(table))
@@ -115,9 +114,8 @@ def predict(
 
     from genre_mlflow.display import Progress
     from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.library import predict, table
+    from genre_mlflow.library import playlists, predict, table
     from genre_mlflow.library.sorting import moves_beside, moves_of
-    from genre_mlflow.mlops import playlists
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
@@ -183,7 +181,7 @@ def summary(counts: Counter[str], n_before: int) -> str:
 
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
-    from genre_mlflow.library import table
+    from genre_mlflow.library import playlists, table
     from genre_mlflow.library.sorting import (
         link_files,
         move_files,
@@ -191,7 +189,6 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
         moves_of,
         with_places,
     )
-    from genre_mlflow.mlops import playlists
 
     n_failed = 0
     if table is None:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.mlops.playlists import check_playlists, write_playlists
+from genre_mlflow.library.playlists import check_playlists, write_playlists
 
 NAMES = {"jazz": "jazz", "two\nlines": "two%0Alines"}
 
