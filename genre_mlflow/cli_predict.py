@@ -160,7 +160,7 @@ def rows_of(
 ) -> "Iterator[Row]":
     """A row a file, from one of the engines."""
     if engine == "spark" and files:
-        from genre_mlflow.mlops.spark import predict_with_spark
+        from genre_mlflow.library.spark import predict_with_spark
 
         return predict_with_spark(files, predictor, model, master)
     from genre_mlflow.library.predict import predict_files
