@@ -22,7 +22,7 @@ from genre_mlflow.corpus.scan import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
 from genre_mlflow.library.predict import Predictor, Row, failure, is_text, predict_file, success
-from genre_mlflow.mlops.spark_session import MAX_BYTES, is_local, spark_session
+from genre_mlflow.library.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.served_model import CONTENT
 from genre_mlflow.tracking.store import fetched, open_store

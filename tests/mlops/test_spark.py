@@ -16,11 +16,10 @@ from sounds import encode, tone
 from support import Trained
 
 from genre_mlflow.errors import ModelError, SettingsError
-from genre_mlflow.library import spark
+from genre_mlflow.library import spark, spark_session
 from genre_mlflow.library.predict import Row, name_of, open_predictor, predict_files
 from genre_mlflow.library.spark import predict_with_spark
-from genre_mlflow.mlops import spark_session
-from genre_mlflow.mlops.spark_session import check_installed, check_master, reason_of
+from genre_mlflow.library.spark_session import check_installed, check_master, reason_of
 
 MODEL = "models:/genre-classifier@champion"
 ODD_NAMES = [
