@@ -150,7 +150,7 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
                                      "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
-    code = f"from genre_mlflow.cli import main; main({arguments!r}, prog_name='x')"
+    code = f"from genre_mlflow.cli.main import main; main({arguments!r}, prog_name='x')"
     assert imported_by(code, HEAVY_HELP) == ""
 
 

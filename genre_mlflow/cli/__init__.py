@@ -1,0 +1,1 @@
+"""Commands in; calls of the rooms below, and words for people out."""
