@@ -10,7 +10,7 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from genre_mlflow.cli_base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
+from genre_mlflow.cli.base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
 from genre_mlflow.errors import GenreError
 from genre_mlflow.jobs.train import Say
 from genre_mlflow.training.device import describe_device, device_of_worker, threads_of_worker

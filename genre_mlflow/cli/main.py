@@ -6,12 +6,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli_base import (
-    NOT_PROMOTED,
-    PluginGroup,
-    interrupt,
-    quiet_mlflow,
-)
+from genre_mlflow.cli.base import NOT_PROMOTED, PluginGroup, interrupt, quiet_mlflow
 from genre_mlflow.cli_corpus import render, show
 from genre_mlflow.cli_options import (
     BAD_FILE_OPTION,
