@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import USER_MISTAKE, interrupt
-from genre_mlflow.cli_options import DEFAULTS, IMAGE_OPTIONS, RECORDING_OPTIONS, options
+from genre_mlflow.cli.options import DEFAULTS, IMAGE_OPTIONS, RECORDING_OPTIONS, options
 from genre_mlflow.files.names import check_output, printable
 from genre_mlflow.options import TrainOptions, as_text
 

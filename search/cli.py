@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import OneLineErrors, interrupt, quiet_mlflow
-from genre_mlflow.cli_options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
+from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
 from genre_mlflow.options import TrainOptions
 from search.request import PRUNERS, SAMPLERS, Request
 from search.space import load_space
