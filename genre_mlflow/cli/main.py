@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import NOT_PROMOTED, PluginGroup, interrupt, quiet_mlflow
+from genre_mlflow.cli.corpus import render, show
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -16,7 +17,6 @@ from genre_mlflow.cli.options import (
     is_given,
     options,
 )
-from genre_mlflow.cli_corpus import render, show
 from genre_mlflow.cli_predict import predict
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import check_output
