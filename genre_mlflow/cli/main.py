@@ -17,7 +17,7 @@ from genre_mlflow.cli.options import (
     is_given,
     options,
 )
-from genre_mlflow.cli_predict import predict
+from genre_mlflow.cli.predict import predict
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import check_output
 from genre_mlflow.options import TrainOptions
