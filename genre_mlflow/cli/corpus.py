@@ -31,8 +31,8 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     others are drawn all the same.
     """
     settings = TrainOptions.from_flat(values).preprocessing
+    from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.rendering import overview, render_folder
-    from genre_mlflow.display import Bar
 
     signal.signal(signal.SIGTERM, interrupt)
     with Bar() as bar:

@@ -51,7 +51,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     train_options = TrainOptions.from_flat(values)
     from rich.console import Console
 
-    from genre_mlflow.display import Bar, Table
+    from genre_mlflow.cli.bars import Bar, Table
     from genre_mlflow.jobs import train
     from genre_mlflow.summary import summary
     from genre_mlflow.tracking.sessions import given_to_mlflow

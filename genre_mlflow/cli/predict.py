@@ -112,7 +112,7 @@ def predict(
     sorting.check(out)
     from rich.console import Console
 
-    from genre_mlflow.display import Progress
+    from genre_mlflow.cli.bars import Progress
     from genre_mlflow.features.audio import mute_decoders
     from genre_mlflow.library import playlists, predict, table
     from genre_mlflow.library.sorting import moves_beside, moves_of
