@@ -52,8 +52,8 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
+    from genre_mlflow.cli.messages import summary
     from genre_mlflow.jobs import train
-    from genre_mlflow.summary import summary
     from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
 
