@@ -18,9 +18,9 @@ from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.mlops.results import PREDICTIONS_FILE, write_confusion
-from genre_mlflow.mlops.start import log_corpus, log_dataset
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions, as_text
+from genre_mlflow.tracking.inputs import log_corpus, log_dataset
 from genre_mlflow.tracking.registry import load, logged_model_id
 from genre_mlflow.tracking.run import DatasetName, log_metrics, log_params, running
 from genre_mlflow.tracking.sessions import new_run

@@ -1,20 +1,17 @@
-"""What a training run logs before its first epoch: configuration, parameters, tags and data."""
+"""What a training run says of itself before its first epoch: configuration, parameters, tags."""
 
-import json
 import platform
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Run
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.entities import Run
 
-from genre_mlflow.corpus.corpus import Corpus, faults
-from genre_mlflow.corpus.manifest import COLUMNS
+from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.files.home import home
-from genre_mlflow.options import TrainOptions, as_text, to_json
+from genre_mlflow.options import TrainOptions, as_text
+from genre_mlflow.tracking.inputs import log_corpus, log_dataset
 from genre_mlflow.tracking.run import log_params, log_tags
 from genre_mlflow.tracking.sessions import write_config
 from genre_mlflow.version import VERSION
@@ -73,26 +70,3 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
     }
     counted = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
     return tags | {name: str(n) for name, n in counted.items() if n}
-
-
-def log_dataset(client: MlflowClient, run_id: str, corpus: Corpus, context: str) -> None:
-    """The manifest as the run's dataset."""
-    columns = Schema([ColSpec(DataType.string, name) for name in COLUMNS])
-    entity = Dataset(
-        name=corpus.name,
-        digest=corpus.digest,
-        source_type="local",
-        source=json.dumps({"uri": str(corpus.folder)}),
-        schema=json.dumps({"mlflow_colspec": columns.to_dict()}),
-        profile=json.dumps({"num_rows": len(corpus.manifest), **corpus.counts()}),
-    )
-    tag = InputTag("mlflow.data.context", context)
-    client.log_inputs(run_id, [DatasetInput(entity, [tag])])
-
-
-def log_corpus(client: MlflowClient, run_id: str, corpus: Corpus) -> None:
-    """The manifest as a table, and the faults of the corpus."""
-    with tempfile.TemporaryDirectory() as folder:
-        corpus.manifest.to_csv(Path(folder, "manifest.csv"), index=False)
-        Path(folder, "faults.json").write_text(to_json(faults(corpus)), encoding="utf-8")
-        client.log_artifacts(run_id, folder, "data")
