@@ -17,7 +17,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
-from genre_mlflow.mlops.results import PREDICTIONS_FILE, write_confusion
+from genre_mlflow.jobs.report import PREDICTIONS_FILE, write_confusion
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions, as_text
 from genre_mlflow.tracking.inputs import log_corpus, log_dataset

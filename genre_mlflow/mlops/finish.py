@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.manifest import digest
-from genre_mlflow.mlops.results import final_metrics, log_results
+from genre_mlflow.jobs.report import final_metrics, log_results
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import MODEL_TYPE, log_classifier

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.errors import ModelError
-from genre_mlflow.mlops.results import PREDICTIONS_FILE
+from genre_mlflow.jobs.report import PREDICTIONS_FILE
 from genre_mlflow.model.classifier import CONFIG_FILE, Classifier
 from genre_mlflow.tracking.store import fetched, open_store, read_file, store_errors
 
