@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from genre_mlflow.mlops.finish import Outcome
+from genre_mlflow.jobs.outcome import Outcome
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import Observer

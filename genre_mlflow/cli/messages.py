@@ -1,6 +1,6 @@
 """What is printed at the end of training: the result, and the exact commands to go on with."""
 
-from genre_mlflow.mlops.finish import Outcome
+from genre_mlflow.jobs.outcome import Outcome
 from genre_mlflow.tracking import commands
 
 

@@ -16,7 +16,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.description import log_start
-from genre_mlflow.mlops.finish import Outcome, finish, register_outcome
+from genre_mlflow.jobs.outcome import Outcome, finish, register_outcome
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking import commands

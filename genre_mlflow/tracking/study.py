@@ -16,8 +16,8 @@ from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, TrainingError
 from genre_mlflow.jobs.description import DESCRIPTION_TAG
+from genre_mlflow.jobs.outcome import Outcome, register_outcome
 from genre_mlflow.jobs.train import Say, fit_classifier, make_classifier, train_in_run
-from genre_mlflow.mlops.finish import Outcome, register_outcome
 from genre_mlflow.options import TrainOptions, as_text
 from genre_mlflow.tracking.inputs import log_corpus, log_dataset
 from genre_mlflow.tracking.observer import epoch_metrics
