@@ -1,1 +1,0 @@
-"""Results in; MLflow runs, versions and an endpoint out."""
