@@ -81,7 +81,7 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
-    from search.finish import promote
+    from search.best import promote
     from search.run import run
     from search.summary import summary
 

@@ -12,7 +12,7 @@ from genre_mlflow.jobs.train import Say
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import RUNNING
 from genre_mlflow.training.loop import Observer
-from search.finish import Finished, finish
+from search.best import Finished, finish
 from search.processes import run_workers
 from search.request import Request
 from search.study import Search, open_search

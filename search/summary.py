@@ -4,7 +4,7 @@ from statistics import mean
 
 from genre_mlflow.options import as_text
 from genre_mlflow.tracking import commands
-from search.finish import Finished
+from search.best import Finished
 from search.worker import rounded
 
 

@@ -19,7 +19,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.loop import Observer
-from search.finish import Finished, finish
+from search.best import Finished, finish
 from search.report import PLOTS
 from search.request import Request
 from search.run import run
