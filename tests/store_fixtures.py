@@ -1,4 +1,4 @@
-"""A real MLflow server over HTTP."""
+"""Fixtures of the rooms that need a store: larger corpora, a real MLflow server over HTTP."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,0 +1,3 @@
+"""What the rooms with a store share."""
+
+from store_fixtures import make_corpus, mlflow_server  # noqa: F401
