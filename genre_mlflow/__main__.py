@@ -1,5 +1,5 @@
 """`python -m genre_mlflow` is `genre-mlflow`."""
 
-from genre_mlflow.cli.main.main import main
+from genre_mlflow.cli.main import main
 
 main(prog_name="genre-mlflow")

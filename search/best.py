@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow.errors import StudyError
-from genre_mlflow.jobs import promote
+from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import Say
 from genre_mlflow.tracking.run import log_tags
 from genre_mlflow.tracking.store import store_errors
@@ -156,7 +156,7 @@ def train_best(
     return found
 
 
-def promote(found: Finished) -> str:
+def promote_best(found: Finished) -> str:
     """Make the registered version the champion if it is better; say what happened."""
-    result = promote.promote(found.model_name)
+    result = promote(found.model_name)
     return f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}"

@@ -81,7 +81,7 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
-    from search.best import promote
+    from search.best import promote_best
     from search.run import run
     from search.summary import summary
 
@@ -94,4 +94,4 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
         return
     click.echo(summary(found))
     if request.promote and found.version:
-        click.echo(promote(found))
+        click.echo(promote_best(found))

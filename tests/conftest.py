@@ -75,12 +75,12 @@ def trained(
     """One run of three epochs on a small corpus; tests only look at it."""
     from support import EXPERIMENT, Trained, small_options, store_in
 
-    from genre_mlflow.jobs import train
+    from genre_mlflow.jobs.train import train
 
     folder = tmp_path_factory.mktemp("trained")
     options = small_options(make_corpus(folder / "music", tracks=20))
     with store_in(folder) as client:
-        outcome = train.train(options, experiment=EXPERIMENT)
+        outcome = train(options, experiment=EXPERIMENT)
         yield Trained(outcome, client, options, folder)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 import yaml
-from genre_mlflow.cli.main.main import main
 
+from genre_mlflow.cli.main import main
 from search.cli import search
 
 ROOT = Path(__file__).parents[1]

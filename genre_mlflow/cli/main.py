@@ -53,7 +53,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
 
     from genre_mlflow.cli.bars import Bar, Table
     from genre_mlflow.cli.messages import summary
-    from genre_mlflow.jobs import train
+    from genre_mlflow.jobs.train import train
     from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
 
@@ -63,7 +63,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     if joined_run_id():
         given &= given_to_mlflow(values)
     with Bar(Console()) as bar:
-        outcome = train.train(
+        outcome = train(
             train_options,
             experiment=experiment,
             resume=resume,
@@ -115,10 +115,10 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 
     Exit code 1 when it stays as it is, 2 when the two cannot be compared.
     """
-    from genre_mlflow.jobs import promote
+    from genre_mlflow.jobs.promote import promote as promote_challenger
 
     quiet_mlflow()
-    result = promote.promote(model_name, force=force, why=why)
+    result = promote_challenger(model_name, force=force, why=why)
     click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)
@@ -171,7 +171,7 @@ def corpus_scan(folder: str, out: str, **values: Any) -> None:
 @click.argument("folder")
 def corpus_demo(folder: str) -> None:
     """Write the demo corpus, ten synthesised genres, into FOLDER."""
-    from genre_mlflow.corpus.demo.images.images import make_demo
+    from genre_mlflow.corpus.demo.images import make_demo
 
     click.echo(make_demo(Path(folder)))
 
@@ -188,7 +188,7 @@ def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> Non
     that are in OUT stay, so that the command can be stopped and given again.
     """
     from genre_mlflow.corpus.gtzan.collection import gtzan
-    from genre_mlflow.corpus.gtzan.layout.layout import prepare, summary
+    from genre_mlflow.corpus.gtzan.layout import prepare, summary
 
     result = prepare(Path(out), gtzan(), source, download, on_bad_file, say=click.echo)
     click.echo(summary(result))

@@ -114,39 +114,41 @@ def predict(
 
     from genre_mlflow.cli.bars import Progress
     from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.library import playlists, predict, table
+    from genre_mlflow.library import playlists
+    from genre_mlflow.library import predict as predicting
+    from genre_mlflow.library import table as tables
     from genre_mlflow.library.sorting import moves_beside, moves_of
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
     mute_decoders()
-    predict.check_workers(workers)
+    predicting.check_workers(workers)
     table = Path(out) if out else None
     if table is None or not table.exists():
-        predict.check_paths(paths)  # before the model is loaded
-    with predict.open_predictor(model) as predictor, table.hold(table):
+        predicting.check_paths(paths)  # before the model is loaded
+    with predicting.open_predictor(model) as predictor, tables.hold(table):
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
-        known = table.read_done(table, predictor.columns, predictor.digest, predictor.genres)
+        known = tables.read_done(table, predictor.columns, predictor.digest, predictor.genres)
         done = known.paths(moves_of(moves_beside(table)) if table else {})
-        files = predict.find_files(paths, sorting.results(table, names), done)
-        left = [file for file in files if predict.place_of(file) not in done]
-        width = min(WIDEST, max((len(predict.name_of(file)) for file in left), default=0))
+        files = predicting.find_files(paths, sorting.results(table, names), done)
+        left = [file for file in files if predicting.place_of(file) not in done]
+        width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
         counts: Counter[str] = Counter()
         with (
-            table.open_table(table, predictor.columns) as write,
+            tables.open_table(table, predictor.columns) as write,
             Progress(Console(), len(left), "songs") as progress,
         ):
             for row in rows_of(left, predictor, model, workers, engine, master):
                 write({**row, "path": os.path.abspath(str(row["path"]))})
                 counts[str(row["genre"])] += 1
                 if row["error"] or not quiet:
-                    progress.say(predict.to_line(row, top_k, width))
+                    progress.say(predicting.to_line(row, top_k, width))
                 progress.advance()
         click.echo(summary(counts, len(done)), err=not out)
         n_failed = sort(table, names, sorting)
-    if counts[""] or n_failed or known.errors & {predict.place_of(file) for file in files}:
+    if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
         ctx.exit(USER_MISTAKE)
 
 
@@ -181,7 +183,8 @@ def summary(counts: Counter[str], n_before: int) -> str:
 
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
-    from genre_mlflow.library import playlists, table
+    from genre_mlflow.library import playlists
+    from genre_mlflow.library import table as tables
     from genre_mlflow.library.sorting import (
         link_files,
         move_files,
@@ -196,7 +199,7 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     moves = moves_beside(table)
 
     def songs() -> Iterator[tuple[dict[str, str], bool]]:
-        return with_places(table.read_rows(table), moves_of(moves))
+        return with_places(tables.read_rows(table), moves_of(moves))
 
     if sorting.link or sorting.move:
         folder = Path(sorting.link or sorting.move)

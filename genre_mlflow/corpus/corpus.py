@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_mlflow.corpus.demo.images.images import demo_folder, make_demo
+from genre_mlflow.corpus.demo.images import demo_folder, make_demo
 from genre_mlflow.corpus.manifest import SPLITS, conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.scan import BadFile, scan
 from genre_mlflow.corpus.settings import DEMO, SplitSettings

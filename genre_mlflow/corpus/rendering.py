@@ -15,10 +15,9 @@ from PIL import Image
 
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import BadFile, track_id, walk
-from genre_mlflow.data.cache import RECIPE, Progress
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
-from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read
+from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, decode_image, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 
@@ -28,6 +27,8 @@ COMPRESSION = 1
 Result = int | BadFile | None
 Job = Callable[[], Result]
 HEAD = 16  # bytes that tell a recording from anything else
+
+Progress = Callable[[int, int], None]  # files done, files in all
 
 
 @dataclass(frozen=True)

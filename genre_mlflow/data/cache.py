@@ -15,11 +15,10 @@ from filelock import FileLock
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.preprocessing import Preprocessor, read
+from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 
-RECIPE = 3  # raise it whenever the preprocessor's code gives other pixels for the same settings
 CHUNK = 16  # files decoded ahead of the disk, which bounds the memory
 
 Progress = Callable[[int, int], None]  # files done, files in all

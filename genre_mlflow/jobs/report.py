@@ -12,7 +12,10 @@ from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import genres_of, part, worst_mistakes
 from genre_mlflow.features.preprocessing import Preprocessor
-from genre_mlflow.figures import confusion, curves, image
+from genre_mlflow.figures.confusion import confusion_figure
+from genre_mlflow.figures.curves import learning_curves
+from genre_mlflow.figures.image import save_figure
+from genre_mlflow.figures.mistakes import mistakes_figure
 from genre_mlflow.jobs.card import model_card
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult, best_epoch
@@ -72,20 +75,20 @@ def write_figures(
     """Learning curves, test confusion matrix (counts and rates), most confident mistakes."""
     test = part(predictions, "test")
     best = best_epoch(list(history)).epoch
-    image.save_figure(curves.learning_curves(curves(history), best), folder / "learning_curves.png")
+    save_figure(learning_curves(curves(history), best), folder / "learning_curves.png")
     write_confusion(folder, test, "Test set", "test_confusion")
     mistakes = worst_mistakes(test, N_MISTAKES)
     paths = corpus.manifest.set_index("track_id")["path"].loc[mistakes["track_id"]]
-    figure = mistakes.mistakes_figure(mistakes, list(paths), preprocessor)
-    image.save_figure(figure, folder / "mistakes.png")
+    figure = mistakes_figure(mistakes, list(paths), preprocessor)
+    save_figure(figure, folder / "mistakes.png")
 
 
 def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: str) -> None:
     """Two figures of one matrix: counts, and rates within each genre."""
     matrix, genres = metrics.confusion(predictions), genres_of(predictions)
     for kind, rates in (("counts", False), ("rates", True)):
-        figure = confusion.confusion_figure(matrix, genres, title, rates=rates)
-        image.save_figure(figure, folder / f"{name}_{kind}.png")
+        figure = confusion_figure(matrix, genres, title, rates=rates)
+        save_figure(figure, folder / f"{name}_{kind}.png")
 
 
 def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from genre_mlflow.cli.main.main import main
 from support import Trained, store_in
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.features.preprocessing import KNOWN
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.version import VERSION

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from genre_mlflow.corpus.demo.images.images import (
-    GENRES,
-    DemoSettings,
-    demo_folder,
-    make_demo,
-    synthesise,
-)
 from PIL import Image
 
 from genre_mlflow.corpus.demo.genres import MODES, RECIPES
-from genre_mlflow.corpus.demo.images import images
+from genre_mlflow.corpus.demo.images import (
+    GENRES,
+    DemoSettings,
+    demo_folder,
+    images,
+    make_demo,
+    synthesise,
+)
 from genre_mlflow.errors import DataError, SettingsError
 
 SMALL = DemoSettings(tracks_per_genre=2, duration_s=1.0)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import sounds
 from click.testing import CliRunner, Result
-from genre_mlflow.cli.main.main import main
-from genre_mlflow.corpus.gtzan.layout.layout import prepare, summary
 from gtzan_hub import CORRUPT, TRACKS, small_collection, sound_of, tarball
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.corpus.gtzan.collection import Collection, canonical_wav, gtzan
+from genre_mlflow.corpus.gtzan.layout import prepare, summary
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import DataError, SettingsError
 

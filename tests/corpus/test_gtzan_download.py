@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from genre_mlflow.corpus.gtzan.layout.layout import prepare
 from gtzan_hub import TRACKS, serving, small_collection, sound_of, tarball
 
+from genre_mlflow.corpus.gtzan.layout import prepare
 from genre_mlflow.errors import DataError
 
 PROGRAM = """

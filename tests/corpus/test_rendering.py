@@ -14,10 +14,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from filelock import FileLock
-from genre_mlflow.cli.main.main import main
 from PIL import Image
 from sounds import RATE, encode, tone
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.corpus import rendering
 from genre_mlflow.corpus.rendering import LOCK_FILE, SETTINGS_FILE, render_folder
 from genre_mlflow.corpus.scan import scan

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from genre_mlflow.cli.main.main import main
 from PIL import Image
 from sounds import encode, tone
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings

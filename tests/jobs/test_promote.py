@@ -9,8 +9,8 @@ from support import EXPERIMENT, Trained, small_options
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
-from genre_mlflow.jobs import train
 from genre_mlflow.jobs.promote import promote
+from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.registry import check_servable, register
 
 NAME = "genre-classifier"
@@ -26,8 +26,8 @@ def two_versions(
 ) -> MlflowClient:
     """A champion that could hardly learn, and a challenger that did."""
     data = make_corpus(tmp_path / "music")
-    train.train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
-    train.train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
+    train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
+    train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
     return store
 
 
@@ -41,7 +41,7 @@ def test_resuming_an_older_run_leaves_the_newer_challenger(
 ) -> None:
     first = two_versions.get_model_version(NAME, "1")
     options = small_options(tmp_path / "music")
-    train.train(options, experiment=EXPERIMENT, resume=str(first.run_id))
+    train(options, experiment=EXPERIMENT, resume=str(first.run_id))
     assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
     assert len(two_versions.search_model_versions(f"name = '{NAME}'")) == 2
 
@@ -70,7 +70,7 @@ def test_equal_challenger_is_not_promoted(
 ) -> None:
     data = make_corpus(tmp_path / "music")
     for _ in range(2):
-        train.train(small_options(data, epochs=2), experiment=EXPERIMENT)
+        train(small_options(data, epochs=2), experiment=EXPERIMENT)
     assert not promote(NAME).promoted
     assert champion(store) == "1"
 
@@ -79,7 +79,7 @@ def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
     two_versions: MlflowClient, tmp_path: Path
 ) -> None:
     other = small_options(tmp_path / "music", split_seed=1)
-    train.train(other, experiment=EXPERIMENT)
+    train(other, experiment=EXPERIMENT)
     with pytest.raises(ModelError, match=r"were tested on different tracks.*--force --why TEXT"):
         promote(NAME)
     assert champion(two_versions) == "1"
@@ -93,9 +93,9 @@ def test_versions_of_one_run_that_went_on_are_compared_by_their_own_predictions(
 ) -> None:
     data = make_corpus(tmp_path / "music")
     few = small_options(data, epochs=1, schedule="none", test_fraction=0.2)
-    run_id = train.train(few, experiment=EXPERIMENT).run_id
+    run_id = train(few, experiment=EXPERIMENT).run_id
     more = small_options(data, epochs=8, schedule="none", test_fraction=0.2)
-    train.train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
+    train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
     result = promote(NAME)
     assert result.promoted, result.reason
     assert champion(store) == "2"
@@ -112,8 +112,8 @@ def test_a_genre_called_na_counts(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music", genres=("NA", "null"))
-    train.train(small_options(data, epochs=1, lr=1e-7), experiment=EXPERIMENT)
-    outcome = train.train(small_options(data, epochs=8), experiment=EXPERIMENT)
+    train(small_options(data, epochs=1, lr=1e-7), experiment=EXPERIMENT)
+    outcome = train(small_options(data, epochs=8), experiment=EXPERIMENT)
     reached = outcome.metrics["test_accuracy"]
     assert reached > 0
     assert promote(NAME).reason.startswith(f"version 2 has {reached:.1%} on the test set")

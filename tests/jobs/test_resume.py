@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from support import EXPERIMENT, SMALL, InterruptAfter, small_options, store_in
 
 from genre_mlflow.errors import ModelError, SettingsError
-from genre_mlflow.jobs import train
+from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.sessions import checkpoint_folder, hold
 
@@ -89,7 +89,7 @@ def reference(
     data = make_corpus(folder / "music")
     with store_in(folder) as client:
         options = small_options(data, model_name="reference", schedule="one-cycle")
-        run_id = train.train(options, experiment="reference").run_id
+        run_id = train(options, experiment="reference").run_id
         yield Reference(client, run_id, data)
 
 
@@ -115,14 +115,12 @@ def test_interrupted_run_is_killed_and_ends_as_if_never_stopped(
     said: list[str] = []
     options, client = reference.options(experiment), reference.client
     with pytest.raises(KeyboardInterrupt):
-        train.train(
-            options, experiment=experiment, observers=[InterruptAfter(epoch)], say=said.append
-        )
+        train(options, experiment=experiment, observers=[InterruptAfter(epoch)], say=said.append)
     run_id = only_run(client, experiment)
     assert client.get_run(run_id).info.status == "KILLED"
     assert said[-1].startswith("Stopped. Go on with: ")
     assert said[-1].endswith(f"genre-mlflow train --resume {run_id}")
-    train.train(options, experiment=experiment, resume=run_id)
+    train(options, experiment=experiment, resume=run_id)
     assert_same(client, run_id, reference.run_id, [experiment, "reference"])
 
 
@@ -171,9 +169,9 @@ def test_run_that_dies_within_tracking_repeats_nothing(
     options, client = reference.options(experiment), reference.client
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         die_at(call, patch)
-        train.train(options, experiment=experiment)
+        train(options, experiment=experiment)
     run_id = only_run(client, experiment)
-    train.train(options, experiment=experiment, resume=run_id)
+    train(options, experiment=experiment, resume=run_id)
     assert_same(client, run_id, reference.run_id, [experiment, "reference"])
 
 
@@ -181,13 +179,13 @@ def test_more_epochs_are_allowed_and_go_on_where_it_ended(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music")
-    long = train.train(
+    long = train(
         small_options(data, epochs=4, schedule="none", model_name="long"), experiment=EXPERIMENT
     )
     short = small_options(data, epochs=2, schedule="none", model_name="short")
-    run_id = train.train(short, experiment=EXPERIMENT).run_id
+    run_id = train(short, experiment=EXPERIMENT).run_id
     more = small_options(data, epochs=4, schedule="none", model_name="short")
-    train.train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
+    train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
     per_epoch = [n for n in history_of(store, run_id) if n.startswith(("train_", "val_", "lr"))]
     assert per_epoch
     for name in per_epoch:
@@ -207,17 +205,17 @@ def test_changed_options_are_refused(
 ) -> None:
     changed = small_options(reference.data, **changes)
     with pytest.raises(SettingsError, match=message):
-        train.train(changed, experiment="x", resume=reference.run_id, given=set(changes))
+        train(changed, experiment="x", resume=reference.run_id, given=set(changes))
 
 
 def test_changed_data_is_refused(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     options = small_options(make_corpus(tmp_path / "music"), epochs=1)
-    run_id = train.train(options, experiment=EXPERIMENT).run_id
+    run_id = train(options, experiment=EXPERIMENT).run_id
     next((tmp_path / "music").rglob("*.png")).unlink()
     with pytest.raises(ModelError, match="its corpus had the digest"):
-        train.train(options, experiment=EXPERIMENT, resume=run_id)
+        train(options, experiment=EXPERIMENT, resume=run_id)
     assert store.get_run(run_id).info.status == "FINISHED"
 
 
@@ -226,17 +224,17 @@ def test_missing_checkpoint_is_named(
 ) -> None:
     monkeypatch.setenv("GENRE_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(ModelError, match=r"has no state\.pt; it was written below .*GENRE_HOME"):
-        train.train(reference.options("m"), experiment="x", resume=reference.run_id)
+        train(reference.options("m"), experiment="x", resume=reference.run_id)
 
 
 def test_damaged_configuration_is_named(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     options = small_options(make_corpus(tmp_path / "music"), epochs=1)
-    run_id = train.train(options, experiment=EXPERIMENT).run_id
+    run_id = train(options, experiment=EXPERIMENT).run_id
     (checkpoint_folder(run_id) / "config.json").write_text("{")
     with pytest.raises(ModelError, match=rf"config\.json of run {run_id} is damaged"):
-        train.train(options, experiment=EXPERIMENT, resume=run_id)
+        train(options, experiment=EXPERIMENT, resume=run_id)
 
 
 def test_a_run_of_something_else_is_refused(store: MlflowClient) -> None:
@@ -246,7 +244,7 @@ def test_a_run_of_something_else_is_refused(store: MlflowClient) -> None:
     evaluation = store.create_run(experiment, tags={"task": "evaluate"}).info.run_id
     for run_id in (other, evaluation):
         with pytest.raises(ModelError, match=f"run {run_id} is no training run of genre-mlflow"):
-            train.train(small_options("unused"), experiment=EXPERIMENT, resume=run_id)
+            train(small_options("unused"), experiment=EXPERIMENT, resume=run_id)
 
 
 def test_joining_a_trained_run_without_resume_is_refused(
@@ -254,7 +252,7 @@ def test_joining_a_trained_run_without_resume_is_refused(
 ) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", reference.run_id)
     with pytest.raises(ModelError, match=f"go on with it by -P resume={reference.run_id}"):
-        train.train(reference.options("m"), experiment=experiment)
+        train(reference.options("m"), experiment=experiment)
 
 
 def test_a_run_that_is_being_trained_cannot_be_resumed_beside(
@@ -264,12 +262,12 @@ def test_a_run_that_is_being_trained_cannot_be_resumed_beside(
         hold(reference.run_id),
         pytest.raises(ModelError, match="is being trained by another process"),
     ):
-        train.train(reference.options("m"), experiment=experiment, resume=reference.run_id)
+        train(reference.options("m"), experiment=experiment, resume=reference.run_id)
 
 
 def test_unknown_run_is_named(store: MlflowClient) -> None:
     with pytest.raises(ModelError, match="there is no run 'f00' in this store"):
-        train.train(small_options("unused"), experiment=EXPERIMENT, resume="f00")
+        train(small_options("unused"), experiment=EXPERIMENT, resume="f00")
 
 
 def command(data: Path, name: str, *more: str) -> list[str]:

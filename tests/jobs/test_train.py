@@ -13,7 +13,7 @@ from genre_mlflow.corpus.manifest import digest
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.metrics import accuracy
-from genre_mlflow.jobs import train
+from genre_mlflow.jobs.train import train
 from genre_mlflow.model.classifier import WEIGHTS_FILE
 
 PER_EPOCH = [
@@ -184,7 +184,7 @@ def test_test_set_is_read_once_after_training(
 
     monkeypatch.setattr(TrackDataset, "batches", watched)
     options = small_options(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
-    train.train(options, experiment=EXPERIMENT)
+    train(options, experiment=EXPERIMENT)
     n_train, n_val, n_test = 30, 12, 18
     assert reads == [n_train, n_val] * 3 + [n_train, n_val, n_test]
 
@@ -192,9 +192,7 @@ def test_test_set_is_read_once_after_training(
 def test_keep_all_keeps_the_weights_of_every_epoch(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
-    outcome = train.train(
-        small_options(make_corpus(tmp_path / "m"), keep="all"), experiment=EXPERIMENT
-    )
+    outcome = train(small_options(make_corpus(tmp_path / "m"), keep="all"), experiment=EXPERIMENT)
     run = store.get_run(outcome.run_id)
     models = [
         m for m in store.search_logged_models([run.info.experiment_id]) if m.name != "classifier"
@@ -210,10 +208,10 @@ def test_whole_way_works_over_http(
     options = small_options(make_corpus(tmp_path / "music"), epochs=5)
     with store_in(tmp_path / "work", mlflow_server) as client:
         with pytest.raises(KeyboardInterrupt):
-            train.train(options, experiment=EXPERIMENT, observers=[InterruptAfter(3)])
+            train(options, experiment=EXPERIMENT, observers=[InterruptAfter(3)])
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
         (begun,) = client.search_runs([experiment])
-        outcome = train.train(options, experiment=EXPERIMENT, resume=begun.info.run_id)
+        outcome = train(options, experiment=EXPERIMENT, resume=begun.info.run_id)
         run = client.get_run(outcome.run_id)
         assert run.info.status == "FINISHED"
         assert {"val_accuracy", "test_accuracy"} <= set(run.data.metrics)
@@ -241,7 +239,7 @@ def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.png: is neither a PNG or JPEG image"):
-        train.train(small_options(folder), experiment=EXPERIMENT)
+        train(small_options(folder), experiment=EXPERIMENT)
     assert store.get_experiment_by_name(EXPERIMENT) is None
 
 
@@ -250,9 +248,7 @@ def test_skipped_files_are_recorded_in_the_run(
 ) -> None:
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
-    outcome = train.train(
-        small_options(folder, on_bad_file="skip", epochs=1), experiment=EXPERIMENT
-    )
+    outcome = train(small_options(folder, on_bad_file="skip", epochs=1), experiment=EXPERIMENT)
     path = store.download_artifacts(outcome.run_id, "data/faults.json")
     bad = json.loads(Path(path).read_text())["bad_files"]
     assert [Path(entry["path"]).name for entry in bad] == ["broken.png"]
@@ -263,7 +259,7 @@ def test_an_absent_device_is_refused_before_a_run_is_opened(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
     with pytest.raises(SettingsError, match="device 'mps' is absent; available here: cpu"):
-        train.train(small_options(make_corpus(tmp_path / "m"), device="mps"), experiment="x")
+        train(small_options(make_corpus(tmp_path / "m"), device="mps"), experiment="x")
     assert store.get_experiment_by_name("x") is None
 
 
@@ -272,13 +268,13 @@ def test_an_unreachable_server_is_one_line(tmp_path: Path, make_corpus) -> None:
         store_in(tmp_path / "w", "http://127.0.0.1:9"),
         pytest.raises(ModelError, match=r"server http://127\.0\.0\.1:9 cannot be reached"),
     ):
-        train.train(small_options(make_corpus(tmp_path / "m")), experiment=EXPERIMENT)
+        train(small_options(make_corpus(tmp_path / "m")), experiment=EXPERIMENT)
 
 
 def test_genre_names_of_any_script_are_tracked(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
     folder = make_corpus(tmp_path / "m", genres=("R&B / 'soul'".replace("/", "-"), "música ñ"))
-    outcome = train.train(small_options(folder, epochs=1), experiment=EXPERIMENT)
+    outcome = train(small_options(folder, epochs=1), experiment=EXPERIMENT)
     recalls = [n for n in store.get_run(outcome.run_id).data.metrics if n.startswith("val_recall")]
     assert len(recalls) == 2

@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from genre_mlflow.cli.main.main import main
 from sounds import claiming, encode, tone
 from support import Trained
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.library.predict import find_files, open_predictor, predict_files
 from genre_mlflow.library.table import read_rows

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from genre_mlflow.cli.main.main import main
 from support import store_in
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.options import TrainOptions
 from search.cli import STORAGE_VARIABLE, search
