@@ -7,9 +7,11 @@ import sys
 import pandas as pd
 import pytest
 
-from genre_mlflow.corpus import content_hashes, manifest
+from genre_mlflow.corpus import content_hashes
+from genre_mlflow.corpus import scan as scanning
 from genre_mlflow.corpus.content_hashes import memo_file, recall, remember
 from genre_mlflow.corpus.scan import scan
+from genre_mlflow.errors import DataError
 
 
 @pytest.fixture
@@ -20,13 +22,13 @@ def corpus(tmp_path, make_corpus):
 @pytest.fixture
 def decoded(monkeypatch):
     """Sizes of the files that are decoded from now on."""
-    sizes, content_of = [], manifest.content_of
+    sizes, content_of = [], scanning.content_of
 
     def watched(data):
         sizes.append(len(data))
         return content_of(data)
 
-    monkeypatch.setattr(manifest, "content_of", watched)
+    monkeypatch.setattr(scanning, "content_of", watched)
     return sizes
 
 
@@ -50,7 +52,7 @@ def test_only_what_is_new_is_decoded(corpus, decoded):
 
 def test_good_files_are_remembered_though_bad_ones_end_the_scan(corpus, decoded):
     (corpus / "jazz" / "bad.png").write_bytes(b"x")
-    with pytest.raises(manifest.DataError):
+    with pytest.raises(DataError):
         scan(corpus)
     decoded.clear()
     scan(corpus, "skip")

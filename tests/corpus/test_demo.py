@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genre_mlflow.corpus.demo import images as demo_images
 from genre_mlflow.corpus.demo.genres import MODES, RECIPES
 from genre_mlflow.corpus.demo.images import (
     GENRES,
     DemoSettings,
     demo_folder,
-    images,
     make_demo,
     synthesise,
 )
@@ -36,7 +36,7 @@ def test_corpus_is_an_image_folder_of_ten_genres(tmp_path):
     assert folder == tmp_path / "demo"
     images = [f"{genre}/{genre}.0000{track}.png" for genre in GENRES for track in range(2)]
     assert len(GENRES) == 10
-    assert list(contents(folder)) == sorted([*images, "images.json"])
+    assert list(contents(folder)) == sorted([*images, "demo.json"])
     with Image.open(folder / images[0]) as image:
         assert image.size == (387, 385)
         assert image.mode == "P"
@@ -51,7 +51,7 @@ def test_pixels_do_not_depend_on_the_number_of_workers(tmp_path):
 def test_tracks_do_not_depend_on_how_many_there_are(tmp_path):
     few = contents(make_demo(tmp_path / "few", DemoSettings(1, 1.0)))
     many = contents(make_demo(tmp_path / "many", SMALL))
-    few.pop("images.json")
+    few.pop("demo.json")
     assert few.items() < many.items()
 
 
@@ -74,7 +74,7 @@ def test_corpus_that_is_there_is_left_alone(tmp_path):
 
 
 def test_an_empty_folder_is_filled(tmp_path):
-    assert (make_demo(tmp_path, SMALL) / "images.json").is_file()
+    assert (make_demo(tmp_path, SMALL) / "demo.json").is_file()
 
 
 def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return synthesise(*arguments)
 
-    monkeypatch.setattr(images, "synthesise", interrupted)
+    monkeypatch.setattr(demo_images, "synthesise", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_demo(tmp_path / "demo", SMALL, workers=1)
     assert list(tmp_path.iterdir()) == []
@@ -100,7 +100,7 @@ def test_corpus_appears_only_when_it_is_complete(tmp_path, monkeypatch):
         seen.append(folder.exists())
         return synthesise(*arguments)
 
-    monkeypatch.setattr(images, "synthesise", watched)
+    monkeypatch.setattr(demo_images, "synthesise", watched)
     make_demo(folder, SMALL)
     assert seen == [False] * 20
 
@@ -137,7 +137,7 @@ def test_two_processes_make_it_at_once(tmp_path):
 
 def test_the_slower_of_two_keeps_the_others_corpus(tmp_path, monkeypatch):
     folder = tmp_path / "demo"
-    write_corpus = images._write_corpus
+    write_corpus = demo_images._write_corpus
 
     def overtaken(temporary, settings, workers):
         write_corpus(temporary, settings, workers)
@@ -146,7 +146,7 @@ def test_the_slower_of_two_keeps_the_others_corpus(tmp_path, monkeypatch):
         write_corpus(write_corpus_of_other, settings, workers)
         write_corpus_of_other.rename(folder)
 
-    monkeypatch.setattr(images, "_write_corpus", overtaken)
+    monkeypatch.setattr(demo_images, "_write_corpus", overtaken)
     assert make_demo(folder, SMALL) == folder
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -169,7 +169,7 @@ def test_each_kind_of_demo_has_a_folder_of_its_own(tmp_path, monkeypatch):
     assert re.fullmatch("demo-1-[0-9a-f]{8}", default.name)
     assert default == demo_folder(tmp_path, DemoSettings()) == tmp_path / default.name
     small = make_demo(demo_folder(tmp_path, SMALL), SMALL)
-    monkeypatch.setattr(images, "RECIPES_VERSION", 2)
+    monkeypatch.setattr(demo_images, "RECIPES_VERSION", 2)
     newer = make_demo(demo_folder(tmp_path, SMALL), SMALL)
     assert newer.name.startswith("demo-2-")
     assert len({default, small, newer}) == 3

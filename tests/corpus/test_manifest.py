@@ -148,7 +148,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="other systems have o
 SCAN_AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
 if os.geteuid() == 0:  # who reads everything
     os.seteuid(65534)

@@ -12,7 +12,7 @@ import torch
 from sounds import encode, tone
 
 from genre_mlflow.corpus.scan import scan
-from genre_mlflow.data import cache
+from genre_mlflow.data import cache as caching
 from genre_mlflow.data.cache import CHUNK, cache_key, open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
@@ -26,8 +26,8 @@ SMALL = PreprocessingSettings(image_size=32)
 OPEN = """
 import json, sys, time
 from pathlib import Path
-from genre_mlflow.corpus import datasets
-from genre_mlflow.corpus.manifest import scan
+from genre_mlflow.data import cache
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.features.settings import PreprocessingSettings
 
 decode, decoded = cache.decode, []
@@ -41,8 +41,8 @@ def counted(preprocessor, item):
 cache.decode = counted
 manifest = scan(Path(sys.argv[1])).manifest
 exec(sys.argv[3])
-cache = cache.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
-print(json.dumps([len(decoded), int(cache.pixels.sum())]))
+opened = cache.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
+print(json.dumps([len(decoded), int(opened.pixels.sum())]))
 """
 
 
@@ -88,7 +88,7 @@ def test_cache_holds_what_the_preprocessor_gives(tmp_path, manifest):
 
 def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
     first = open_cache(manifest, SMALL, tmp_path / "cache")
-    monkeypatch.setattr(cache, "decode", None)
+    monkeypatch.setattr(caching, "decode", None)
     second = open_cache(manifest.iloc[::-1], SMALL, tmp_path / "cache")
     assert np.array_equal(first.pixels, second.pixels)
     assert first.span == second.span
@@ -96,7 +96,7 @@ def test_second_opening_decodes_nothing(tmp_path, manifest, monkeypatch):
 
 def test_a_file_that_moved_needs_no_new_cache(tmp_path, corpus, manifest, monkeypatch):
     open_cache(manifest, SMALL, tmp_path / "cache")
-    monkeypatch.setattr(cache, "decode", None)
+    monkeypatch.setattr(caching, "decode", None)
     open_cache(scan(corpus.rename(tmp_path / "moved")).manifest, SMALL, tmp_path / "cache")
 
 
@@ -119,7 +119,7 @@ def test_other_contents_and_other_settings_have_other_caches(tmp_path, corpus, m
 
 def test_another_recipe_has_another_cache(monkeypatch):
     before = cache_key(["a", "b"], SMALL)
-    monkeypatch.setattr(cache, "RECIPE", cache.RECIPE + 1)
+    monkeypatch.setattr(caching, "RECIPE", caching.RECIPE + 1)
     assert cache_key(["a", "b"], SMALL) != before
 
 

@@ -162,8 +162,8 @@ def test_quiet_prints_the_errors_alone(trained: Trained, library: Path) -> None:
         (["--link", "a", "--move", "b", "--out", "t.csv"], "--link and --move are both given"),
         (["--m3u", "lists"], "--m3u, --link and --move are made from the table; add --out"),
         (["--move", "x", "--out", "t.json"], "add --out FILE that ends in .csv"),
-        (["--m3u", __file__, "--out", "t.csv"], "test_predicting.py', which is no folder"),
-        (["--move", __file__, "--out", "t.csv"], "test_predicting.py', which is no folder"),
+        (["--m3u", __file__, "--out", "t.csv"], "test_predict.py', which is no folder"),
+        (["--move", __file__, "--out", "t.csv"], "test_predict.py', which is no folder"),
         (
             ["--workers", "-1", "--model", "nothing"],
             "workers is -1; allowed are 0 (by itself) to 256",

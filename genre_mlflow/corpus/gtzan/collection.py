@@ -55,7 +55,7 @@ class Collection:
 
 def gtzan() -> Collection:
     """The collection itself, as the table in this folder has it."""
-    text = files("genre_mlflow.corpus").joinpath(TABLE).read_text(encoding="utf-8")
+    text = files("genre_mlflow.corpus.gtzan").joinpath(TABLE).read_text(encoding="utf-8")
     rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
     return Collection({row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
 
