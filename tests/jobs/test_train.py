@@ -160,7 +160,7 @@ def test_model_holds_no_pickle_and_pins_its_requirements(trained: Trained) -> No
     folder = Path(download_artifacts(f"models:/genre-classifier/{version.version}"))
     names = [path.name for path in folder.rglob("*") if path.is_file()]
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth"))]
-    assert {"weights.safetensors", "classifier.json", "serving_model.py", "MLmodel"} <= set(names)
+    assert {"weights.safetensors", "classifier.json", "served_model.py", "MLmodel"} <= set(names)
     requirements = (folder / "requirements.txt").read_text()
     assert "torch==2.13.0\n" in requirements
 
