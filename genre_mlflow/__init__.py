@@ -16,7 +16,7 @@ def load(model: str = "") -> "Classifier":
     an image, its `network` is the torch module. Raises `genre_mlflow.errors.ModelError` where
     there is none.
     """
-    from genre_mlflow.options import CHAMPION_URI
+    from genre_mlflow.model.settings import CHAMPION_URI
     from genre_mlflow.tracking.registry import load as load_classifier
 
     return load_classifier(model or CHAMPION_URI)

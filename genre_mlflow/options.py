@@ -1,120 +1,148 @@
-"""Every option of a training run in one place, nested for the code and flat for people."""
+"""The settings of all rooms, composed: nested for the code, flat for people."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from genre_mlflow.corpus.settings import DEMO, ON_PROBLEM, SplitSettings
+from genre_mlflow.corpus.settings import DEMO, CorpusSettings, SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.networks import NETWORKS, family
+from genre_mlflow.model.networks.family import Family
+from genre_mlflow.model.settings import ModelSettings
+from genre_mlflow.settings import Option, Settings, as_text, kinds_of, options_of
 from genre_mlflow.training.settings import TrainingSettings
 
-FORBIDDEN_IN_NAMES = "/:'\""  # MLflow's addresses and search filters cannot hold them
-FLAT_NAMES = {("split", "seed"): "split_seed"}  # where a field's own name is taken
+ROOMS: dict[str, type[Settings]] = {
+    "corpus": CorpusSettings,
+    "split": SplitSettings,
+    "preprocessing": PreprocessingSettings,
+    "model": ModelSettings,
+    "training": TrainingSettings,
+}
+FAMILY = "family"  # the field whose class depends on `model.network`
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What is trained, on what and where. `flat` gives the names of the command line."""
+    """What is trained, on what and how; `flat` gives the names of the command line.
 
-    data: str = DEMO
-    on_bad_file: str = "error"
+    Raises `SettingsError` for a network that cannot be built for these images.
+    """
+
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
-    network: NetworkSettings = field(default_factory=NetworkSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    family: Family = field(default_factory=family(ModelSettings().network))
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    aggregate: str = AGGREGATES[0]
-    device: str = "auto"
-    model_name: str = "genre-classifier"
 
     def __post_init__(self) -> None:
-        if self.on_bad_file not in ON_PROBLEM:
-            allowed = ", ".join(ON_PROBLEM)
-            raise SettingsError(f"on_bad_file is {self.on_bad_file!r}; allowed are {allowed}")
-        if self.aggregate not in AGGREGATES:
-            raise SettingsError(
-                f"aggregate is {self.aggregate!r}; allowed are {', '.join(AGGREGATES)}"
-            )
-        if not self.data:
-            raise SettingsError("data is empty; give a folder with a folder per genre, or 'demo'")
-        if not self.model_name or any(c in self.model_name for c in FORBIDDEN_IN_NAMES):
-            raise SettingsError(
-                f"model_name is {self.model_name!r}; allowed are names without "
-                f"{' '.join(FORBIDDEN_IN_NAMES)}"
-            )
+        assert type(self.family) is family(self.model.network)
+        self.family.check_input(self.preprocessing.image_size)
 
     def flat(self) -> dict[str, Any]:
         """Every option by its name on the command line, with underscores."""
         values: dict[str, Any] = {}
-        for name, group, attribute in flat_fields():
-            owner = getattr(self, group) if group else self
-            values[name] = getattr(owner, attribute)
+        for part in fields(self):
+            settings = getattr(self, part.name)
+            values |= {name: getattr(settings, name) for name in options_of(type(settings))}
         return values
 
     @classmethod
-    def from_flat(cls, values: dict[str, Any]) -> Self:
+    def from_flat(cls, values: Mapping[str, Any]) -> Self:
         """Undo `flat`; a name that is missing takes its default.
 
-        Raises `SettingsError` for a value out of range.
+        Raises `SettingsError` for a value out of range, and for an option of another network
+        that is not at its default: it would be lost.
         """
-        grouped: dict[str, dict[str, Any]] = {group: {} for group in groups()}
-        own: dict[str, Any] = {}
-        for name, group, attribute in flat_fields():
-            if name in values:
-                (grouped[group] if group else own)[attribute] = values[name]
-        return cls(**own, **{group: kind(**grouped[group]) for group, kind in groups().items()})
+        network = family(values.get("network", ModelSettings().network))
+        check_strangers(network, values)
+        rooms = {
+            room: kind(**{name: values[name] for name in options_of(kind) if name in values})
+            for room, kind in {**ROOMS, FAMILY: network}.items()
+        }
+        return cls(**rooms)
+
+    @classmethod
+    def from_saved(cls, values: Mapping[str, Any]) -> Self:
+        """Options that have all been written down; no default of today fills a gap.
+
+        Raises `SettingsError`.
+        """
+        network = family(values["network"]) if values.get("network") in NETWORKS else None
+        if network is None or values.keys() != TrainOptions.names(network):
+            raise SettingsError(
+                "the options were recorded by another version of genre-mlflow, which had others; "
+                "train anew"
+            )
+        return cls.from_flat(values)
+
+    @staticmethod
+    def names(network: type[Family]) -> set[str]:
+        """The flat names of all options of a training with this network."""
+        return {name for kind in (*ROOMS.values(), network) for name in options_of(kind)}
+
+    def changed(self, **values: Any) -> Self:
+        """The same but for these options, by their flat names; another network brings its own."""
+        kept = self.flat()
+        if values.get("network", self.model.network) != self.model.network:
+            own = options_of(family(values["network"]))
+            kept = {
+                name: value for name, value in kept.items()
+                if name in own or name not in options_of(type(self.family))
+            }  # fmt: skip
+        return self.from_flat({**kept, **values})
+
+    def check_folders(self) -> None:
+        """Say at once which folder is missing. Raises `DataError`."""
+        self.corpus.check_folder()
+        self.split.check_folder()
 
     def with_absolute_paths(self) -> Self:
         """The same, whatever the working folder of those who read it later."""
-        values = self.flat()
-        for name in ("data", "split_dir"):
-            if values[name] and values[name] != DEMO:
-                values[name] = str(Path(values[name]).absolute())
-        return self.from_flat(values)
+        paths = {"data": self.corpus.data, "split_dir": self.split.split_dir}
+        absolute = {n: str(Path(p).absolute()) for n, p in paths.items() if p and p != DEMO}
+        return self.changed(**absolute)
 
 
-def groups() -> dict[str, type]:
-    """The nested settings by the name of their field."""
+class Declared(NamedTuple):
+    """An option with its default and type, as a command line needs them."""
+
+    option: Option
+    default: Any
+    kind: Any
+
+
+@cache
+def declared() -> dict[str, Declared]:
+    """Every option of a training by its flat name; those of all networks among them."""
+    kinds: list[type[Settings]] = []
+    for part in fields(TrainOptions):
+        kinds += [family(n) for n in NETWORKS] if part.name == FAMILY else [ROOMS[part.name]]
     return {
-        "split": SplitSettings,
-        "preprocessing": PreprocessingSettings,
-        "network": NetworkSettings,
-        "training": TrainingSettings,
+        name: Declared(one, getattr(kind(), name), kinds_of(kind)[name])
+        for kind in kinds
+        for name, one in options_of(kind).items()
     }
 
 
-def flat_fields() -> list[tuple[str, str, str]]:
-    """(name on the command line, nested group or empty, name of the field) of every option."""
-    own = [(f.name, "", f.name) for f in fields(TrainOptions) if f.name not in groups()]
-    nested = [
-        (FLAT_NAMES.get((group, f.name), f.name), group, f.name)
-        for group, kind in groups().items()
-        for f in fields(kind)
-    ]
-    return own + nested
+def check_strangers(network: type[Family], values: Mapping[str, Any]) -> None:
+    """Refuse what another network's option would say to this one."""
+    own = options_of(network)
+    others = {name for n in NETWORKS for name in options_of(family(n))} - own.keys()
+    for name in sorted(others & values.keys()):
+        if as_text(values[name]) != as_text(declared()[name].default):
+            raise SettingsError(
+                f"{name} is {as_text(values[name])}, but network "
+                f"{values['network']} has no such option; its own are {', '.join(own) or 'none'}"
+            )
 
 
-def as_text(value: Any) -> str:
-    """A value as it is written on the command line and in MLflow."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return ",".join(str(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Options whose value differs, as (before, now); names that are in one alone do not count."""
     both = [name for name in new if name in old]
     pairs = {name: (as_text(old[name]), as_text(new[name])) for name in both}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def to_json(values: dict[str, Any]) -> str:
-    """Readable JSON with sorted keys."""
-    return json.dumps(values, indent=2, sort_keys=True) + "\n"
-
-
-CHAMPION_URI = f"models:/{TrainOptions().model_name}@champion"  # served unless told otherwise

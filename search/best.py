@@ -1,11 +1,10 @@
 """The end of a study: its tables and plots, and the best setting trained again, once."""
 
-import tempfile
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -13,16 +12,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow.errors import StudyError
 from genre_mlflow.jobs.promote import promote
-from genre_mlflow.jobs.train import Say
-from genre_mlflow.tracking.run import log_tags
+from genre_mlflow.jobs.train import Outcome, register_outcome, train_in_run
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.run import FINISHED, RUNNING
+from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.tracking.study import RUNNING, register_best, train_final, with_seed, with_setting
 from genre_mlflow.training.loop import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search
 from search.worker import POLL_S, RUN_ID
 
-FINISHED = "finished"  # user attribute of the study
+FOUND = "finished"  # user attribute of the study
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Finished:
 
     study: str
     parent_run_id: str
+    experiment_id: str
     trials: int
     best_trial: int
     setting: dict[str, Any]
@@ -48,35 +51,35 @@ class Finished:
     champion: str
 
 
-def finish(search: Search, say: Say, observers: Sequence[Observer] = ()) -> Finished | None:
+def finish(search: Search, observer: Observer | None = None) -> Finished | None:
     """End the study, unless other workers still run trials: then the last of them does it.
 
     Whoever comes while it is being done waits, and does it if that process dies. Raises
     `StudyError` when no trial was completed.
     """
-    with only_one(search, say), store_errors():
+    with only_one(search), store_errors():
         if search.trials(TrialState.RUNNING):
             return None
         if not search.trials(TrialState.COMPLETE):
             raise StudyError(f"study {search.name!r} has no completed trial; start it again")
-        before = search.study.user_attrs.get(FINISHED)
+        before = search.study.user_attrs.get(FOUND)
         best, n_done = search.study.best_trial, len(search.trials(*DONE))
         if before and before["trials"] == n_done and enough_seeds(search, before, best):
-            search.runs.set_status("FINISHED")
+            search.runs.set_status(FINISHED)
             return Finished(**before)
         search.runs.set_status(RUNNING)
         log_report(search, best)
         if before and enough_seeds(search, before, best):
             found = Finished(**{**before, "trials": n_done})
         else:
-            found = train_best(search, best, n_done, say, observers)
-        search.study.set_user_attr(FINISHED, asdict(found))
-        search.runs.set_status("FINISHED")
+            found = train_best(search, best, n_done, observer)
+        search.study.set_user_attr(FOUND, asdict(found))
+        search.runs.set_status(FINISHED)
     return found
 
 
 @contextmanager
-def only_one(search: Search, say: Say) -> Iterator[None]:
+def only_one(search: Search) -> Iterator[None]:
     """Hold the lock of the study's end; wait for it."""
     said = False
     while True:
@@ -85,7 +88,7 @@ def only_one(search: Search, say: Say) -> Iterator[None]:
                 yield
                 return
         if not said:
-            say("Another worker trains the best setting; waiting, in case that it dies")
+            logger.info("Another worker trains the best setting; waiting, in case that it dies")
             said = True
         time.sleep(POLL_S)
 
@@ -98,9 +101,8 @@ def enough_seeds(search: Search, before: dict[str, Any], best: FrozenTrial) -> b
 
 def log_report(search: Search, best: FrozenTrial) -> None:
     """Table and plots of all trials into the parent run, and tags with the best one."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_report(search.study, Path(folder))
-        search.runs.client.log_artifacts(search.runs.parent_id, folder, "study")
+    with search.runs.parent.folder("study") as folder:
+        write_report(search.study, folder)
     states = trials_table(search.study)["state"].value_counts()
     tags = {
         "best_trial": str(best.number),
@@ -108,28 +110,26 @@ def log_report(search: Search, best: FrozenTrial) -> None:
         "best_val_accuracy": f"{best.value:.4f}",
         "trials": ", ".join(f"{count} {state}" for state, count in states.items()),
     }
-    log_tags(search.runs.client, search.runs.parent_id, tags)
+    search.runs.parent.log_tags(tags)
 
 
 def train_best(
-    search: Search, best: FrozenTrial, n_done: int, say: Say, observers: Sequence[Observer]
+    search: Search, best: FrozenTrial, n_done: int, observer: Observer | None
 ) -> Finished:
     """Train the best setting with each seed, evaluate it on the test set, register the best run."""
     setting = search.space.options(best.params)
-    options = with_setting(search.options, setting)
+    options = search.options.changed(**setting)
     first_seed = options.training.seed
     outcomes = []
     for seed in range(first_seed, first_seed + search.request.final_seeds):
-        say(f"Training the setting of trial {best.number} again, with seed {seed}")
-        seeded, corpus, device = with_seed(options, seed), search.corpus, search.device
-        outcomes.append(
-            train_final(search.runs, best.number, seeded, corpus, device, observers, say)
-        )
-    registered = register_best(search.runs.client, outcomes) if outcomes else None
+        logger.info("Training the setting of trial %d again, with seed %d", best.number, seed)
+        outcomes.append(train_final(search, best.number, options.changed(seed=seed), observer))
+    registered = register_best(outcomes) if outcomes else None
     first = search.first_trial()
     found = Finished(
         study=search.name,
-        parent_run_id=search.runs.parent_id,
+        parent_run_id=search.runs.parent.id,
+        experiment_id=search.runs.parent.experiment_id,
         trials=n_done,
         best_trial=best.number,
         setting=dict(best.params),
@@ -142,7 +142,7 @@ def train_best(
             for outcome in outcomes
         ],
         n_test=outcomes[0].n_test if outcomes else 0,
-        model_name=search.options.model_name,
+        model_name=search.options.model.model_name,
         version=registered.version if registered else "",
         champion=registered.champion if registered else "",
     )
@@ -152,8 +152,27 @@ def train_best(
             "test_accuracy": f"{mean(found.test_accuracies):.4f}",
             "registered": f"{found.model_name} {found.version}",
         }
-        log_tags(search.runs.client, search.runs.parent_id, tags)
+        search.runs.parent.log_tags(tags)
     return found
+
+
+def train_final(
+    search: Search, trial: int, options: TrainOptions, observer: Observer | None
+) -> Outcome:
+    """Train a setting again, with all that a training run logs, and evaluate it on the test set.
+
+    A final run of this trial and seed that was cut off is gone on with.
+    """
+    run = search.runs.open_final(trial, options.training.seed, search.corpus)
+    with hold(run.id), run.running():
+        return train_in_run(run, options, search.corpus, search.device, observer)
+
+
+def register_best(outcomes: Sequence[Outcome]) -> Outcome:
+    """Register the final run with the best validation, of equals the least validation loss."""
+    return register_outcome(
+        max(outcomes, key=lambda o: (o.metrics["best_val_accuracy"], -o.metrics["best_val_loss"]))
+    )
 
 
 def promote_best(found: Finished) -> str:

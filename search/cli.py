@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, interrupt, quiet_mlflow
+from genre_mlflow.cli.base import OneLineErrors, interrupt, quiet_mlflow, speaking
 from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
 from genre_mlflow.options import TrainOptions
 from search.request import PRUNERS, SAMPLERS, Request
@@ -71,7 +71,9 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
         grace_s=values["grace"],
         **given,
     )
-    space = load_space(request.space)  # mistakes are told before the heavy imports
+    train_options.check_folders()  # mistakes are told before the heavy imports
+    space = load_space(request.space)
+    space.check(train_options)
     for text in request.enqueue:
         space.parse(text)
     from search.storage import Storage, default_address
@@ -81,14 +83,15 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
+    from genre_mlflow.training.loop import Observers
     from search.best import promote_best
     from search.run import run
     from search.summary import summary
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
-    with Bar(Console()) as bar:
-        found = run(request, bar.say, observers=[bar], final=[bar, Table(bar.say)])
+    with Bar(Console()) as bar, speaking(bar.say):
+        found = run(request, observers=[bar], final=Observers([bar, Table(bar.say)]))
     if found is None:
         click.echo("Other workers still run trials; the last of them ends the study.")
         return

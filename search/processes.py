@@ -1,5 +1,6 @@
 """Worker processes on one machine: each with its share of the cores, or a GPU of its own."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -10,9 +11,8 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from genre_mlflow.cli.base import INTERRUPTED, USER_MISTAKE, quiet_mlflow
+from genre_mlflow.cli.base import INTERRUPTED, USER_MISTAKE, quiet_mlflow, speaking
 from genre_mlflow.errors import GenreError
-from genre_mlflow.jobs.train import Say
 from genre_mlflow.training.device import describe_device, device_of_worker, threads_of_worker
 from search.request import Request
 from search.study import open_search
@@ -20,8 +20,10 @@ from search.worker import Worker
 
 THREADS = "OMP_NUM_THREADS"
 
+logger = logging.getLogger(__name__)
 
-def run_workers(request: Request, deadline: float, say: Say) -> None:
+
+def run_workers(request: Request, deadline: float) -> None:
     """Run `request.workers` processes until all have ended. Raises `KeyboardInterrupt`.
 
     What a process says on its own end is enough for mistakes; one that was killed is named here.
@@ -32,8 +34,8 @@ def run_workers(request: Request, deadline: float, say: Say) -> None:
         for number in range(request.workers):
             own = replace(
                 request,
-                options=replace(
-                    request.options, device=device_of_worker(request.options.device, number)
+                options=request.options.changed(
+                    device=device_of_worker(request.options.training.device, number)
                 ),
             )
             worker = spawn.Process(target=worker_main, args=(own, number + 1, deadline))
@@ -43,10 +45,10 @@ def run_workers(request: Request, deadline: float, say: Say) -> None:
         for number, ended in ending(workers):
             if (ended.exitcode or 0) < 0:
                 name = signal.Signals(-(ended.exitcode or 0)).name
-                say(
-                    f"Worker {number} was killed ({name}); a trial of its own is repeated when it "
-                    f"has given no sign of life for {request.grace_s} s"
-                )
+                logger.info(
+                    "Worker %d was killed (%s); a trial of its own is repeated when it has given "
+                    "no sign of life for %d s", number, name, request.grace_s
+                )  # fmt: skip
     except KeyboardInterrupt:
         stop(workers)
         raise
@@ -104,10 +106,11 @@ def worker_main(request: Request, number: int, deadline: float) -> None:
         print(f"[{number}] {line}", flush=True)
 
     try:
-        search = open_search(request, say)
-        say(f"at work on {describe_device(search.device)}")
-        Worker(search, deadline, say).work()
-        search.storage.close()
+        with speaking(say):
+            search = open_search(request)
+            logger.info("at work on %s", describe_device(search.device))
+            Worker(search, deadline).work()
+            search.storage.close()
     except GenreError as error:
         print(f"[{number}] Error: {error}", file=sys.stderr, flush=True)
         sys.exit(USER_MISTAKE)

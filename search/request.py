@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text
+from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")

@@ -1,5 +1,6 @@
 """The whole way of a search: begin or join, work, end."""
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,9 +9,8 @@ from math import inf
 from optuna.trial import TrialState
 
 from genre_mlflow.errors import GenreError
-from genre_mlflow.jobs.train import Say
+from genre_mlflow.tracking.run import RUNNING
 from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.tracking.study import RUNNING
 from genre_mlflow.training.loop import Observer
 from search.best import Finished, finish
 from search.processes import run_workers
@@ -18,9 +18,11 @@ from search.request import Request
 from search.study import Search, open_search
 from search.worker import Worker
 
+logger = logging.getLogger(__name__)
+
 
 def run(
-    request: Request, say: Say, observers: Sequence[Observer] = (), final: Sequence[Observer] = ()
+    request: Request, observers: Sequence[Observer] = (), final: Observer | None = None
 ) -> Finished | None:
     """Search and train the best setting again; None when other workers still run trials.
 
@@ -28,17 +30,17 @@ def run(
     Raises `GenreError` for everything that a user can mend.
     """
     deadline = time.time() + (request.timeout_s or inf)
-    search = open_search(request, say)
+    search = open_search(request)
     try:
-        say(describe(search))
+        logger.info("%s", describe(search))
         if request.workers > 1:
-            run_workers(request, deadline, say)
-        Worker(search, deadline, say, observers).work()  # after others: their last trials, if any
+            run_workers(request, deadline)
+        Worker(search, deadline, observers).work()  # after others: their last trials, if any
         with search.storage.errors():
-            return finish(search, say, final)
+            return finish(search, final)
     except KeyboardInterrupt:
         leave(search, "KILLED")
-        say("Stopped. The same command goes on where this one was")
+        logger.info("Stopped. The same command goes on where this one was")
         raise
     except Exception:
         leave(search, "FAILED")
@@ -55,7 +57,7 @@ def leave(search: Search, status: str) -> None:
     with suppress(GenreError), search.storage.errors(), store_errors():
         if search.trials(TrialState.RUNNING):
             return
-        if search.runs.client.get_run(search.runs.parent_id).info.status == RUNNING:
+        if search.runs.status == RUNNING:
             search.runs.set_status(status)
 
 
@@ -66,7 +68,7 @@ def describe(search: Search) -> str:
     known = len(search.trials(TrialState.COMPLETE, TrialState.PRUNED))
     parameters = "; ".join(f"{name} {text}" for name, text in search.space.texts().items())
     lines = [
-        f"Study {search.name} in {search.storage.name}, run {search.runs.parent_id}",
+        f"Study {search.name} in {search.storage.name}, run {search.runs.parent.id}",
         f"{search.corpus.name}: {counts['train']} tracks to train on, {counts['val']} to validate",
         f"Space {search.space.name}: {parameters}",
         f"{request.trials} trials by {request.sampler}, pruner {request.pruner}"

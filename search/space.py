@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import yaml
 
 from genre_mlflow.errors import SettingsError, StudyError
-from genre_mlflow.options import TrainOptions, as_text
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
 from search.spaces import SPACES
 
 SEARCHABLE = (

@@ -13,11 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import StudyError
-from genre_mlflow.jobs.train import Say, make_classifier, open_tracks
-from genre_mlflow.options import FORBIDDEN_IN_NAMES, TrainOptions, as_text, changed
-from genre_mlflow.tracking.run import DatasetName
+from genre_mlflow.jobs.train import open_tracks
+from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
+from genre_mlflow.options import TrainOptions, changes
+from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.store import joined_run_id, open_store, store_errors
-from genre_mlflow.tracking.study import StudyRuns, find_parent, open_parent, with_setting
+from genre_mlflow.tracking.study import StudyRuns, find_parent, open_parent
 from genre_mlflow.training.device import choose_device
 from search.request import Request
 from search.space import Space, canonical, load_space
@@ -65,33 +66,31 @@ class Search:
         return [trial for trial in self.trials() if trial.user_attrs.get(WHY) == DEFAULTS][-1]
 
 
-def open_search(request: Request, say: Say) -> Search:
+def open_search(request: Request) -> Search:
     """Check everything, then begin the study or join it. Raises `GenreError`."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # each trial has a line of ours
     space = load_space(request.space)
+    space.check(request.options)  # refuse now what cannot be built
     queue = [space.parse(text) for text in request.enqueue]
     options = request.options
-    device = choose_device(options.device)
-    for name, parameter in space.parameters.items():  # refuse now what cannot be built
-        for value in parameter.ends():
-            make_classifier(with_setting(options, space.options({name: value})), ["any", "other"])
+    device = choose_device(options.training.device)
     storage = Storage(request.storage or default_address(), request.grace_s)
-    client = open_store()
-    corpus = open_corpus(options.data, options.on_bad_file, options.split)
+    open_store()
+    corpus = open_corpus(options.corpus, options.split)
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
         begin(study, identity(options, space, corpus))  # before the work of decoding
-    tracks = open_tracks(corpus, options, ("train", "val"), say)
+    tracks = open_tracks(corpus, options, ("train", "val"))
     with storage.lock(f"study {name}"), store_errors():
         parent_id = study.user_attrs.get(PARENT)
         if parent_id:
-            parent = find_parent(client, parent_id, name)
+            parent = find_parent(parent_id, name)
         else:
-            parent = open_parent(client, request.experiment, name, options, space.texts(), corpus)
-            study.set_user_attr(PARENT, parent.info.run_id)
+            parent = open_parent(request.experiment, name, options, space.texts(), corpus)
+            study.set_user_attr(PARENT, parent.id)
         fill_queue(study, request, space, queue)
-        runs = StudyRuns(client, parent, DatasetName(corpus.name, corpus.digest))
+        runs = StudyRuns(parent, (corpus.name, corpus.digest))
         if joined_run_id():
             runs.adopt(joined_run_id())
     return Search(request, options, space, storage, study, runs, corpus, tracks, device)
@@ -172,7 +171,7 @@ def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
             f"its corpus was {before['name']} with the digest {before['digest']}, now "
             f"{now['name']} with {now['digest']}"
         )
-    pairs = changed(recorded["options"], wanted["options"])
+    pairs = changes(recorded["options"], wanted["options"])
     found += [f"{name} was {was}, now {is_now}" for name, (was, is_now) in pairs.items()]
     return found
 

@@ -2,7 +2,8 @@
 
 from statistics import mean
 
-from genre_mlflow.options import as_text
+from genre_mlflow.cli.messages import look_at
+from genre_mlflow.settings import as_text
 from genre_mlflow.tracking import commands
 from search.best import Finished
 from search.worker import rounded
@@ -33,7 +34,7 @@ def summary(found: Finished) -> str:
             f"Registered the one with the best validation: {found.model_name} version "
             f"{found.version} ({role(found)})"
         )
-    lines += ["", f"  look at it      {commands.look()}"]
+    lines += ["", *look_at(found.experiment_id, found.parent_run_id)]
     if found.version and role(found) == "challenger":
         promote = commands.genre_mlflow(f"promote --model-name {found.model_name}")
         lines.append(f"  promote it      {promote}")

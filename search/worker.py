@@ -1,5 +1,6 @@
 """A worker: takes trials from the study one after the other, and looks after the dead ones."""
 
+import logging
 import os
 import socket
 import time
@@ -8,16 +9,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import optuna
+import torch
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
-from genre_mlflow.jobs.train import Say
-from genre_mlflow.options import as_text
+from genre_mlflow.jobs.train import new_classifier
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
+from genre_mlflow.tracking.run import FAILED, FINISHED, KILLED, RUNNING, TrackedRun
+from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
 from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.tracking.study import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
+from genre_mlflow.tracking.study import TrialEnd, TrialTracker
+from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
+from genre_mlflow.training.device import keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.loop import FitResult, Observer, Observers, fit
 from search.storage import quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search
@@ -26,7 +33,9 @@ POLL_S = 1.0
 MAX_FAILURES = 5  # one after the other, before a study stops
 WORKER_DIED = "its worker died"
 RUN_ID, ERROR, ASKED, WORKER = "run_id", "error", "asked", "worker"  # user attributes of a trial
-ENDS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+ENDS = {TrialState.COMPLETE: FINISHED, TrialState.PRUNED: KILLED, TrialState.FAIL: FAILED}
+
+logger = logging.getLogger(__name__)
 
 Objective = Callable[[Search, Trial, Sequence[Observer]], float]
 
@@ -57,11 +66,10 @@ class Worker:
         self,
         search: Search,
         deadline: float,
-        say: Say,
         observers: Sequence[Observer] = (),
         objective: "Objective | None" = None,
     ) -> None:
-        self.search, self.deadline, self.say = search, deadline, say
+        self.search, self.deadline = search, deadline
         self.observers, self.objective = observers, objective or train_setting
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.running_before: set[int] = set()
@@ -162,7 +170,9 @@ class Worker:
         untrainable = isinstance(failure, TrainingError)  # this setting; another may be
         stopped = None if untrainable else failure
         if search.storage.optuna.get_trial(trial._trial_id).state.is_finished():
-            self.say(f"trial {trial.number} was given to another worker, as if this one were dead")
+            logger.info(
+                "trial %d was given to another worker, as if this one were dead", trial.number
+            )
             if stopped is not None and not isinstance(stopped, UpdateFinishedTrialError):
                 raise stopped
             return
@@ -178,7 +188,7 @@ class Worker:
             self.end_run(frozen)
             if state in DONE and search.trials(TrialState.COMPLETE):
                 search.runs.log_progress(len(search.trials(*DONE)), search.study.best_value)
-        self.say(self.line(frozen))
+        logger.info("%s", self.line(frozen))
         self.count_failure(frozen)
 
     def end_run(self, trial: FrozenTrial, why: str = WORKER_DIED) -> None:
@@ -207,30 +217,46 @@ class Worker:
 
 def train_setting(search: Search, trial: Trial, observers: Sequence[Observer]) -> float:
     """Train the setting that Optuna suggests; return its best validation accuracy, 0 to 1."""
-    options = with_setting(search.options, search.space.suggest(trial))
-    run_id = begin_run(search, trial)
+    options = search.options.changed(**search.space.suggest(trial, search.options))
+    run = begin_run(search, trial)
     reported = search.storage.optuna.get_trial(trial._trial_id).intermediate_values
     report = Report(trial, set(reported), options.training.epochs)
-    fitted = train_trial(
-        search.runs, run_id, options, search.corpus.genres, search.tracks, search.device,
-        [*observers, report],
-    )  # fmt: skip
+    fitted = train_trial(search, run, options, [*observers, report])
     return best_epoch(fitted.history).val.accuracy
 
 
-def begin_run(search: Search, trial: Trial) -> str:
-    """The id of a trial's run: one that was cut off where its checkpoint lies here, or a new one.
+def train_trial(
+    search: Search, run: TrackedRun, options: TrainOptions, observers: Sequence[Observer]
+) -> FitResult:
+    """Train one setting, from its checkpoint if there is one. Observers come after the tracker.
+
+    Raises `TrainingError` for a setting that cannot be trained.
+    """
+    with hold(run.id):
+        keep_freed_memory()
+        classifier = new_classifier(options, search.corpus.genres)
+        try:
+            return fit(
+                classifier, search.tracks, options.training,
+                Observers([TrialTracker(run), *observers]),
+                device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
+            )  # fmt: skip
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(f"out of memory on {search.device}: {first_line(error)}") from error
+
+
+def begin_run(search: Search, trial: Trial) -> TrackedRun:
+    """A trial's run: one that was cut off where its checkpoint lies here, or a new one.
 
     The trial has its parameters by now.
     """
     run_id: str = trial.user_attrs.get(RUN_ID, "")
     if run_id and can_go_on(run_id):
-        search.runs.reopen_trial(run_id, trial.number)
-        return run_id
+        return search.runs.reopen_trial(run_id, trial.number)
     params = {name: as_text(value) for name, value in trial.params.items()}
-    run_id = search.runs.open_trial(trial.number, params)
-    trial.set_user_attr(RUN_ID, run_id)
-    return run_id
+    run = search.runs.open_trial(trial.number, params)
+    trial.set_user_attr(RUN_ID, run.id)
+    return run
 
 
 def trial_end(trial: FrozenTrial, why: str) -> TrialEnd:

@@ -1,7 +1,9 @@
-"""What our command lines share: errors in one line, plug-ins, an end on SIGTERM as on Ctrl-C."""
+"""What our command lines share: errors in one line, plug-ins, log lines, an end on SIGTERM."""
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -11,6 +13,7 @@ from genre_mlflow.errors import GenreError
 
 NOT_PROMOTED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
 PLUGINS = "genre_mlflow.commands"  # entry points of this group are commands, too
+LOGGERS = ("genre_mlflow", "search")
 
 
 class OneLineErrors(click.Command):
@@ -48,6 +51,34 @@ class PluginGroup(OneLineErrors, click.Group):
             return ours
         found = entry_points(group=PLUGINS, name=cmd_name)
         return next((entry.load() for entry in found), None)
+
+
+class Speaker(logging.Handler):
+    """Hands what we log to a function that prints a line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the line as it is."""
+        self.say(self.format(record))
+
+
+@contextmanager
+def speaking(say: Callable[[str], None] = click.echo) -> Iterator[None]:
+    """Say what we log, from INFO on, while the block runs: the one handler that there is."""
+    speaker, ours = Speaker(say), [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in ours]
+    for logger in ours:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(speaker)
+    try:
+        yield
+    finally:
+        for logger, level in zip(ours, levels, strict=True):
+            logger.removeHandler(speaker)
+            logger.setLevel(level)
 
 
 def quiet_mlflow() -> None:

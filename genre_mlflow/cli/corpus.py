@@ -1,4 +1,4 @@
-"""Commands of the group `corpus` that draw: every recording as an image, or a sheet to look at."""
+"""The group `corpus`: what is in a folder of music, how it is drawn, and corpora that we make."""
 
 import shlex
 import signal
@@ -8,13 +8,72 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import USER_MISTAKE, interrupt
-from genre_mlflow.cli.options import DEFAULTS, IMAGE_OPTIONS, RECORDING_OPTIONS, options
-from genre_mlflow.files.names import check_output, printable
-from genre_mlflow.options import TrainOptions, as_text
+from genre_mlflow.cli.base import USER_MISTAKE, interrupt, speaking
+from genre_mlflow.cli.options import (
+    BAD_FILE_OPTION,
+    PREPROCESSING_OPTIONS,
+    RECORDING_OPTIONS,
+    SPLIT_OPTIONS,
+    check_output,
+    off_default,
+    options,
+)
+from genre_mlflow.files.names import printable
+from genre_mlflow.options import TrainOptions
 
 
-@click.command("render")
+@click.group()
+def corpus() -> None:
+    """Look at a folder of music, draw it, or make a corpus: the demo, the GTZAN."""
+
+
+@corpus.command("scan")
+@click.argument("folder")
+@options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
+@click.option("--out", default="", metavar="FILE", help="Write the manifest as CSV.")
+def corpus_scan(folder: str, out: str, **values: Any) -> None:
+    """Check and split FOLDER as training would, and print what is in it."""
+    scan_options = TrainOptions.from_flat({**values, "data": folder})
+    check_output(out, (".csv",))
+    scan_options.check_folders()
+    from genre_mlflow.corpus.corpus import open_corpus, overview
+
+    found = open_corpus(scan_options.corpus, scan_options.split)
+    click.echo(overview(found))
+    if out:
+        found.manifest.to_csv(out, index=False)
+        click.echo(f"Manifest: {out}")
+
+
+@corpus.command("demo")
+@click.argument("folder")
+def corpus_demo(folder: str) -> None:
+    """Write the demo corpus, ten synthesised genres, into FOLDER."""
+    from genre_mlflow.corpus.demo.images import make_demo
+
+    click.echo(make_demo(Path(folder)))
+
+
+@corpus.command("gtzan")
+@click.argument("out")
+@click.option("--source", default="", help="Folder or archive of the collection that you have.")
+@click.option("--download", is_flag=True, help="Fetch it (1.2 GB), or the rest of it.")
+@options([BAD_FILE_OPTION])
+def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> None:
+    """Check the GTZAN collection and lay it out in OUT, with the filtered split.
+
+    Files of a folder are linked, those of an archive (.zip, .tar.gz) extracted. Checked tracks
+    that are in OUT stay, so that the command can be stopped and given again.
+    """
+    from genre_mlflow.corpus.gtzan.collection import gtzan
+    from genre_mlflow.corpus.gtzan.layout import prepare, summary
+
+    with speaking():
+        result = prepare(Path(out), gtzan(), source, download, on_bad_file)
+    click.echo(summary(result))
+
+
+@corpus.command("render")
 @click.argument("audio")
 @click.argument("images")
 @options(RECORDING_OPTIONS)
@@ -45,22 +104,13 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
             on_bad_file=lambda file: bar.say(f"{printable(file.path)} {file.reason}"),
         )
     click.echo(overview(found))
-    click.echo(f"  train on them  genre-mlflow train --data {shlex.quote(images)}{given(values)}")
+    given = "".join(f" --{n.replace('_', '-')} {text}" for n, text in off_default(values).items())
+    click.echo(f"  train on them  genre-mlflow train --data {shlex.quote(images)}{given}")
     if found.bad_files:
         ctx.exit(USER_MISTAKE)
 
 
-def given(values: dict[str, Any]) -> str:
-    """Options that are not at their defaults, as they are written on the command line."""
-    texts = {name: as_text(value) for name, value in values.items()}
-    return "".join(
-        f" --{name.replace('_', '-')} {text}"
-        for name, text in texts.items()
-        if text != DEFAULTS[name]
-    )
-
-
-@click.command("show")
+@corpus.command("show")
 @click.argument("folder")
 @click.option("--out", required=True, metavar="FILE", help="PNG to write.")
 @click.option(
@@ -70,7 +120,7 @@ def given(values: dict[str, Any]) -> str:
     "--file", "path", default="", metavar="PATH",
     help="Draw this one alone, with its waveform and segments; PATH may begin at FOLDER.",
 )  # fmt: skip
-@options([*IMAGE_OPTIONS, *RECORDING_OPTIONS])
+@options(PREPROCESSING_OPTIONS)
 @click.pass_context
 def show(
     ctx: click.Context, /, folder: str, out: str, per_genre: int, path: str, **values: Any

@@ -1,6 +1,6 @@
 """What is printed at the end of training: the result, and the exact commands to go on with."""
 
-from genre_mlflow.jobs.outcome import Outcome
+from genre_mlflow.jobs.train import Outcome
 from genre_mlflow.tracking import commands
 
 
@@ -17,7 +17,7 @@ def summary(outcome: Outcome) -> str:
         f"Run {outcome.run_id}, registered as {outcome.model_name} version {outcome.version} "
         f"({role})",
         "",
-        f"  look at it      {commands.look()}",
+        *look_at(outcome.experiment_id, outcome.run_id),
         f"  serve it        {commands.genre_mlflow(f'serve --model {uri}')}",
         f"  your own music  {commands.genre_mlflow('train --data /path/to/folder')}",
     ]
@@ -25,3 +25,9 @@ def summary(outcome: Outcome) -> str:
         promote = commands.genre_mlflow(f"promote --model-name {outcome.model_name}")
         lines.append(f"  promote it      {promote}")
     return "\n".join(lines)
+
+
+def look_at(experiment_id: str, run_id: str) -> list[str]:
+    """Lines that say how to look at a run in the MLflow UI."""
+    first, *rest = commands.look(experiment_id, run_id)
+    return [f"  look at it      {first}", *(f"                  {line}" for line in rest)]

@@ -1,22 +1,27 @@
-"""Options of the command line, each written once; names and defaults come from the settings."""
+"""Options of the command line; those of training come from the settings that declare them."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from genre_mlflow.corpus.settings import ON_PROBLEM
-from genre_mlflow.features.settings import FEATURES, LOUDNESS
-from genre_mlflow.model.settings import AGGREGATES
-from genre_mlflow.options import CHAMPION_URI, TrainOptions, as_text
-from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES, SEGMENTS
+from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
+from genre_mlflow.model.settings import CHAMPION_URI
+from genre_mlflow.options import declared
+from genre_mlflow.settings import as_text, options_of
 
 EXPERIMENT = "genre-mlflow"
-DEFAULTS = {name: as_text(value) for name, value in TrainOptions().flat().items()}
+DEFAULTS = {name: as_text(one.default) for name, one in declared().items()}
+
+Decorator = Callable[[Any], Any]
 
 
-class Widths(click.ParamType[tuple[int, ...]]):
-    """Channels of each block, as `16,32,64`."""
+class WholeNumbers(click.ParamType[tuple[int, ...]]):
+    """A list such as `16,32,64`."""
 
     name = "N,N,..."
 
@@ -27,73 +32,36 @@ class Widths(click.ParamType[tuple[int, ...]]):
         try:
             return tuple(int(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is no list of whole numbers such as {DEFAULTS['widths']}")
+            example = param.default if param else "16,32,64"
+            self.fail(f"{value!r} is no list of whole numbers such as {example}")
 
 
-def option(name: str, kind: Any, text: str) -> Callable[..., Any]:
-    """A training option whose name and default come from `TrainOptions`."""
-    flag = f"--{name.replace('_', '-')}"
+def training_option(name: str) -> Decorator:
+    """The option of this name, with the default, the type and the help of its declaration."""
+    one = declared()[name]
+    kind: Any = one.kind
+    if one.option.choices:
+        kind = click.Choice(one.option.choices)
+    elif isinstance(one.default, tuple):
+        kind = WholeNumbers()
     # `--allow-leak` stands alone, or takes a value, as MLproject must pass it.
     switch: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if kind is bool else {}
     return click.option(
-        flag, type=kind, default=DEFAULTS[name], show_default=True, help=text, **switch
+        f"--{name.replace('_', '-')}",
+        type=kind,
+        default=DEFAULTS[name],
+        show_default=True,
+        help=one.option.help,
+        **switch,
     )
 
 
-SPLIT_OPTIONS = [
-    option("split_dir", str, "Folder with train.txt, val.txt and test.txt of track ids."),
-    option("val_fraction", float, "Share of the tracks to validate on, in a random split."),
-    option("test_fraction", float, "Share of the tracks to test on, in a random split."),
-    option("split_seed", int, "Seed of the random split."),
-    option("on_missing", click.Choice(ON_PROBLEM), "What to do about listed ids without a file."),
-    option("allow_leak", bool, "Train although copies of a track are in two splits."),
-]
-BAD_FILE_OPTION = option(
-    "on_bad_file", click.Choice(ON_PROBLEM), "What to do about files that cannot be read."
-)
-IMAGE_OPTIONS = [
-    option("image_size", int, "Height and width of the network's input, in pixels."),
-    option("remove_border", bool, "Take off the uniform frame around a spectrogram."),
-]
+TRAIN_OPTIONS = [training_option(name) for name in declared()]
+SPLIT_OPTIONS = [training_option(name) for name in options_of(SplitSettings)]
+BAD_FILE_OPTION = training_option("on_bad_file")
+PREPROCESSING_OPTIONS = [training_option(name) for name in options_of(PreprocessingSettings)]
 RECORDING_OPTIONS = [
-    option("features", click.Choice(FEATURES), "What the images of recordings show."),
-    option("segment_s", float, "Seconds of a recording in one image."),
-    option("hop_s", float, "Seconds from one segment to the next; 0: --segment-s."),
-    option(
-        "loudness",
-        click.Choice(LOUDNESS),
-        "Scale recordings to one loudness; matters to almost silent ones, and to MFCCs.",
-    ),
-    option("n_fft", int, "Window of the spectrogram, in samples at 22,050 Hz."),
-    option("hop_length", int, "Samples from one window to the next."),
-    option("n_mels", int, "Mel bands."),
-    option("fmin", float, "Lower edge of the lowest mel band, in Hz."),
-    option("fmax", float, "Upper edge of the highest mel band, in Hz; 0: 11,025."),
-    option("top_db", float, "Depth of the spectrogram, in dB below its loudest cell."),
-]
-TRAIN_OPTIONS = [
-    option("data", str, "Folder with one folder of images or recordings a genre, or 'demo'."),
-    BAD_FILE_OPTION,
-    *SPLIT_OPTIONS,
-    *IMAGE_OPTIONS,
-    *RECORDING_OPTIONS,
-    option("widths", Widths(), "Channels of each block of the network."),
-    option("convs_per_block", int, "3x3 convolutions before each pooling."),
-    option("head_width", int, "Units of the hidden fully connected layer."),
-    option("dropout", float, "Dropout before each fully connected layer, 0 to below 1."),
-    option("epochs", int, "Times that every track is trained on."),
-    option("batch_size", int, "Tracks per step."),
-    option("lr", float, "Learning rate of Adam, at its peak."),
-    option("weight_decay", float, "L2 penalty of the weights."),
-    option("schedule", click.Choice(SCHEDULES), "Course of the learning rate."),
-    option("patience", int, "Stop after so many epochs without a better validation; 0: never."),
-    option("class_weights", click.Choice(CLASS_WEIGHTS), "Weigh genres in the loss."),
-    option("seed", int, "Seed of weights, order and dropout."),
-    option("keep", click.Choice(KEEP), "Epochs whose weights are kept in MLflow."),
-    option("segments", click.Choice(SEGMENTS), "Segments of a track that an epoch trains on."),
-    option("aggregate", click.Choice(AGGREGATES), "How segments become one answer."),
-    option("device", str, "auto (CUDA, then MPS, then CPU), or a torch device."),
-    option("model_name", str, "Registered model to add a version to."),
+    training_option(n) for n in options_of(PreprocessingSettings) if n not in IMAGE_FIELDS
 ]
 EXPERIMENT_OPTION = click.option(
     "--experiment", default=EXPERIMENT, show_default=True, envvar="MLFLOW_EXPERIMENT_NAME",
@@ -105,11 +73,11 @@ MODEL_OPTION = click.option(
 )  # fmt: skip
 
 
-def options(many: list[Callable[..., Any]]) -> Callable[[Any], Any]:
+def options(many: Iterable[Decorator]) -> Decorator:
     """Add options to a command, in the order of the list."""
 
     def add(command: Any) -> Any:
-        for decorate in reversed(many):
+        for decorate in reversed(list(many)):
             command = decorate(command)
         return command
 
@@ -119,3 +87,21 @@ def options(many: list[Callable[..., Any]]) -> Callable[[Any], Any]:
 def is_given(ctx: click.Context, name: str) -> bool:
     """True for an option that stands on the command line or in the environment."""
     return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def off_default(values: dict[str, Any]) -> dict[str, str]:
+    """The training options among `values` that are not at their defaults, as text."""
+    texts = {name: as_text(value) for name, value in values.items() if name in DEFAULTS}
+    return {name: text for name, text in texts.items() if text != DEFAULTS[name]}
+
+
+def check_output(out: str, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
+    if not out:
+        return
+    if Path(out).suffix.lower() not in endings:
+        raise SettingsError(
+            f"--out is {out!r}; allowed are names that end in {' or '.join(endings)}"
+        )
+    if not os.path.isdir(Path(out).absolute().parent):
+        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, interrupt, quiet_mlflow
-from genre_mlflow.cli.options import MODEL_OPTION
+from genre_mlflow.cli.options import MODEL_OPTION, check_output
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.files.names import check_output, file_names
+from genre_mlflow.files.names import file_names
 
 if TYPE_CHECKING:
     from genre_mlflow.corpus.scan import BadFile

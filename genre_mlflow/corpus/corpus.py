@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus.demo.images import demo_folder, make_demo
-from genre_mlflow.corpus.manifest import SPLITS, conflicting_groups, copied_groups, digest
+from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.scan import BadFile, scan
-from genre_mlflow.corpus.settings import DEMO, SplitSettings
+from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
 from genre_mlflow.files.home import home
 
@@ -47,12 +47,12 @@ class Corpus:
         return {name: len(self.rows(name)) for name in SPLITS}
 
 
-def open_corpus(data: str, on_bad_file: str, settings: SplitSettings) -> Corpus:
+def open_corpus(settings: CorpusSettings, dealing: SplitSettings) -> Corpus:
     """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing."""
-    folder = corpus_folder(data)
-    scanned = scan(folder, on_bad_file)
-    dealt = split(scanned.manifest, settings)
-    return Corpus(corpus_name(data), folder, dealt, scanned.bad_files)
+    folder = corpus_folder(settings.data)
+    scanned = scan(folder, settings.on_bad_file)
+    dealt = split(scanned.manifest, dealing)
+    return Corpus(corpus_name(settings.data), folder, dealt, scanned.bad_files)
 
 
 def corpus_folder(data: str) -> Path:

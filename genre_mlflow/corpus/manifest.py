@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import pandas as pd
 
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
-SPLITS = ("train", "val", "test")
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
 SEGMENT = re.compile(r"\.seg\d{3,}$")  # ends the id of one of several segments of a recording
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus import content_hashes
-from genre_mlflow.corpus.manifest import COLUMNS, SPLITS, name_groups
+from genre_mlflow.corpus.manifest import COLUMNS, name_groups
+from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import content_of, read
 
@@ -72,10 +73,7 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
 
 def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
     """Whether the folder is laid out as train, val, test; and (split, genre, folder) of each."""
-    if not os.path.isdir(folder):  # unlike pathlib's, it never raises
-        raise DataError(
-            f"{folder} is no folder; give one with a folder of music per genre, or 'demo'"
-        )
+    check_folder(folder)
     below = subfolders(folder)
     names = {path.name for path in below}
     if names == set(SPLITS):

@@ -1,41 +1,92 @@
-"""Settings of a corpus: what to do about faults, and how to split."""
+"""Settings of a corpus: which folder, what to do about faults, and how to split."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
-from genre_mlflow.errors import SettingsError
+from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.settings import Settings, option
 
 DEMO = "demo"  # the built-in corpus, by the name that stands for its folder
+SPLITS = ("train", "val", "test")
 ON_PROBLEM = ("error", "skip")
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """How tracks are dealt to train, val and test.
+class CorpusSettings(Settings):
+    """Which music, and what to do about files that are no usable tracks."""
 
-    `split_dir`: folder with `train.txt`, `val.txt` and `test.txt`, or empty for a random split of
-    `val_fraction` and `test_fraction`, stratified by genre and fixed by `seed`.
-    """
-
-    split_dir: str = ""
-    val_fraction: float = 0.1
-    test_fraction: float = 0.1
-    seed: int = 0
-    on_missing: str = "error"
-    allow_leak: bool = False
+    data: str = option(DEMO, "Folder with one folder of images or recordings a genre, or 'demo'.")
+    on_bad_file: str = option(
+        "error", "What to do about files that cannot be read.", choices=ON_PROBLEM
+    )
 
     def __post_init__(self) -> None:
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingsError(
-                    f"{name} is {getattr(self, name)}; allowed are values above 0 and below 1"
-                )
+        super().__post_init__()
+        if not self.data:
+            raise SettingsError("data is empty; give a folder with a folder per genre, or 'demo'")
+
+    def check_folder(self) -> None:
+        """Say at once that there is no such folder. Raises `DataError`."""
+        if self.data != DEMO:
+            check_folder(Path(self.data).absolute())
+
+
+@dataclass(frozen=True)
+class SplitSettings(Settings):
+    """How tracks are dealt to train, val and test.
+
+    A random split is stratified by genre and fixed by `split_seed`.
+    """
+
+    split_dir: str = option("", "Folder with train.txt, val.txt and test.txt of track ids.")
+    val_fraction: float = option(
+        0.1, "Share of the tracks to validate on, in a random split.", above=0, below=1
+    )
+    test_fraction: float = option(
+        0.1, "Share of the tracks to test on, in a random split.", above=0, below=1
+    )
+    split_seed: int = option(0, "Seed of the random split.", low=0, high=2**32 - 1)
+    on_missing: str = option(
+        "error", "What to do about listed ids without a file.", choices=ON_PROBLEM
+    )
+    allow_leak: bool = option(False, "Train although copies of a track are in two splits.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.val_fraction + self.test_fraction >= 1:
             raise SettingsError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave "
                 "nothing to train on; their sum must be below 1"
             )
-        if not 0 <= self.seed < 2**32:
-            raise SettingsError(f"split seed is {self.seed}; allowed are 0 to {2**32 - 1}")
-        if self.on_missing not in ON_PROBLEM:
-            allowed = ", ".join(ON_PROBLEM)
-            raise SettingsError(f"on_missing is {self.on_missing!r}; allowed are {allowed}")
+
+    def check_folder(self) -> None:
+        """Say at once that a list cannot be read. Raises `DataError`."""
+        if self.split_dir:
+            for name in SPLITS:
+                self.listed(name)
+
+    def listed(self, name: str) -> list[str]:
+        """The ids in the list of one split."""
+        return read_list(Path(self.split_dir) / f"{name}.txt")
+
+
+def read_list(path: Path) -> list[str]:
+    """The ids in a text file; empty lines and lines that start with # are none."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the split list {path} cannot be read ({error}); a split folder holds train.txt, "
+            "val.txt and test.txt with one track id a line"
+        ) from error
+    stripped = [line.strip() for line in lines]
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `DataError` for a folder that is missing."""
+    if not os.path.isdir(folder):  # unlike pathlib's, it never raises
+        raise DataError(
+            f"{folder} is no folder; give one with a folder of music per genre, or 'demo'"
+        )

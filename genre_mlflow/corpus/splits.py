@@ -2,13 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from genre_mlflow.corpus.manifest import SPLITS, recording_of
-from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.manifest import recording_of
+from genre_mlflow.corpus.settings import SPLITS, SplitSettings
 from genre_mlflow.errors import DataError
 
 SHOWN = 5  # examples in one error
@@ -57,7 +56,7 @@ def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataF
 
     A group whose tracks disagree about the genre goes with its first track by id.
     """
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.split_seed)
     by_id = manifest.sort_values("track_id")
     groups = by_id.groupby("group").agg(genre=("genre", "first"), size=("track_id", "size"))
     side: dict[str, str] = {}
@@ -103,7 +102,7 @@ def split_by_lists(
     side: dict[str, str] = {}
     missing: list[str] = []
     for name in SPLITS:
-        for line in read_list(Path(settings.split_dir) / f"{name}.txt"):
+        for line in settings.listed(name):
             tracks = find_tracks(line, names)
             if not tracks:
                 missing.append(line)
@@ -142,19 +141,6 @@ def find_tracks(name: str, names: dict[str, list[str]]) -> list[str]:
     if len({recording_of(track) for track in found}) > 1:
         raise DataError(f"{name!r} could be any of {few(found)}; write the id with its folder")
     return found
-
-
-def read_list(path: Path) -> list[str]:
-    """The ids in a text file; empty lines and lines that start with # are none."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the split list {path} cannot be read ({error}); a split folder holds train.txt, "
-            "val.txt and test.txt with one track id a line"
-        ) from error
-    stripped = [line.strip() for line in lines]
-    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def check_every_genre(manifest: pd.DataFrame) -> None:

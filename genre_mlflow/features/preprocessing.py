@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
-from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
+from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
 
 MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
@@ -81,32 +80,33 @@ class Preprocessor:
 
     def sounds(self, data: bytes) -> Iterator[tuple[audio.Samples, float, float]]:
         """Segments of a recording as they are drawn, and where they lie in it, in seconds."""
+        rate = self.settings.sample_rate
         samples = self.decode(data)
-        length = round(self.settings.segment_s * SAMPLE_RATE)
-        step = round(self.settings.step_s * SAMPLE_RATE)
+        length = round(self.settings.segment_s * rate)
+        step = round(self.settings.step_s * rate)
         bounds = audio.segment_bounds(len(samples), length, step)
         if len(bounds) > MAX_SEGMENTS:
             raise DataError(f"has {len(bounds):,} segments; at most {MAX_SEGMENTS:,} are read")
         for start, end in bounds:
             sound = samples[start:end]
             if len(bounds) == 1 or sound.any():
-                yield audio.fill(sound, length), start / SAMPLE_RATE, end / SAMPLE_RATE
+                yield audio.fill(sound, length), start / rate, end / rate
 
     def decode(self, data: bytes) -> audio.Samples:
         """A whole recording at the loudness that is asked for."""
-        samples = audio.decode(data)
+        samples = audio.decode(data, self.settings.sample_rate)
         return audio.normalise(samples) if self.settings.loudness == "normalised" else samples
 
     def draw(self, sound: audio.Samples) -> Image.Image:
         """The image of one segment."""
-        return render(FEATURE_MATRIX[self.settings.features](sound, self.settings.spectrogram))
+        return render(FEATURE_MATRIX[self.settings.features](sound, self.settings))
 
     def prepare(self, image: Image.Image) -> Tensor:
         """What follows decoding: border, colours, size."""
         if self.settings.remove_border:
             image = self._remove_border(image)
-        size = [self.settings.image_size, self.settings.image_size]
-        resized = functional.resize(to_rgb(image), size, antialias=True)
+        size = (self.settings.image_size, self.settings.image_size)
+        resized = to_rgb(image).resize(size, Image.Resampling.BILINEAR)  # Pillow's antialiases
         pixels = torch.from_numpy(np.array(resized))  # [H, W, 3]
         return pixels.permute(2, 0, 1).unsqueeze(0).contiguous()
 

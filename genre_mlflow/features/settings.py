@@ -1,9 +1,9 @@
 """Settings of the preprocessor, saved beside the weights of every model."""
 
-import math
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.settings import Settings, option
 
 MIN_IMAGE_SIZE = 32  # five poolings leave one pixel
 FEATURES = ("mel", "mfcc", "chroma")
@@ -14,104 +14,81 @@ IMAGE_FIELDS = ("image_size", "remove_border")  # of `PreprocessingSettings`; th
 
 
 @dataclass(frozen=True)
-class SpectrogramSettings:
+class SpectrogramSettings(Settings):
     """How sound becomes a log-mel matrix; saved beside the weights that were trained on it.
 
     `sample_rate`, `fmin` and `fmax` are in Hz, `n_fft` and `hop_length` in samples, `top_db` in
-    decibels. `fmax=None` is half the sample rate. Raises `SettingsError` for values out of range.
+    decibels. `fmax=0` is half the sample rate. Raises `SettingsError` for values out of range.
     """
 
     sample_rate: int = SAMPLE_RATE
-    n_fft: int = 2048  # 93 ms
-    hop_length: int = 512  # 23 ms
-    n_mels: int = 128
-    fmin: float = 0.0
-    fmax: float | None = None
-    top_db: float = 80.0
+    n_fft: int = option(
+        2048, "Window of the spectrogram, in samples at 22,050 Hz.", low=2, high=16_384
+    )  # 93 ms
+    hop_length: int = option(
+        512, "Samples from one window to the next.", low=1, high=16_384
+    )  # 23 ms
+    n_mels: int = option(128, "Mel bands.", low=1, high=1024)
+    fmin: float = option(0.0, "Lower edge of the lowest mel band, in Hz.", unit="Hz", low=0)
+    fmax: float = option(
+        0.0, "Upper edge of the highest mel band, in Hz; 0: 11,025.", unit="Hz", low=0
+    )
+    top_db: float = option(
+        80.0, "Depth of the spectrogram, in dB below its loudest cell.", unit="dB", above=0
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot give a spectrogram."""
-        for name, lowest in (("sample_rate", 1), ("n_fft", 2), ("hop_length", 1), ("n_mels", 1)):
-            check_integer(name, getattr(self, name), lowest)
+        super().__post_init__()
         nyquist_hz = self.sample_rate / 2
-        if not 0 <= self.fmin < nyquist_hz:
-            raise SettingsError(f"fmin is {self.fmin} Hz; allowed: 0 to below {nyquist_hz} Hz")
-        if self.fmax is not None and not self.fmin < self.fmax <= nyquist_hz:
+        if self.sample_rate < 1:
+            raise SettingsError(f"sample_rate is {self.sample_rate}; allowed are 1 Hz or more")
+        if not self.fmin < nyquist_hz:
+            raise SettingsError(f"fmin is {self.fmin} Hz; allowed are 0 to below {nyquist_hz} Hz")
+        if self.fmax and not self.fmin < self.fmax <= nyquist_hz:
             raise SettingsError(
-                f"fmax is {self.fmax} Hz; allowed: above fmin ({self.fmin} Hz), up to {nyquist_hz}"
-                " Hz, or None for half the sample rate"
+                f"fmax is {self.fmax} Hz; allowed are values above fmin ({self.fmin} Hz) up to "
+                f"{nyquist_hz} Hz, or 0 for half the sample rate"
             )
-        if not 0 < self.top_db < math.inf:
-            raise SettingsError(f"top_db is {self.top_db}; allowed: above 0 dB, finite")
 
     @property
     def highest_hz(self) -> float:
         """Upper edge of the highest mel band, in Hz."""
-        return self.sample_rate / 2 if self.fmax is None else self.fmax
+        return self.fmax or self.sample_rate / 2
 
 
 @dataclass(frozen=True)
-class PreprocessingSettings:
+class PreprocessingSettings(SpectrogramSettings):
     """How an image or a recording becomes a tensor.
 
-    `image_size`: height and width of the tensor, in pixels. `remove_border`: take off the uniform
-    frame that plotting leaves around a spectrogram.
-
-    For recordings alone. `features`: what their images show; `segment_s`, `hop_s`: length of a
-    segment and distance from one to the next, in seconds (`hop_s=0`: as long as a segment, so that
-    they do not overlap); `loudness`: `normalised` scales each recording to one loudness;
-    `n_fft`, `hop_length` (samples at 22,050 Hz), `n_mels`, `fmin`, `fmax` (Hz; `fmax=0`: half the
-    sample rate), `top_db`: as in `SpectrogramSettings`.
+    `image_size`: height and width of the tensor, in pixels. The rest is for recordings alone:
+    `segment_s`, `hop_s` are the length of a segment and the distance from one to the next, in
+    seconds (`hop_s=0`: as long as a segment, so that they do not overlap).
     """
 
-    image_size: int = 224
-    remove_border: bool = True
-    features: str = "mel"
-    segment_s: float = 30.0
-    hop_s: float = 0.0
-    loudness: str = "as-is"
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_mels: int = 128
-    fmin: float = 0.0
-    fmax: float = 0.0
-    top_db: float = 80.0
+    image_size: int = option(
+        224, "Height and width of the network's input, in pixels.",
+        unit="pixels", low=MIN_IMAGE_SIZE, high=1024,
+    )  # fmt: skip
+    remove_border: bool = option(True, "Take off the uniform frame around a spectrogram.")
+    features: str = option("mel", "What the images of recordings show.", choices=FEATURES)
+    segment_s: float = option(
+        30.0, "Seconds of a recording in one image.", unit="s", low=1, high=LONGEST_SEGMENT_S
+    )
+    hop_s: float = option(0.0, "Seconds from one segment to the next; 0: --segment-s.", unit="s")
+    loudness: str = option(
+        "as-is",
+        "Scale recordings to one loudness; matters to almost silent ones, and to MFCCs.",
+        choices=LOUDNESS,
+    )
 
     def __post_init__(self) -> None:
-        if not MIN_IMAGE_SIZE <= self.image_size <= 1024:
-            raise SettingsError(
-                f"image_size is {self.image_size}; allowed are {MIN_IMAGE_SIZE} to 1024 pixels"
-            )
-        for name, choices in (("features", FEATURES), ("loudness", LOUDNESS)):
-            if getattr(self, name) not in choices:
-                raise SettingsError(
-                    f"{name} is {getattr(self, name)!r}; allowed are {', '.join(choices)}"
-                )
-        if not 1 <= self.segment_s <= LONGEST_SEGMENT_S:
-            raise SettingsError(
-                f"segment_s is {self.segment_s:g} s; allowed are 1 to {LONGEST_SEGMENT_S:g} s"
-            )
+        super().__post_init__()
         if self.hop_s != 0 and not 0.1 <= self.hop_s <= self.segment_s:
             raise SettingsError(
                 f"hop_s is {self.hop_s:g} s; allowed are 0.1 s to segment_s ({self.segment_s:g} s),"
                 " or 0 for as long as a segment"
             )
-        for name, highest in (("n_fft", 16_384), ("hop_length", 16_384), ("n_mels", 1024)):
-            if getattr(self, name) > highest:
-                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: up to {highest}")
-        _ = self.spectrogram  # raises for what is out of range there
-
-    @property
-    def spectrogram(self) -> SpectrogramSettings:
-        """The part that a spectrogram is made with."""
-        return SpectrogramSettings(
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            n_mels=self.n_mels,
-            fmin=self.fmin,
-            fmax=self.fmax or None,
-            top_db=self.top_db,
-        )
 
     @property
     def step_s(self) -> float:

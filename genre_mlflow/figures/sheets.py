@@ -200,7 +200,7 @@ def draw_lanes(axes: Axes, bounds: list[tuple[float, float]]) -> None:
 def matrix_of(sound: audio.Samples, preprocessor: Preprocessor) -> npt.NDArray[np.float32]:
     """The features of sound, `[rows, frames]`."""
     settings = preprocessor.settings
-    return FEATURE_MATRIX[settings.features](sound, settings.spectrogram)
+    return FEATURE_MATRIX[settings.features](sound, settings)
 
 
 def draw_matrix(
@@ -216,10 +216,9 @@ def draw_matrix(
     every = -(-matrix.shape[1] // MAX_FRAMES)
     hop = every * settings.hop_length
     shown = matrix[:, ::every]
-    sound = settings.spectrogram
     row_axes: dict[str, Any] = {}
     if settings.features == "mel":
-        row_axes = {"y_axis": "mel", "fmin": sound.fmin, "fmax": sound.highest_hz}
+        row_axes = {"y_axis": "mel", "fmin": settings.fmin, "fmax": settings.highest_hz}
     elif settings.features == "chroma":
         row_axes = {"y_axis": "chroma"}
     librosa.display.specshow(
@@ -234,7 +233,7 @@ def draw_matrix(
         **row_axes,
     )
     if settings.features == "mel":
-        space_as_mel(axes, sound.fmin, sound.highest_hz)
+        space_as_mel(axes, settings.fmin, settings.highest_hz)
     axes.set_xlabel("s", fontsize=size, labelpad=1)
     axes.set_ylabel(ROW_LABELS[settings.features], fontsize=size, labelpad=1)
     axes.tick_params(labelsize=size)

@@ -1,12 +1,50 @@
-"""Where derived files lie."""
+"""Where derived files lie, what they take, and deleting them."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from genre_mlflow.errors import DataError
 
 HOME_VARIABLE = "GENRE_HOME"
 HOME_DEFAULT = ".genre"
+OURS = ("cache", "checkpoints", "demo*", "matplotlib", "mlflow-run")  # what lies in `home`
 
 
 def home() -> Path:
     """Folder of all derived files: `GENRE_HOME`, else `.genre` in the working folder."""
     return Path(os.environ.get(HOME_VARIABLE) or HOME_DEFAULT).absolute()
+
+
+def sizes() -> dict[Path, int]:
+    """Bytes of each of our files and folders in `home`; whatever else lies there is not ours."""
+    folder = home()
+    ours = [path for name in OURS for path in sorted(folder.glob(name))]
+    return {path: folder_bytes(path) for path in ours}
+
+
+def folder_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def empty_home() -> None:
+    """Delete our files in `home`, and `home` itself when nothing else is left in it.
+
+    Raises `DataError` while a run is being trained.
+    """
+    for lock in home().glob("checkpoints/*/lock"):
+        try:
+            FileLock(lock).acquire(timeout=0).lock.release()
+        except Timeout as error:
+            raise DataError(
+                f"run {lock.parent.name} is being trained; stop it first, or wait for its end"
+            ) from error
+    for path in sizes():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with contextlib.suppress(OSError):
+        home().rmdir()

@@ -5,8 +5,6 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from genre_mlflow.errors import SettingsError
-
 # Names that Windows keeps for devices.
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
 UNSAFE = set('/\\:*?"<>|%')
@@ -16,18 +14,6 @@ LONGEST = 200  # bytes of a name that something is added to; file systems take 2
 def printable(path: Path) -> str:
     """A path for a terminal or a figure, whatever bytes its name is made of."""
     return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def check_output(out: str, endings: tuple[str, ...]) -> None:
-    """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
-    if not out:
-        return
-    if Path(out).suffix.lower() not in endings:
-        raise SettingsError(
-            f"--out is {out!r}; allowed are names that end in {' or '.join(endings)}"
-        )
-    if not Path(out).absolute().parent.is_dir():
-        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")
 
 
 def file_names(words: Iterable[str]) -> dict[str, str]:

@@ -6,11 +6,12 @@ import pandas as pd
 
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import part
-from genre_mlflow.options import TrainOptions, as_text
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
 
 TEMPLATE = """# {model_name}
 
-A VGG-style convolutional network that tells {n_genres} music genres apart, from recordings or from
+A network ({network}) that tells {n_genres} music genres apart, from recordings or from
 images of their spectrograms: {genres}.
 
 ## Results
@@ -62,7 +63,8 @@ def model_card(
     report = metrics.genre_report(test)
     genres = [str(g) for g in report["genre"][:-2]]
     return TEMPLATE.format(
-        model_name=options.model_name,
+        model_name=options.model.model_name,
+        network=options.family,
         n_genres=len(genres),
         genres=", ".join(genres),
         results="\n".join(result_row(split, part(predictions, split)) for split in counts),
@@ -72,7 +74,7 @@ def model_card(
         size=options.preprocessing.image_size,
         segment_s=options.preprocessing.segment_s,
         features=options.preprocessing.features,
-        aggregate=options.aggregate,
+        aggregate=options.model.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         **counts,
     )
@@ -80,7 +82,8 @@ def model_card(
 
 def training_options(options: TrainOptions) -> dict[str, object]:
     """Options of network and training alone."""
-    return {**vars(options.network), **vars(options.training)}
+    settings = {**vars(options.family), **vars(options.training)}
+    return {"network": options.model.network, **settings}
 
 
 def result_row(split: str, table: pd.DataFrame) -> str:

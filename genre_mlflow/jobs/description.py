@@ -1,36 +1,34 @@
-"""What a training run says of itself before its first epoch: configuration, parameters, tags."""
+"""What a training says of itself: the run's name, configuration, parameters and tags."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.files.home import home
-from genre_mlflow.options import TrainOptions, as_text
-from genre_mlflow.tracking.inputs import log_corpus, log_dataset
-from genre_mlflow.tracking.run import log_params, log_tags
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
+from genre_mlflow.tracking.run import DESCRIPTION_TAG, TrackedRun
 from genre_mlflow.tracking.sessions import write_config
 from genre_mlflow.version import VERSION
 
-DESCRIPTION_TAG = "mlflow.note.content"
 REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "soundfile", "soxr")
 
 
-def log_start(
-    client: MlflowClient, run: Run, options: TrainOptions, corpus: Corpus, device: str
-) -> None:
+def run_name(options: TrainOptions, corpus: Corpus) -> str:
+    """What a run is called: `vgg 8-128, demo, seed 0`."""
+    return f"{options.family}, {corpus.name}, seed {options.training.seed}"
+
+
+def log_description(run: TrackedRun, options: TrainOptions, corpus: Corpus, device: str) -> None:
     """Log what the run begins with; a second time changes nothing."""
-    run_id = run.info.run_id
-    write_config(client, run_id, run_config(options, corpus, device))
-    log_params(client, run, {name: as_text(value) for name, value in options.flat().items()})
-    task = run.data.tags.get("task", "train")  # a run of `mlflow run` has none yet
-    log_tags(client, run_id, {"task": task, **start_tags(options, corpus, device)})
-    log_dataset(client, run_id, corpus, "train, val, test")
-    log_corpus(client, run_id, corpus)
+    write_config(run, run_config(options, corpus, device))
+    run.log_params({name: as_text(value) for name, value in options.flat().items()})
+    task = run.tags.get("task", "train")  # a run of `mlflow run` has none yet
+    run.log_tags({"task": task, **start_tags(options, corpus, device)})
+    run.log_corpus(corpus, "train, val, test")
 
 
 def run_config(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, Any]:
@@ -51,22 +49,40 @@ def versions() -> dict[str, str]:
     return own | {name: version(name) for name in REPORTED_VERSIONS}
 
 
+def split_name(options: TrainOptions) -> str:
+    """The folder of the split's lists, or that chance has dealt."""
+    return Path(options.split.split_dir).name if options.split.split_dir else "random"
+
+
 def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, str]:
     """Tags that tell runs apart in the UI's table, and the run's description."""
-    counts = corpus.counts()
-    split = Path(options.split.split_dir).name if options.split.split_dir else "random"
-    description = (
-        f"VGG-style network ({as_text(options.network.widths)}) on **{corpus.name}**: "
-        f"{len(corpus.genres)} genres; {counts['train']} tracks to train on, {counts['val']} to "
-        f"validate, {counts['test']} to test ({split} split); up to {options.training.epochs} "
-        f"epochs, seed {options.training.seed}, on {device}."
-    )
     tags = {
         "corpus": corpus.name,
-        "split": split,
+        "split": split_name(options),
         "device": device,
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-        DESCRIPTION_TAG: description,
+        DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.",
     }
     counted = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
     return tags | {name: str(n) for name, n in counted.items() if n}
+
+
+def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
+    """Network, corpus and split in a sentence without its end."""
+    counts = corpus.counts()
+    return (
+        f"Network {options.family} on **{corpus.name}**: {len(corpus.genres)} genres; "
+        f"{counts['train']} tracks to train on, {counts['val']} to validate, {counts['test']} to "
+        f"test ({split_name(options)} split); up to {options.training.epochs} epochs, seed "
+        f"{options.training.seed}"
+    )
+
+
+def version_description(options: TrainOptions, corpus: Corpus, metrics: Mapping[str, float]) -> str:
+    """What a registered version says of itself, with its figures and their interval."""
+    return (
+        f"Test accuracy **{metrics['test_accuracy']:.1%}** (95 % interval "
+        f"{metrics['test_accuracy_low']:.1%} to {metrics['test_accuracy_high']:.1%}), macro F1 "
+        f"{metrics['test_macro_f1']:.3f}; validation {metrics['best_val_accuracy']:.1%}, best "
+        f"epoch {metrics['best_epoch']:.0f}. {what_is_trained(options, corpus)}."
+    )

@@ -1,12 +1,9 @@
 """Evaluating a finished model on labelled music, as a run of its own."""
 
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-from mlflow import MlflowClient
 
 from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
 from genre_mlflow.corpus.scan import scan
@@ -17,13 +14,13 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
-from genre_mlflow.jobs.report import PREDICTIONS_FILE, write_confusion
+from genre_mlflow.jobs.report import write_confusion
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.options import TrainOptions, as_text
-from genre_mlflow.tracking.inputs import log_corpus, log_dataset
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.settings import as_text
+from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.registry import load, logged_model_id
-from genre_mlflow.tracking.run import DatasetName, log_metrics, log_params, running
-from genre_mlflow.tracking.sessions import new_run
+from genre_mlflow.tracking.run import TrackedRun, experiment_id
 from genre_mlflow.tracking.store import open_store, store_errors
 
 ALL = "all"
@@ -47,7 +44,7 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
 
     Raises `DataError` for genres that the model does not know.
     """
-    client = open_store()
+    open_store()
     classifier = load(model)
     corpus = corpus_to_evaluate(options, split)
     rows = corpus.manifest if split == ALL else corpus.rows(split)
@@ -56,30 +53,25 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
     predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
     values = evaluation_metrics(predictions)
     with store_errors():
-        name = f"evaluate {corpus.name}"
-        run = new_run(client, experiment, name, "evaluate", corpus=corpus.name, model=model)
-        run_id = run.info.run_id
-        with running(client, run_id, owned=True):
+        tags = {"task": "evaluate", "corpus": corpus.name, "model": model}
+        run = TrackedRun.create(experiment_id(experiment), f"evaluate {corpus.name}", tags)
+        with run.running():
             flat = options.flat()
-            params = {"model": model, "split": split} | {n: as_text(flat[n]) for n in PARAMS}
-            log_params(client, run, params)
-            log_dataset(client, run_id, corpus, split)
-            log_corpus(client, run_id, corpus)
-            dataset = DatasetName(corpus.name, corpus.digest)
-            now_ms, model_id = int(time.time() * 1000), logged_model_id(client, model)
-            log_metrics(client, run_id, values, 0, now_ms, model_id, dataset)
-            log_files(client, run_id, predictions, f"{corpus.name}, {split}")
-    return Evaluation(run_id, len(predictions), values, metrics.genre_report(predictions))
+            run.log_params({"model": model, "split": split} | {n: as_text(flat[n]) for n in PARAMS})
+            run.log_corpus(corpus, split)
+            run.log_metrics(values, 0, int(time.time() * 1000), logged_model_id(model))
+            log_files(run, predictions, f"{corpus.name}, {split}")
+    return Evaluation(run.id, len(predictions), values, metrics.genre_report(predictions))
 
 
 def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
     """The folder as training would split it, or all of it as it lies."""
     if split != ALL:
-        return open_corpus(options.data, options.on_bad_file, options.split)
-    folder = corpus_folder(options.data)
-    scanned = scan(folder, options.on_bad_file)
+        return open_corpus(options.corpus, options.split)
+    folder = corpus_folder(options.corpus.data)
+    scanned = scan(folder, options.corpus.on_bad_file)
     unsplit = SplitResult(scanned.manifest, [], [], [])
-    return Corpus(corpus_name(options.data), folder, unsplit, scanned.bad_files)
+    return Corpus(corpus_name(options.corpus.data), folder, unsplit, scanned.bad_files)
 
 
 def check_known(classifier: Classifier, manifest: pd.DataFrame) -> None:
@@ -104,11 +96,9 @@ def evaluation_metrics(predictions: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def log_files(client: MlflowClient, run_id: str, predictions: pd.DataFrame, title: str) -> None:
+def log_files(run: TrackedRun, predictions: pd.DataFrame, title: str) -> None:
     """The predictions table, the report by genre and the confusion matrix."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with run.folder() as folder:
         predictions.round(6).to_csv(folder / PREDICTIONS_FILE, index=False)
         metrics.genre_report(predictions).to_csv(folder / "report.csv", index=False)
         write_confusion(folder, predictions, title, "confusion")
-        client.log_artifacts(run_id, name)

@@ -1,12 +1,9 @@
 """What a run logs after its last epoch: tables, figures, the model card, final metrics."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.evaluation import metrics
@@ -18,29 +15,27 @@ from genre_mlflow.figures.image import save_figure
 from genre_mlflow.figures.mistakes import mistakes_figure
 from genre_mlflow.jobs.card import model_card
 from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.models import PREDICTIONS_FILE
+from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.training.history import EpochResult, best_epoch
 
-PREDICTIONS_FILE = "predictions.csv"
 N_MISTAKES = 12
 
 
-def log_results(
-    client: MlflowClient,
-    run: Run,
+def log_report(
+    run: TrackedRun,
     options: TrainOptions,
     corpus: Corpus,
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
 ) -> None:
     """Log tables, figures and the model card of a trained classifier."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with run.folder() as folder:
         write_tables(folder, history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", corpus, preprocessor, history, predictions)
         card = model_card(options, corpus.name, corpus.counts(), predictions)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
-        client.log_artifacts(run.info.run_id, name)
 
 
 def write_tables(folder: Path, history: Sequence[EpochResult], predictions: pd.DataFrame) -> None:

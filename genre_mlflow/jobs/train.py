@@ -1,36 +1,56 @@
-"""The whole way: data, training, evaluation, registration; for the command line and the search."""
+"""The whole way of a training: data, epochs, evaluation, registration."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
-from genre_mlflow.corpus.manifest import SPLITS, conflicting_groups, copied_groups
-from genre_mlflow.corpus.settings import DEMO
+from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
+from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import predict_tracks
 from genre_mlflow.files.home import home
-from genre_mlflow.jobs.description import log_start
-from genre_mlflow.jobs.outcome import Outcome, finish, register_outcome
+from genre_mlflow.jobs.description import log_description, run_name, version_description
+from genre_mlflow.jobs.report import final_metrics, log_report
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.options import TrainOptions
-from genre_mlflow.tracking import commands
+from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
 from genre_mlflow.tracking.observer import RunTracker
-from genre_mlflow.tracking.run import DatasetName, running
+from genre_mlflow.tracking.registry import TEST_DIGEST, RegisteredModel
+from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import checkpoint_folder, find_session, hold
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
-from genre_mlflow.training.loop import FitResult, Observer, fit
-
-Say = Callable[[str], None]
+from genre_mlflow.training.history import best_epoch
+from genre_mlflow.training.loop import FitResult, Observer, Observers, fit
 
 DECODED_PER_LINE = 6400  # half a minute on two cores
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run reached; `version` and `champion` are empty until it is registered."""
+
+    run_id: str
+    experiment_id: str
+    model_id: str
+    model_name: str
+    n_genres: int
+    n_test: int
+    metrics: dict[str, float]
+    tags: dict[str, str]  # of the registered version
+    description: str  # of the registered version
+    version: str = ""
+    champion: str = ""  # version that is served
 
 
 def train(
@@ -39,8 +59,7 @@ def train(
     experiment: str,
     resume: str = "",
     given: Collection[str] = (),
-    observers: Sequence[Observer] = (),
-    say: Say = lambda line: None,
+    observer: Observer | None = None,
 ) -> Outcome:
     """Train, track, evaluate and register a classifier.
 
@@ -48,85 +67,59 @@ def train(
     that the user has repeated, which must not differ. Raises `GenreError` for everything that a
     user can mend, before a run is opened where that is possible.
     """
-    client = open_store()
-    session = find_session(client, options, experiment, resume, given)
+    open_store()
+    session = find_session(options, experiment, resume, given)
     options = session.options
-    device = choose_device(options.device)
-    make_classifier(options, ["any", "other"])  # refuse now what cannot be built
-    if options.data == DEMO:
-        say("Corpus: the built-in demo (synthesised in seconds, once)")
-    corpus = open_corpus(options.data, options.on_bad_file, options.split)
+    device = choose_device(options.training.device)
+    if options.corpus.data == DEMO:
+        logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
+    corpus = open_corpus(options.corpus, options.split)
     session.check_data(corpus.digest)
     with store_errors():
-        run = session.open(client, f"{corpus.name} seed {options.training.seed}")
+        run = session.open(run_name(options, corpus))
         session.check_checkpoint(run)
-        run_id = run.info.run_id
-        with hold(run_id):
+        with hold(run.id):
             try:
-                with running(client, run_id, owned=session.owned):
-                    outcome = train_in_run(client, run, options, corpus, device, observers, say)
-                    return register_outcome(client, outcome)
-            except (KeyboardInterrupt, OSError, MlflowException):
-                say(f"Stopped. Go on with: {commands.resume(run_id, owned=session.owned)}")
+                with store_errors(), run.running(owned=session.owned):
+                    outcome = train_in_run(run, options, corpus, device, observer)
+                    return register_outcome(outcome)
+            except (KeyboardInterrupt, OSError, ModelError):
+                logger.info("Stopped. Go on with: %s", session.resume_command(run))
                 raise
 
 
 def train_in_run(
-    client: MlflowClient,
-    run: Run,
+    run: TrackedRun,
     options: TrainOptions,
     corpus: Corpus,
     device: torch.device,
-    observers: Sequence[Observer],
-    say: Say,
+    observer: Observer | None = None,
 ) -> Outcome:
     """What happens while the run is open, but for the registration."""
     keep_freed_memory()
-    say(describe(run, corpus, describe_device(device)))
-    log_start(client, run, options, corpus, describe_device(device))
-    torch.manual_seed(options.training.seed)
-    classifier = make_classifier(options, corpus.genres)
-    tracks = open_tracks(corpus, options, SPLITS, say)
-    dataset = DatasetName(corpus.name, corpus.digest)
-    tracker = RunTracker(client, run, classifier.config(), dataset, options.training.keep)
-    fitted = fit_classifier(
-        classifier, options, tracks, device, run.info.run_id, [*observers, tracker]
-    )
-    say("Evaluating the best epoch; the test set is read now, once it is chosen")
+    logger.info("%s", describe(run, corpus, describe_device(device)))
+    log_description(run, options, corpus, describe_device(device))
+    tracks = open_tracks(corpus, options, SPLITS)
+    classifier = new_classifier(options, corpus.genres)
+    tracker = RunTracker(run, classifier.config(), options.training.keep)
+    observers = Observers([*([observer] if observer else []), tracker])
+    fitted = fit(
+        classifier, tracks, options.training, observers,
+        device=device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
+    )  # fmt: skip
+    logger.info("Evaluating the best epoch; the test set is read now, once it is chosen")
     classifier.network.load_state_dict(fitted.best_weights)
-    predictions = predict_splits(classifier, corpus, tracks)
-    return finish(client, run, options, corpus, classifier, fitted, predictions)
+    return conclude(run, options, corpus, classifier, tracks, fitted)
 
 
-def fit_classifier(
-    classifier: Classifier,
-    options: TrainOptions,
-    tracks: Mapping[str, TrackDataset],
-    device: torch.device,
-    run_id: str,
-    observers: Sequence[Observer],
-) -> FitResult:
-    """Train on `train` and `val` of `tracks`, with checkpoints in the run's own folder."""
-    return fit(
-        classifier.network,
-        tracks["train"],
-        tracks["val"],
-        options.training,
-        n_genres=len(classifier.genres),
-        device=device,
-        checkpoints=CheckpointFolder(checkpoint_folder(run_id)),
-        observers=observers,
-        aggregation=classifier.aggregation,
-    )
-
-
-def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
-    """An untrained classifier."""
-    return Classifier(genres, options.network, options.preprocessing, options.aggregate)
+def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
+    """An untrained classifier, whose weights the seed alone decides."""
+    torch.manual_seed(options.training.seed)
+    return Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
 
 
 def open_tracks(
-    corpus: Corpus, options: TrainOptions, splits: Sequence[str], say: Say
+    corpus: Corpus, options: TrainOptions, splits: Sequence[str]
 ) -> dict[str, TrackDataset]:
     """The tensors of these splits; all files are decoded now if they are not in the cache.
 
@@ -135,7 +128,7 @@ def open_tracks(
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
-            say(f"Decoded {done} of {total} files, kept for later runs with this input")
+            logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
     return {
@@ -149,23 +142,64 @@ def open_tracks(
     }
 
 
-def predict_splits(
-    classifier: Classifier, corpus: Corpus, tracks: dict[str, TrackDataset]
-) -> pd.DataFrame:
-    """The predictions table of train, val and test."""
-    return pd.concat(
+def conclude(
+    run: TrackedRun,
+    options: TrainOptions,
+    corpus: Corpus,
+    classifier: Classifier,
+    tracks: dict[str, TrackDataset],
+    fitted: FitResult,
+) -> Outcome:
+    """Evaluate, and log results and model; a run killed in here repeats it without doubles."""
+    predictions = pd.concat(
         [predict_tracks(classifier, corpus.rows(n), tracks[n].whole()) for n in SPLITS],
         ignore_index=True,
     )
+    best = best_epoch(fitted.history)
+    values = final_metrics(predictions, best)
+    log_report(run, options, corpus, fitted.history, predictions)
+    classifier.network.cpu()
+    model_id = find_model(run, best.epoch) or log_classifier(run, classifier, best.epoch)
+    log_predictions(run, model_id, predictions)
+    run.log_metrics(values, best.epoch, best.finished_ms, model_id)
+    tags = {
+        TEST_DIGEST: digest(corpus.rows("test")),
+        "test_accuracy": f"{values['test_accuracy']:.4f}",
+        "corpus": corpus.name,
+    }
+    return Outcome(
+        run_id=run.id,
+        experiment_id=run.experiment_id,
+        model_id=model_id,
+        model_name=options.model.model_name,
+        n_genres=len(corpus.genres),
+        n_test=len(corpus.rows("test")),
+        metrics=values,
+        tags=tags,
+        description=version_description(options, corpus, values),
+    )
 
 
-def describe(run: Run, corpus: Corpus, device: str) -> str:
+def register_outcome(outcome: Outcome) -> Outcome:
+    """Register the model of a run as the challenger; a second time changes nothing."""
+    model = RegisteredModel(outcome.model_name)
+    version = model.register(outcome.model_id, outcome.tags, outcome.description)
+    champion = model.find(CHAMPION)
+    TrackedRun.find(outcome.run_id).log_tags({"registered": f"{model.name} {version.version}"})
+    return replace(
+        outcome,
+        version=str(version.version),
+        champion=str(champion.version) if champion else "",
+    )
+
+
+def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:
     """Two lines about what begins."""
     counts = ", ".join(f"{n} {name}" for name, n in corpus.counts().items())
     copies = copied_groups(corpus.manifest)
     conflicts = conflicting_groups(corpus.manifest)
     lines = [
-        f"Run {run.info.run_id} ({run.info.run_name})",
+        f"Run {run.id} ({run.name})",
         f"{corpus.name}: {len(corpus.manifest)} tracks of {len(corpus.genres)} genres ({counts}), "
         f"on {device}",
     ]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.model.settings import AGGREGATIONS
 
 
 def aggregate(probabilities: Tensor, owners: Tensor, how: str) -> Tensor:
@@ -34,7 +34,7 @@ def aggregate(probabilities: Tensor, owners: Tensor, how: str) -> Tensor:
     mean = zeros.index_add(0, owners, probabilities) / counts
     if how == "mean":
         return mean
-    assert how == "vote", f"{how!r} is none of {AGGREGATES}"
+    assert how == "vote", f"{how!r} is none of {AGGREGATIONS}"
     ballots = torch.nn.functional.one_hot(probabilities.argmax(dim=1), n_genres)
     votes = zeros.index_add(0, owners, ballots.to(zeros.dtype))
     return torch.where(counts > 1, (votes + mean) / (counts + 1), mean)

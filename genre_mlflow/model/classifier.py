@@ -17,8 +17,9 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.aggregation import aggregate
-from genre_mlflow.model.networks import VGG
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.networks import NETWORKS, family, name_of
+from genre_mlflow.model.networks.family import Family
+from genre_mlflow.model.settings import AGGREGATIONS
 from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
@@ -26,8 +27,7 @@ WEIGHTS_FILE = "weights.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
-FORMAT = 2  # of the folder; raise it when an older version could not read it
-READABLE = (1, 2)  # the first had no settings for recordings
+FORMAT = 3  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ class Classifier:
     def __init__(
         self,
         genres: Sequence[str],
-        network_settings: NetworkSettings,
+        network_settings: Family,
         preprocessing: PreprocessingSettings,
-        aggregation: str = AGGREGATES[0],
+        aggregation: str = AGGREGATIONS[0],
     ) -> None:
         self.genres = tuple(genres)
         self.network_settings = network_settings
         self.preprocessing = preprocessing
         self.aggregation = aggregation
         self.preprocessor = Preprocessor(preprocessing)
-        self.network = VGG(network_settings, len(self.genres), preprocessing.image_size)
+        self.network = network_settings.build(len(self.genres), preprocessing.image_size)
 
     def predict(self, source: bytes | str | Path) -> Prediction:
         """Genre of one image or recording, from its bytes or its path.
@@ -136,7 +136,7 @@ class Classifier:
         return {
             "format": FORMAT,
             "genres": list(self.genres),
-            "network": asdict(self.network_settings),
+            "network": {"name": name_of(self.network_settings), **asdict(self.network_settings)},
             "preprocessing": asdict(self.preprocessing),
             "aggregation": self.aggregation,
         }
@@ -153,9 +153,10 @@ class Classifier:
         """Read what `save` wrote. Raises `ModelError` for a folder that holds no classifier."""
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            if config["format"] not in READABLE:
+            if config["format"] != FORMAT:
                 raise ModelError(
-                    f"{folder} has format {config['format']}; this version reads {FORMAT}"
+                    f"{folder} has format {config['format']}; this version reads {FORMAT}: train "
+                    "the model anew"
                 )
             classifier = cls.from_config(config)
             classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
@@ -167,10 +168,28 @@ class Classifier:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A classifier with fresh weights, from what `config` gave."""
+        """A classifier with fresh weights, from what `config` gave; no default fills a gap.
+
+        Raises `ModelError` for a network that this version does not have.
+        """
+        network = dict(config["network"])
+        name = network.pop("name")
+        if name not in NETWORKS:
+            raise ModelError(f"network is {name!r}; this version has {', '.join(NETWORKS)}")
         return cls(
             config["genres"],
-            NetworkSettings(**config["network"]),
-            PreprocessingSettings(**config["preprocessing"]),
-            config.get("aggregation", AGGREGATES[0]),  # the first models had one segment a track
+            family(name).from_saved(network),
+            PreprocessingSettings.from_saved(config["preprocessing"]),
+            config["aggregation"],
         )
+
+
+def classifier_below(name: str, folder: Path) -> Path:
+    """Where the one classifier lies that is in a folder or below it; `name` is for errors."""
+    if not folder.is_dir():
+        raise ModelError(f"{name} is no folder; a registered model is written models:/NAME@ALIAS")
+    configs = sorted(folder.rglob(CONFIG_FILE))
+    if len(configs) != 1:
+        found = len(configs) or "no"
+        raise ModelError(f"{name} holds {found} classifiers ({CONFIG_FILE}); one is needed")
+    return configs[0].parent

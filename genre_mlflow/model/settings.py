@@ -1,35 +1,31 @@
-"""Settings of the network, saved beside its weights."""
+"""Settings of a model, beside those of its preprocessor and of its network's family."""
 
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.model.networks import NETWORKS
+from genre_mlflow.settings import Settings, option
 
-AGGREGATES = ("mean", "vote", "max")  # how the answers for a track's segments become one
+CHAMPION = "champion"  # alias of the version that is served
+AGGREGATIONS = ("mean", "vote", "max")  # how the answers for a track's segments become one
+FORBIDDEN_IN_NAMES = "/:'\""  # MLflow's addresses and search filters cannot hold them
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """Shape of a VGG-style network.
+class ModelSettings(Settings):
+    """Which network, how its answers become one, and under what name the model is registered."""
 
-    `widths`: channels of each block; `convs_per_block`: 3x3 convolutions before each pooling;
-    `head_width`: units of the hidden fully connected layer; `dropout`: rate before each fully
-    connected layer, 0 to below 1.
-    """
-
-    widths: tuple[int, ...] = (8, 16, 32, 64, 128)
-    convs_per_block: int = 1
-    head_width: int = 256
-    dropout: float = 0.5
+    network: str = option("vgg", "Family of the network.", choices=tuple(NETWORKS), searchable=True)
+    aggregate: str = option("mean", "How segments become one answer.", choices=AGGREGATIONS)
+    model_name: str = option("genre-classifier", "Registered model to add a version to.")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
-        if not 1 <= len(self.widths) <= 8 or not all(1 <= w <= 4096 for w in self.widths):
+        super().__post_init__()
+        if not self.model_name or any(c in self.model_name for c in FORBIDDEN_IN_NAMES):
             raise SettingsError(
-                f"widths are {self.widths}; allowed are 1 to 8 blocks of 1 to 4096 channels"
+                f"model_name is {self.model_name!r}; allowed are names without "
+                f"{' '.join(FORBIDDEN_IN_NAMES)}"
             )
-        if not 1 <= self.convs_per_block <= 8:
-            raise SettingsError(f"convs_per_block is {self.convs_per_block}; allowed are 1 to 8")
-        if not 1 <= self.head_width <= 8192:
-            raise SettingsError(f"head_width is {self.head_width}; allowed are 1 to 8192 units")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout is {self.dropout}; allowed are 0 to below 1")
+
+
+CHAMPION_URI = f"models:/{ModelSettings().model_name}@{CHAMPION}"  # served unless told otherwise

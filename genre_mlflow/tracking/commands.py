@@ -25,13 +25,19 @@ def resume(run_id: str, *, owned: bool) -> str:
     return f"mlflow run . --run-id {run_id} -P resume={run_id}, with the other words of before"
 
 
-def look() -> str:
-    """How to open the MLflow UI, or where it is open."""
-    uri = mlflow.get_tracking_uri()
+def look(experiment_id: str, run_id: str) -> list[str]:
+    """How to open the MLflow UI, unless a server is open already, and the address of the run."""
+    uri = mlflow.get_tracking_uri().rstrip("/")
     if urlsplit(uri).scheme in ("http", "https"):
-        return uri
+        return [page(uri, experiment_id, run_id)]
     store = "" if is_store_here() else f" --backend-store-uri {shlex.quote(uri)}"
-    return f"{program('mlflow')} ui --port {UI_PORT}{store}"
+    command = f"{program('mlflow')} ui --port {UI_PORT}{store}"
+    return [command, page(f"http://127.0.0.1:{UI_PORT}", experiment_id, run_id)]
+
+
+def page(server: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run; without the last word MLflow shows it among agents and their traces."""
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def is_store_here() -> bool:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Run
+from mlflow.entities import LoggedModelOutput
 
 from genre_mlflow.evaluation.metrics import recalls
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.image import to_image
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
-from genre_mlflow.tracking.run import DatasetName, log_metrics
+from genre_mlflow.tracking.models import create_model, models_of
+from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import delete_files
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import Observer
@@ -33,15 +33,8 @@ class RunTracker(Observer):
     last epoch of a resumed run again changes nothing that is there already.
     """
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        run: Run,
-        classifier_config: Mapping[str, Any],
-        dataset: DatasetName,
-        keep: str,
-    ) -> None:
-        self.client, self.run, self.dataset, self.keep = client, run, dataset, keep
+    def __init__(self, run: TrackedRun, classifier_config: Mapping[str, Any], keep: str) -> None:
+        self.run, self.keep = run, keep
         self.config = json.dumps(classifier_config, indent=2)
         self.genres: list[str] = list(classifier_config["genres"])
         self.recall_names = [f"val_recall/{name}" for name in metric_names(self.genres)]
@@ -56,7 +49,7 @@ class RunTracker(Observer):
             self.history = list(history[:-1])
             self.model_ids = self.logged_epochs()
             self.stored = set(self.model_ids)
-            self.linked = linked_models(self.client, self.run.info.run_id)
+            self.linked = self.run.linked_models()
             self.remove_images(history[-1].epoch)
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
@@ -66,20 +59,17 @@ class RunTracker(Observer):
         self.log_confusion(result, matrix)
         model_id = self.log_checkpoint(result.epoch, weights)
         values = epoch_metrics(result, dict(zip(self.recall_names, recalls(matrix), strict=True)))
-        log_metrics(
-            self.client, self.run.info.run_id, values, result.epoch, result.finished_ms,
-            model_id, self.dataset,
-        )  # fmt: skip
+        self.run.log_metrics(values, result.epoch, result.finished_ms, model_id)
         self.drop_weights()
 
     def log_confusion(self, result: EpochResult, matrix: np.ndarray) -> None:
         """The validation confusion matrix as JSON, and as an image with a step."""
-        run_id, epoch = self.run.info.run_id, result.epoch
+        epoch = result.epoch
         table = {"epoch": epoch, "genres": self.genres, "confusion": result.val.confusion}
-        self.client.log_dict(run_id, table, f"confusion/val-epoch-{epoch:04d}.json")
+        self.run.client.log_dict(self.run.id, table, f"confusion/val-epoch-{epoch:04d}.json")
         figure = confusion_figure(matrix, self.genres, f"Validation, epoch {epoch}")
-        self.client.log_image(
-            run_id,
+        self.run.client.log_image(
+            self.run.id,
             to_image(figure, IMAGE_DPI),
             key=CONFUSION_KEY,
             step=epoch,
@@ -88,23 +78,18 @@ class RunTracker(Observer):
 
     def log_checkpoint(self, epoch: int, weights: Path) -> str:
         """The epoch as a logged model: a folder that `Classifier.load` reads."""
-        run_id = self.run.info.run_id
         if epoch not in self.model_ids:
-            self.model_ids[epoch] = self.client.create_logged_model(
-                self.run.info.experiment_id,
-                name=epoch_name(epoch),
-                source_run_id=run_id,
-                model_type=CHECKPOINT_TYPE,
-                params={"epoch": str(epoch)},
-            ).model_id
-        model_id = self.model_ids[epoch]
+            self.model_ids[epoch] = create_model(
+                self.run, epoch_name(epoch), CHECKPOINT_TYPE, epoch
+            )
+        model_id, client = self.model_ids[epoch], self.run.client
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, CONFIG_FILE).write_text(self.config, encoding="utf-8")
             Path(folder, WEIGHTS_FILE).write_bytes(weights.read_bytes())
-            self.client.log_model_artifacts(model_id, folder)
-        self.client.finalize_logged_model(model_id, "READY")
+            client.log_model_artifacts(model_id, folder)
+        client.finalize_logged_model(model_id, "READY")
         if model_id not in self.linked:  # MLflow refuses a second link
-            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=epoch)])
+            client.log_outputs(self.run.id, [LoggedModelOutput(model_id, step=epoch)])
         self.stored.add(epoch)
         return model_id
 
@@ -115,43 +100,27 @@ class RunTracker(Observer):
         kept = {best_epoch(self.history).epoch, self.history[-1].epoch}
         for epoch in sorted(self.stored - kept):
             model_id = self.model_ids[epoch]
-            files = [f.path for f in self.client.list_logged_model_artifacts(model_id)]
+            files = [f.path for f in self.run.client.list_logged_model_artifacts(model_id)]
             if WEIGHTS_FILE in files:
-                location = self.client.get_logged_model(model_id).artifact_location
+                location = self.run.client.get_logged_model(model_id).artifact_location
                 delete_files(location, WEIGHTS_FILE)
             self.stored.discard(epoch)
 
     def logged_epochs(self) -> dict[int, str]:
         """Ids of the checkpoints that this run has logged, by epoch."""
-        found: dict[int, str] = {}
-        token = None
-        while True:
-            page = self.client.search_logged_models(
-                experiment_ids=[self.run.info.experiment_id],
-                filter_string=f"source_run_id = '{self.run.info.run_id}'",
-                page_token=token,
-            )
-            found |= {
-                int(model.params["epoch"]): model.model_id
-                for model in page
-                if model.model_type == CHECKPOINT_TYPE
-            }
-            token = page.token
-            if not token:
-                return found
+        models = models_of(self.run)
+        return {
+            int(model.params["epoch"]): model.model_id
+            for model in models
+            if model.model_type == CHECKPOINT_TYPE
+        }
 
     def remove_images(self, epoch: int) -> None:
         """Images have names of chance, so that a second one would not replace the first."""
         image = re.compile(rf"images/{CONFUSION_KEY}[%+]step[%+]{epoch}[%+]")
-        for entry in self.client.list_artifacts(self.run.info.run_id, "images"):
-            if image.match(entry.path):
-                delete_files(self.run.info.artifact_uri, entry.path)
-
-
-def linked_models(client: MlflowClient, run_id: str) -> set[str]:
-    """Ids of the models that are outputs of a run."""
-    outputs = client.get_run(run_id).outputs
-    return {output.model_id for output in outputs.model_outputs} if outputs else set()
+        for path in self.run.artifacts("images"):
+            if image.match(path):
+                self.run.delete_artifact(path)
 
 
 def epoch_name(epoch: int) -> str:

@@ -1,4 +1,4 @@
-"""Registered versions, their aliases, and classifiers loaded from them."""
+"""A registered model: its versions, their aliases, and classifiers loaded from them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,57 +13,74 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.errors import ModelError
-from genre_mlflow.jobs.report import PREDICTIONS_FILE
-from genre_mlflow.model.classifier import CONFIG_FILE, Classifier
-from genre_mlflow.tracking.store import fetched, open_store, read_file, store_errors
+from genre_mlflow.model.classifier import Classifier, classifier_below
+from genre_mlflow.model.settings import CHAMPION
+from genre_mlflow.tracking.models import MODEL_PREDICTIONS
+from genre_mlflow.tracking.store import NOT_THERE, fetched, open_store, read_file, store_errors
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-MODEL_PREDICTIONS = f"evaluation/{PREDICTIONS_FILE}"  # within the logged model
-TEST_DIGEST = "test_digest"
-
-
-def register(client: MlflowClient, model_id: str, name: str, tags: dict[str, str]) -> ModelVersion:
-    """Register a logged model as the next version of `name` and make it the challenger.
-
-    A name without a champion gets this version as its champion too, so that there is something
-    to serve. A logged model that is registered already keeps its version, and a newer challenger
-    its alias: this may be an older run that is resumed.
-    """
-    with store_errors():
-        version = version_of(client, name, model_id) or mlflow.register_model(
-            f"models:/{model_id}", name, tags=tags
-        )
-        challenger = find_alias(client, name, CHALLENGER)
-        if challenger is None or int(challenger.version) < int(version.version):
-            client.set_registered_model_alias(name, CHALLENGER, version.version)
-        if find_alias(client, name, CHAMPION) is None:
-            client.set_registered_model_alias(name, CHAMPION, version.version)
-    return version
+CHALLENGER = "challenger"
+Version = ModelVersion
+TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
 
 
-def version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
-    """The version of `name` that a logged model is registered as."""
-    versions = client.search_model_versions(f"name = '{name}'")
-    return next((v for v in versions if v.source == f"models:/{model_id}"), None)
+class RegisteredModel:
+    """The versions of one name in MLflow's registry."""
 
+    def __init__(self, name: str) -> None:
+        self.name, self.client = name, MlflowClient()
 
-def find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """The version that an alias points to, or None."""
-    try:
-        return client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    def register(self, model_id: str, tags: dict[str, str], description: str = "") -> ModelVersion:
+        """Register a logged model as the next version and make it the challenger.
 
+        A name without a champion gets this version as its champion too, so that there is
+        something to serve. A logged model that is registered already keeps its version, and a
+        newer challenger its alias: this may be an older run that is resumed.
+        """
+        with store_errors():
+            version = self.version_of(model_id) or mlflow.register_model(
+                f"models:/{model_id}", self.name, tags=tags
+            )
+            self.client.update_model_version(self.name, version.version, description)
+            challenger = self.find(CHALLENGER)
+            if challenger is None or int(challenger.version) < int(version.version):
+                self.set_alias(CHALLENGER, version)
+            if self.find(CHAMPION) is None:
+                self.set_alias(CHAMPION, version)
+        return version
 
-def test_predictions(client: MlflowClient, version: ModelVersion) -> pd.DataFrame:
-    """The rows of the test set in the predictions that lie beside a version's model."""
-    model = client.get_logged_model(source_id(version))
-    with tempfile.TemporaryDirectory() as folder:
-        path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a genre may be called NA
-    return table[table["split"] == "test"]
+    def version_of(self, model_id: str) -> ModelVersion | None:
+        """The version that a logged model is registered as."""
+        versions = self.client.search_model_versions(f"name = '{self.name}'")
+        return next((v for v in versions if v.source == f"models:/{model_id}"), None)
+
+    def find(self, alias: str) -> ModelVersion | None:
+        """The version that an alias points to, or None."""
+        try:
+            return self.client.get_model_version_by_alias(self.name, alias)
+        except MlflowException as error:
+            if error.error_code in NOT_THERE:
+                return None
+            raise
+
+    def set_alias(self, alias: str, version: ModelVersion) -> None:
+        """Point an alias to a version."""
+        self.client.set_registered_model_alias(self.name, alias, version.version)
+
+    def set_tag(self, version: ModelVersion, key: str, value: str) -> None:
+        """Tag a version."""
+        self.client.set_model_version_tag(self.name, version.version, key, value)
+
+    def tags(self, version: ModelVersion) -> dict[str, str]:
+        """The tags of a version; one that was found by its alias holds none."""
+        return dict(self.client.get_model_version(self.name, version.version).tags)
+
+    def test_predictions(self, version: ModelVersion) -> pd.DataFrame:
+        """The rows of the test set in the predictions that lie beside a version's model."""
+        model = self.client.get_logged_model(source_id(version))
+        with tempfile.TemporaryDirectory() as folder:
+            path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a genre may be called NA
+        return table[table["split"] == "test"]
 
 
 def load(model: str) -> Classifier:
@@ -80,29 +97,19 @@ def load(model: str) -> Classifier:
 def classifier_folder(model: str) -> Iterator[Path]:
     """The folder of a classifier on this machine, at least until the block ends."""
     if ":/" not in model:
-        yield find_classifier(model, Path(model))
+        yield classifier_below(model, Path(model))
         return
     open_store()
     with fetched(model) as folder:
-        yield find_classifier(model, folder)
+        yield classifier_below(model, folder)
 
 
-def find_classifier(name: str, folder: Path) -> Path:
-    """Where the one classifier lies that is in a folder or below it."""
-    if not folder.is_dir():
-        raise ModelError(f"{name} is no folder; a registered model is written models:/NAME@ALIAS")
-    configs = sorted(folder.rglob(CONFIG_FILE))
-    if len(configs) != 1:
-        found = len(configs) or "no"
-        raise ModelError(f"{name} holds {found} classifiers ({CONFIG_FILE}); one is needed")
-    return configs[0].parent
-
-
-def logged_model_id(client: MlflowClient, model: str) -> str | None:
+def logged_model_id(model: str) -> str | None:
     """The logged model behind an address, to link metrics to; None for a folder."""
     scheme, _, name = model.rpartition(":/")
     if scheme != "models":
         return None
+    client = MlflowClient()
     if "@" in name:
         return source_id(client.get_model_version_by_alias(*name.split("@", 1)))
     return source_id(client.get_model_version(*name.split("/", 1))) if "/" in name else name

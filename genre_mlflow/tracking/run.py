@@ -1,83 +1,229 @@
-"""A run in MLflow: its parameters, metrics, tags and status."""
+"""A run in MLflow, with its experiment and its client: all that is written goes through it."""
 
+import json
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.types import ColSpec, DataType, Schema
+
+from genre_mlflow.corpus.corpus import Corpus, faults
+from genre_mlflow.corpus.manifest import COLUMNS
+from genre_mlflow.errors import ModelError
+from genre_mlflow.tracking.store import NOT_THERE, delete_files
 
 PARAMS_PER_BATCH = 100  # MLflow's limit
+# The UI shows such an experiment with its views for model training.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+DESCRIPTION_TAG = "mlflow.note.content"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
-@dataclass(frozen=True)
-class DatasetName:
-    """How metrics name the dataset that they were measured on."""
+class TrackedRun:
+    """A run of MLflow's store; `entity` is what the store said of it when it was found.
 
-    name: str
-    digest: str
-
-
-def log_metrics(
-    client: MlflowClient,
-    run_id: str,
-    values: Mapping[str, float],
-    step: int,
-    timestamp_ms: int,
-    model_id: str | None,
-    dataset: DatasetName,
-) -> None:
-    """Log metrics in one call, linked to the model and the dataset they were measured on."""
-    client.log_batch(
-        run_id,
-        metrics=[
-            Metric(name, value, timestamp_ms, step, model_id, dataset.name, dataset.digest, run_id)
-            for name, value in values.items()
-        ],
-    )
-
-
-def log_params(client: MlflowClient, run: Run, params: Mapping[str, str]) -> None:
-    """Log parameters, but leave alone those that the run has: MLflow refuses a second value."""
-    new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
-    for start in range(0, len(new), PARAMS_PER_BATCH):
-        client.log_batch(run.info.run_id, params=new[start : start + PARAMS_PER_BATCH])
-
-
-def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run in one call."""
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-
-@contextmanager
-def running(client: MlflowClient, run_id: str, *, owned: bool) -> Iterator[None]:
-    """Keep a run's status and its system metrics while the block runs.
-
-    A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
+    Metrics are linked to the corpus of `log_corpus`, once that has been called.
     """
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
-    if owned:
-        client.update_run(run_id, status="RUNNING")
-    monitor.start()
-    status = "FAILED"
-    try:
-        yield
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        monitor.finish()
+
+    def __init__(self, client: MlflowClient, entity: Run) -> None:
+        self.client, self.entity = client, entity
+        self.id: str = entity.info.run_id
+        self.experiment_id: str = entity.info.experiment_id
+        self.dataset: tuple[str, str] | None = None  # name and digest
+
+    @classmethod
+    def find(cls, run_id: str) -> Self:
+        """The run of this id. Raises `ModelError` where there is none."""
+        client = MlflowClient()
+        try:
+            return cls(client, client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
+            raise ModelError(
+                f"there is no run {run_id!r} in this store; set MLFLOW_TRACKING_URI to another"
+            ) from error
+
+    @classmethod
+    def create(cls, experiment_id: str, name: str, tags: Mapping[str, str]) -> Self:
+        """Open a run with the tags that MLflow's own `start_run` gives: user, source, commit."""
+        client = MlflowClient()
+        return cls(
+            client, client.create_run(experiment_id, run_name=name, tags=resolve_tags(dict(tags)))
+        )
+
+    @classmethod
+    def search(cls, experiment_id: str, words: str) -> list[Self]:
+        """All runs of an experiment that fit a filter in MLflow's words."""
+        client = MlflowClient()
+        runs: list[Self] = []
+        token = None
+        while True:
+            page = client.search_runs([experiment_id], words, page_token=token)
+            runs += [cls(client, entity) for entity in page]
+            token = page.token
+            if not token:
+                return runs
+
+    @property
+    def name(self) -> str:
+        """Its name in the UI."""
+        return str(self.entity.info.run_name)
+
+    @property
+    def status(self) -> str:
+        """Its state when it was found."""
+        return str(self.entity.info.status)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Its tags when it was found."""
+        return dict(self.entity.data.tags)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last values of its metrics when it was found."""
+        return dict(self.entity.data.metrics)
+
+    def log_params(self, params: Mapping[str, str]) -> None:
+        """Log parameters, but leave alone those that it has: MLflow refuses a second value."""
+        known = self.entity.data.params
+        new = [Param(key, value) for key, value in params.items() if key not in known]
+        for start in range(0, len(new), PARAMS_PER_BATCH):
+            self.client.log_batch(self.id, params=new[start : start + PARAMS_PER_BATCH])
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags in one call."""
+        self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def remove_tag(self, name: str) -> None:
+        """Take a tag away, if it is there."""
+        with suppress(MlflowException):
+            self.client.delete_tag(self.id, name)
+
+    def log_metrics(
+        self, values: Mapping[str, float], step: int, timestamp_ms: int, model_id: str | None = None
+    ) -> None:
+        """Log metrics in one call, linked to the model and the corpus they were measured on."""
+        name, digest = self.dataset or (None, None)
+        metrics = [
+            Metric(key, value, timestamp_ms, step, model_id, name, digest, self.id)
+            for key, value in values.items()
+        ]
+        self.client.log_batch(self.id, metrics=metrics)
+
+    def log_corpus(self, corpus: Corpus, context: str) -> None:
+        """The manifest as the run's dataset and as a table, and the faults that were found."""
+        columns = Schema([ColSpec(DataType.string, name) for name in COLUMNS])
+        entity = Dataset(
+            name=corpus.name,
+            digest=corpus.digest,
+            source_type="local",
+            source=json.dumps({"uri": str(corpus.folder)}),
+            schema=json.dumps({"mlflow_colspec": columns.to_dict()}),
+            profile=json.dumps({"num_rows": len(corpus.manifest), **corpus.counts()}),
+        )
+        tag = InputTag("mlflow.data.context", context)
+        self.client.log_inputs(self.id, [DatasetInput(entity, [tag])])
+        with self.folder("data") as folder:
+            corpus.manifest.to_csv(folder / "manifest.csv", index=False)
+            (folder / "faults.json").write_text(to_json(faults(corpus)), encoding="utf-8")
+        self.dataset = (corpus.name, corpus.digest)
+
+    @contextmanager
+    def folder(self, path: str | None = None) -> Iterator[Path]:
+        """A folder to write into, logged as artifacts below `path` when the block has ended."""
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+            self.client.log_artifacts(self.id, name, path)
+
+    def log_text(self, text: str, path: str) -> None:
+        """A file of text as an artifact."""
+        self.client.log_text(self.id, text, path)
+
+    def artifacts(self, path: str | None = None) -> list[str]:
+        """Paths of the artifacts in one folder."""
+        return [entry.path for entry in self.client.list_artifacts(self.id, path)]
+
+    def read_artifact(self, path: str, folder: Path) -> Path | None:
+        """Download one artifact into `folder`; None where there is none of that name."""
+        if path not in self.artifacts(path.rpartition("/")[0] or None):
+            return None
+        return Path(self.client.download_artifacts(self.id, path, str(folder)))
+
+    def delete_artifact(self, path: str) -> None:
+        """Delete one artifact."""
+        delete_files(self.entity.info.artifact_uri, path)
+
+    def linked_models(self) -> set[str]:
+        """Ids of the logged models that are its outputs."""
+        outputs = self.client.get_run(self.id).outputs
+        return {output.model_id for output in outputs.model_outputs} if outputs else set()
+
+    @contextmanager
+    def running(self, *, owned: bool = True) -> Iterator[None]:
+        """Keep its status and its system metrics while the block runs.
+
+        A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
+        """
+        monitor = SystemMetricsMonitor(self.id, resume_logging=True)
         if owned:
-            end(client, run_id, status)
-
-
-def end(client: MlflowClient, run_id: str, status: str) -> None:
-    """Write a run's last status; a store that is gone must not hide why the run ended."""
-    try:
-        client.set_terminated(run_id, status)
-    except MlflowException:
-        if status == "FINISHED":
+            self.client.update_run(self.id, status=RUNNING)
+        monitor.start()
+        status = FAILED
+        try:
+            yield
+            status = FINISHED
+        except KeyboardInterrupt:
+            status = KILLED
             raise
+        finally:
+            monitor.finish()
+            if owned:
+                self.end(status)
+
+    def rename(self, name: str) -> None:
+        """Give it another name."""
+        self.client.update_run(self.id, name=name)
+        self.entity = self.client.get_run(self.id)
+
+    def reopen(self, name: str) -> None:
+        """Let it run again, under another name."""
+        self.client.update_run(self.id, status=RUNNING, name=name)
+
+    def end(self, status: str) -> None:
+        """Write its last status; a store that is gone must not hide why the run ended."""
+        try:
+            self.client.set_terminated(self.id, status)
+        except MlflowException:
+            if status == FINISHED:
+                raise
+
+
+def experiment_id(name: str) -> str:
+    """Id of the experiment, created if there is none of that name."""
+    client = MlflowClient()
+    for _ in range(2):  # a second look, when another process has made it in between
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
+            return str(experiment.experiment_id)
+        try:
+            return client.create_experiment(name, tags=EXPERIMENT_TAGS)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    raise ModelError(f"experiment {name!r} can be neither found nor created")
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """Readable JSON with sorted keys."""
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"

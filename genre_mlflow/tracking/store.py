@@ -19,12 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from genre_mlflow.errors import ModelError
 
 SQLITE = "sqlite:///"
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls it
 REACH_S = 10  # wait for a server this long before saying that it is not there
 RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
 
 
-def open_store() -> MlflowClient:
-    """A client for the store that MLflow's own settings name, checked to be there.
+def open_store() -> None:
+    """Check that the store that MLflow's own settings name is there, and make it ready.
 
     A fresh SQLite file is set up under a lock: MLflow's migrations do not bear two processes at
     once. Raises `ModelError` for a store that cannot be reached.
@@ -34,12 +35,10 @@ def open_store() -> MlflowClient:
         check_server(uri)
     try:
         with store_errors(), store_lock(uri):
-            client = MlflowClient()
-            client.search_experiments(max_results=1)
+            MlflowClient().search_experiments(max_results=1)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the store {uri} cannot be opened: {reason}") from error
-    return client
 
 
 def check_server(uri: str) -> None:
@@ -79,14 +78,6 @@ def store_errors() -> Iterator[None]:
 def joined_run_id() -> str:
     """The run that `mlflow run` has opened for this process, or empty."""
     return os.environ.get(RUN_VARIABLE, "")
-
-
-def read_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) -> Path | None:
-    """Download one artifact of a run into `folder`; None where the run has none of that name."""
-    parent = path.rpartition("/")[0]
-    if path not in {entry.path for entry in client.list_artifacts(run_id, parent or None)}:
-        return None
-    return Path(client.download_artifacts(run_id, path, str(folder)))
 
 
 @contextmanager

@@ -1,57 +1,50 @@
 """Settings of training: what `fit` needs to know beside network and data."""
 
-import math
+import re
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.settings import Settings, option
 
 SCHEDULES = ("none", "cosine", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best-last", "all")
 SEGMENTS = ("all", "random")
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """How a network is trained.
 
-    `lr`: (peak) learning rate of Adam; `schedule`: its course over the run; `patience`: epochs
-    without a better validation accuracy before training stops, 0 for never; `class_weights`:
+    `lr`: (peak) learning rate of Adam; `schedule`: its course over the run; `class_weights`:
     `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay;
     `segments`: of a track with several, an epoch trains on all of them, or on a random one.
     """
 
-    epochs: int = 15
-    batch_size: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: str = "one-cycle"
-    patience: int = 0
-    class_weights: str = "none"
-    seed: int = 0
-    keep: str = "best-last"
-    segments: str = "all"
+    epochs: int = option(15, "Times that every track is trained on.", low=1, high=100_000)
+    batch_size: int = option(32, "Tracks per step.", low=1, high=65_536, searchable=True)
+    lr: float = option(
+        1e-3, "Learning rate of Adam, at its peak.", above=0, high=10, searchable=True
+    )
+    weight_decay: float = option(0.0, "L2 penalty of the weights.", low=0, high=10, searchable=True)
+    schedule: str = option(
+        "one-cycle", "Course of the learning rate.", choices=SCHEDULES, searchable=True
+    )
+    patience: int = option(
+        0, "Stop after so many epochs without a better validation; 0: never.", low=0, high=100_000
+    )
+    class_weights: str = option(
+        "none", "Weigh genres in the loss.", choices=CLASS_WEIGHTS, searchable=True
+    )
+    seed: int = option(0, "Seed of weights, order and dropout.", low=0, high=2**32 - 1)
+    keep: str = option("best-last", "Epochs whose weights are kept in MLflow.", choices=KEEP)
+    segments: str = option("all", "Segments of a track that an epoch trains on.", choices=SEGMENTS)
+    device: str = option("auto", "auto (CUDA, then MPS, then CPU), or a torch device.")
 
     def __post_init__(self) -> None:
-        self._check_range("epochs", 1, 100_000)
-        self._check_range("batch_size", 1, 65_536)
-        self._check_range("weight_decay", 0, 10)
-        self._check_range("patience", 0, 100_000)
-        self._check_range("seed", 0, 2**32 - 1)
-        if not 0 < self.lr <= 10:
-            raise SettingsError(f"lr is {self.lr}; allowed are values above 0 up to 10")
-        self._check_choice("schedule", SCHEDULES)
-        self._check_choice("class_weights", CLASS_WEIGHTS)
-        self._check_choice("keep", KEEP)
-        self._check_choice("segments", SEGMENTS)
-
-    def _check_range(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise SettingsError(f"{name} is {value}; allowed are {low} to {high}")
-
-    def _check_choice(self, name: str, allowed: tuple[str, ...]) -> None:
-        if getattr(self, name) not in allowed:
+        super().__post_init__()
+        if not DEVICES.fullmatch(self.device):  # whether it is there, torch is asked later
             raise SettingsError(
-                f"{name} is {getattr(self, name)!r}; allowed are {', '.join(allowed)}"
+                f"device {self.device!r} is unknown; allowed are auto, cpu, cuda, cuda:N and mps"
             )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_mlflow.corpus.manifest import COLUMNS, SPLITS
+from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.corpus.scan import scan
-from genre_mlflow.corpus.settings import SplitSettings
+from genre_mlflow.corpus.settings import SPLITS, SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.errors import DataError, SettingsError
 

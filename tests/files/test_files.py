@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_mlflow.files.atomic import atomic_write
-from genre_mlflow.files.derived import folder_bytes
-from genre_mlflow.files.home import home
+from genre_mlflow.files.home import folder_bytes, home
 from genre_mlflow.files.names import file_name, file_names
 
 

@@ -1,9 +1,10 @@
 """The GTZAN collection as a corpus: found or fetched, checked, with the filtered split."""
 
+import logging
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,15 @@ import pandas as pd
 from genre_mlflow.corpus.gtzan.collection import EXCLUDED, Collection
 from genre_mlflow.corpus.gtzan.download import ARCHIVE, download
 from genre_mlflow.corpus.gtzan.sources import Found, read_source
-from genre_mlflow.corpus.manifest import SPLITS
 from genre_mlflow.corpus.scan import scan
+from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.corpus.splits import check_every_genre, few
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
 
 GENRES, LISTS, MANIFEST, DOWNLOAD = "genres", "split", "manifest.csv", "download"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,7 +55,6 @@ def prepare(
     source: str = "",
     fetch: bool = False,
     on_bad_file: str = "error",
-    say: Callable[[str], None] = print,
 ) -> Result:
     """Bring a collection into `out`: `genres/`, `split/` and `manifest.csv`.
 
@@ -73,7 +75,7 @@ def prepare(
     n_there = len(stock.right)
     if len(stock.right) < len(collection.tracks):
         if fetch:
-            say(f"Downloading to {out / DOWNLOAD}")
+            logger.info("Downloading to %s", out / DOWNLOAD)
         archive = download(out / DOWNLOAD) if fetch else Path(source)
         fill(stock, archive, collection)
     better = f"Remove {out / DOWNLOAD} to fetch all anew" if fetch else "Give a better source"

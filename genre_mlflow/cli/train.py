@@ -1,0 +1,127 @@
+"""The commands about one model: `train`, `evaluate`, `promote`, `serve`."""
+
+import signal
+from typing import Any
+
+import click
+
+from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, interrupt, quiet_mlflow, speaking
+from genre_mlflow.cli.options import (
+    BAD_FILE_OPTION,
+    EXPERIMENT_OPTION,
+    MODEL_OPTION,
+    SPLIT_OPTIONS,
+    TRAIN_OPTIONS,
+    is_given,
+    options,
+)
+from genre_mlflow.model.settings import ModelSettings
+from genre_mlflow.options import TrainOptions
+
+SERVE_PORT = 5001  # the MLflow UI has 5000
+
+
+@click.command(cls=OneLineErrors)
+@options(TRAIN_OPTIONS)
+@EXPERIMENT_OPTION
+@click.option(
+    "--resume",
+    default="",
+    metavar="RUN_ID",
+    help="Go on with a run that was stopped; only --epochs may change, to more.",
+)
+@click.pass_context
+def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) -> None:
+    """Train a classifier; track, evaluate and register it."""
+    train_options = TrainOptions.from_flat(values)
+    if not resume:
+        train_options.check_folders()  # before the seconds of the imports
+    from rich.console import Console
+
+    from genre_mlflow.cli.bars import Bar, Table
+    from genre_mlflow.cli.messages import summary
+    from genre_mlflow.jobs.train import train as train_classifier
+    from genre_mlflow.tracking.sessions import given_to_mlflow
+    from genre_mlflow.tracking.store import joined_run_id
+    from genre_mlflow.training.loop import Observers
+
+    signal.signal(signal.SIGTERM, interrupt)
+    quiet_mlflow()
+    given = {name for name in values if is_given(ctx, name)}
+    if joined_run_id():
+        given &= given_to_mlflow(values)
+    with Bar(Console()) as bar, speaking(bar.say):
+        outcome = train_classifier(
+            train_options,
+            experiment=experiment,
+            resume=resume,
+            given=given,
+            observer=Observers([bar, Table(bar.say)]),
+        )
+    click.echo(summary(outcome))
+
+
+@click.command(cls=OneLineErrors)
+@click.argument("model")
+@click.option("--data", required=True, help="Folder with one folder of music per genre.")
+@click.option(
+    "--split", default="all", show_default=True,
+    type=click.Choice(["all", "train", "val", "test"]),
+    help="Tracks to evaluate on; all but 'all' split the folder first, as training does.",
+)  # fmt: skip
+@options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
+@EXPERIMENT_OPTION
+def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) -> None:
+    """Evaluate MODEL on labelled music, as a run of its own.
+
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder.
+    """
+    train_options = TrainOptions.from_flat({**values, "data": data})
+    train_options.check_folders()
+    from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
+
+    quiet_mlflow()
+    result = evaluate_model(model, train_options, split=split, experiment=experiment)
+    click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
+    m = result.metrics
+    click.echo(
+        f"\nAccuracy {m['accuracy']:.1%} (95 % interval {m['accuracy_low']:.1%} to "
+        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks; "
+        f"run {result.run_id}"
+    )
+
+
+@click.command(cls=OneLineErrors)
+@click.option(
+    "--model-name", default=ModelSettings().model_name, show_default=True, help="Registered model."
+)
+@click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
+@click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
+@click.pass_context
+def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
+    """Make the challenger the champion if it is better on the same test tracks.
+
+    Exit code 1 when it stays as it is, 2 when the two cannot be compared.
+    """
+    from genre_mlflow.jobs.promote import promote as promote_challenger
+
+    quiet_mlflow()
+    result = promote_challenger(model_name, force=force, why=why)
+    click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
+    if not result.promoted:
+        ctx.exit(NOT_PROMOTED)
+
+
+@click.command(cls=OneLineErrors)
+@MODEL_OPTION
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
+def serve(model: str, host: str, port: int) -> None:
+    """Serve a model over HTTP, as `mlflow models serve` does."""
+    from genre_mlflow.serving import server
+
+    server.check_port(host, port)
+    from genre_mlflow.tracking.registry import check_servable
+
+    check_servable(model)
+    server.serve(model, host, port)

@@ -1,0 +1,30 @@
+"""The families of networks, by name. Neither this list nor a family's settings import torch.
+
+A family is one file: a settings dataclass that declares its options and builds the network. To add
+one, write its file and name it in `NETWORKS`.
+"""
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genre_mlflow.model.networks.family import Family
+
+NETWORKS = {
+    "vgg": "genre_mlflow.model.networks.vgg:VGG",
+    "resnet18": "genre_mlflow.model.networks.resnet:ResNet18",
+}
+
+
+@cache
+def family(name: str) -> "type[Family]":
+    """The settings class of a family, which makes its networks."""
+    module, _, factory = NETWORKS[name].partition(":")
+    found: type[Family] = getattr(import_module(module), factory)
+    return found
+
+
+def name_of(settings: "Family") -> str:
+    """The name of the family that these settings are of."""
+    return next(name for name in NETWORKS if family(name) is type(settings))
