@@ -17,7 +17,7 @@ from genre_mlflow.options import as_text
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import RUNNING, TrialEnd, can_go_on, train_trial, with_setting
 from genre_mlflow.training.history import EpochResult, best_epoch
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 from search.storage import quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search

@@ -1,6 +1,6 @@
 """The whole way: data, training, evaluation, registration; for the command line and the search."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pandas as pd
 import torch
@@ -26,7 +26,8 @@ from genre_mlflow.tracking.sessions import checkpoint_folder, find_session, hold
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
-from genre_mlflow.training.loop import FitResult, Observer, fit
+from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer, Observers
 
 Say = Callable[[str], None]
 
@@ -89,35 +90,14 @@ def train_in_run(
     tracks = open_tracks(corpus, options, SPLITS, say)
     dataset = DatasetName(corpus.name, corpus.digest)
     tracker = RunTracker(client, run, classifier.config(), dataset, options.training.keep)
-    fitted = fit_classifier(
-        classifier, options, tracks, device, run.info.run_id, [*observers, tracker]
-    )
+    fitted = fit(
+        classifier, tracks, options.training, Observers([*observers, tracker]),
+        checkpoints=CheckpointFolder(checkpoint_folder(run.info.run_id)), device=device,
+    )  # fmt: skip
     say("Evaluating the best epoch; the test set is read now, once it is chosen")
     classifier.network.load_state_dict(fitted.best_weights)
     predictions = predict_splits(classifier, corpus, tracks)
     return finish(client, run, options, corpus, classifier, fitted, predictions)
-
-
-def fit_classifier(
-    classifier: Classifier,
-    options: TrainOptions,
-    tracks: Mapping[str, TrackDataset],
-    device: torch.device,
-    run_id: str,
-    observers: Sequence[Observer],
-) -> FitResult:
-    """Train on `train` and `val` of `tracks`, with checkpoints in the run's own folder."""
-    return fit(
-        classifier.network,
-        tracks["train"],
-        tracks["val"],
-        options.training,
-        n_genres=len(classifier.genres),
-        device=device,
-        checkpoints=CheckpointFolder(checkpoint_folder(run_id)),
-        observers=observers,
-        aggregation=classifier.aggregation,
-    )
 
 
 def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
@@ -128,25 +108,14 @@ def make_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
 def open_tracks(
     corpus: Corpus, options: TrainOptions, splits: Sequence[str], say: Say
 ) -> dict[str, TrackDataset]:
-    """The tensors of these splits; all files are decoded now if they are not in the cache.
-
-    Of `train`, an epoch takes all segments or a random one a track; of the others always all.
-    """
+    """The tensors of these splits; all files are decoded now if they are not in the cache."""
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
             say(f"Decoded {done} of {total} files, kept for later runs with this input")
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {
-        name: TrackDataset(
-            corpus.rows(name),
-            corpus.genres,
-            cache,
-            options.training.segments if name == "train" else "all",
-        )
-        for name in splits
-    }
+    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in splits}
 
 
 def predict_splits(
@@ -154,7 +123,7 @@ def predict_splits(
 ) -> pd.DataFrame:
     """The predictions table of train, val and test."""
     return pd.concat(
-        [predict_tracks(classifier, corpus.rows(n), tracks[n].whole()) for n in SPLITS],
+        [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
         ignore_index=True,
     )
 

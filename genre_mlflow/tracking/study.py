@@ -17,17 +17,18 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, TrainingError
 from genre_mlflow.jobs.description import DESCRIPTION_TAG
 from genre_mlflow.jobs.outcome import Outcome, register_outcome
-from genre_mlflow.jobs.train import Say, fit_classifier, make_classifier, train_in_run
+from genre_mlflow.jobs.train import Say, make_classifier, train_in_run
 from genre_mlflow.options import TrainOptions, as_text
 from genre_mlflow.tracking.inputs import log_corpus, log_dataset
 from genre_mlflow.tracking.observer import epoch_metrics
 from genre_mlflow.tracking.run import DatasetName, log_metrics, log_params, log_tags, running
 from genre_mlflow.tracking.sessions import checkpoint_folder, create_run, experiment_id, hold
 from genre_mlflow.tracking.store import joined_run_id
-from genre_mlflow.training.checkpoint import STATE_FILE, first_line
+from genre_mlflow.training.checkpoint import STATE_FILE, CheckpointFolder, first_line
 from genre_mlflow.training.device import keep_freed_memory
 from genre_mlflow.training.history import EpochResult
-from genre_mlflow.training.loop import FitResult, Observer
+from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.observer import Observer, Observers
 
 PARENT_TAG = "mlflow.parentRunId"
 SEARCH, TUNE, FINAL, WORKER = "search", "tune", "final", "worker"  # what a run's `task` may be
@@ -237,9 +238,10 @@ def train_trial(
         torch.manual_seed(options.training.seed)
         classifier = make_classifier(options, genres)
         try:
-            return fit_classifier(
-                classifier, options, tracks, device, run_id, [tracker, *observers]
-            )
+            return fit(
+                classifier, tracks, options.training, Observers([tracker, *observers]),
+                checkpoints=CheckpointFolder(checkpoint_folder(run_id)), device=device,
+            )  # fmt: skip
         except torch.OutOfMemoryError as error:
             raise TrainingError(f"out of memory on {device}: {first_line(error)}") from error
 
