@@ -28,7 +28,8 @@ from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
 from genre_mlflow.training.history import EpochResult
-from genre_mlflow.training.loop import Observer, fit
+from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 

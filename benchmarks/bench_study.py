@@ -25,7 +25,7 @@ from optuna.trial import Trial
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.study import TrialTracker
 from genre_mlflow.training.history import EpochResult, PassResult
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 from search.report import write_report
 from search.request import Request
 from search.study import Search, open_search

@@ -17,7 +17,7 @@ from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.run import FINISHED, RUNNING
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search
 from search.worker import POLL_S, RUN_ID

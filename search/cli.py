@@ -83,7 +83,7 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
-    from genre_mlflow.training.loop import Observers
+    from genre_mlflow.training.observer import Observers
     from search.best import promote_best
     from search.run import run
     from search.summary import summary

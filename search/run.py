@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from genre_mlflow.errors import GenreError
 from genre_mlflow.tracking.run import RUNNING
 from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
 from search.processes import run_workers
 from search.request import Request

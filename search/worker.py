@@ -24,7 +24,8 @@ from genre_mlflow.tracking.study import TrialEnd, TrialTracker
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.device import keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
-from genre_mlflow.training.loop import FitResult, Observer, Observers, fit
+from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.observer import Observer, Observers
 from search.storage import quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search

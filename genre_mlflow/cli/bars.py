@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.text import Text
 
 from genre_mlflow.training.history import EpochResult, best_epoch
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 
 PARTS = {"train": "training", "val": "validating"}
 

@@ -43,7 +43,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from genre_mlflow.jobs.train import train as train_classifier
     from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
-    from genre_mlflow.training.loop import Observers
+    from genre_mlflow.training.observer import Observers
 
     signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()

@@ -29,7 +29,8 @@ from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
 from genre_mlflow.training.history import best_epoch
-from genre_mlflow.training.loop import FitResult, Observer, Observers, fit
+from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.observer import Observer, Observers
 
 DECODED_PER_LINE = 6400  # half a minute on two cores
 
@@ -121,25 +122,14 @@ def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
 def open_tracks(
     corpus: Corpus, options: TrainOptions, splits: Sequence[str]
 ) -> dict[str, TrackDataset]:
-    """The tensors of these splits; all files are decoded now if they are not in the cache.
-
-    Of `train`, an epoch takes all segments or a random one a track; of the others always all.
-    """
+    """The tensors of these splits; all files are decoded now if they are not in the cache."""
 
     def announce(done: int, total: int) -> None:
         if done == total or done % DECODED_PER_LINE == 0:
             logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {
-        name: TrackDataset(
-            corpus.rows(name),
-            corpus.genres,
-            cache,
-            options.training.segments if name == "train" else "all",
-        )
-        for name in splits
-    }
+    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in splits}
 
 
 def conclude(
@@ -152,7 +142,7 @@ def conclude(
 ) -> Outcome:
     """Evaluate, and log results and model; a run killed in here repeats it without doubles."""
     predictions = pd.concat(
-        [predict_tracks(classifier, corpus.rows(n), tracks[n].whole()) for n in SPLITS],
+        [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
         ignore_index=True,
     )
     best = best_epoch(fitted.history)

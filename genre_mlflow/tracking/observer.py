@@ -18,7 +18,7 @@ from genre_mlflow.tracking.models import create_model, models_of
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import delete_files
 from genre_mlflow.training.history import EpochResult, best_epoch
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 
 CONFUSION_KEY = "val_confusion"
 CHECKPOINT_TYPE = "checkpoint"

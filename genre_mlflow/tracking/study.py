@@ -21,7 +21,7 @@ from genre_mlflow.tracking.run import (
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder
 from genre_mlflow.tracking.store import joined_run_id
 from genre_mlflow.training.history import EpochResult
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 
 PARENT_TAG = "mlflow.parentRunId"
 SEARCH, TUNE, FINAL, WORKER = "search", "tune", "final", "worker"  # what a run's `task` may be

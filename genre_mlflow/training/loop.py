@@ -1,18 +1,19 @@
-"""The training loop: it knows tensors, a device, a folder for checkpoints and its observers."""
+"""The training loop: it knows a classifier, tensors, a device, checkpoints and its observer."""
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.sampler import EpochSampler
 from genre_mlflow.errors import TrainingError
 from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.history import (
     Confusion,
@@ -21,44 +22,11 @@ from genre_mlflow.training.history import (
     best_epoch,
     epochs_since_best,
 )
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.optimisation import class_weights, make_optimizer, make_schedule
 from genre_mlflow.training.settings import TrainingSettings
 
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
-
-
-class Tracks(Protocol):
-    """What `fit` needs of a split: labels, and batches of pixels with them.
-
-    An item is a segment of a track; `labels` and `owners` (the item's track, 0 to tracks - 1) are
-    int64 `[items]`.
-    """
-
-    labels: Tensor
-    owners: Tensor
-
-    def __len__(self) -> int: ...
-
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pixels uint8 `[B, 3, H, W]` and labels int64 `[B]`, in `order` or as they lie."""
-        ...
-
-
-class Observer:
-    """Hooks of `fit`; all do nothing here. A hook that raises ends the training."""
-
-    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
-        """Before the first batch; `history` holds the epochs of a run that is resumed."""
-
-    def on_batch_end(self, part: str, done: int, total: int) -> None:
-        """After each batch of `part`, which is `train` or `val`; counted in items."""
-
-    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
-        """After the epoch's checkpoint is on disk.
-
-        It comes again for the last epoch of a run that is resumed, since the process may have
-        died in the midst of it.
-        """
 
 
 @dataclass(frozen=True)
@@ -70,114 +38,97 @@ class FitResult:
 
 
 def fit(
-    network: nn.Module,
-    train: Tracks,
-    val: Tracks,
+    classifier: Classifier,
+    data: Mapping[str, TrackDataset],
     settings: TrainingSettings,
+    observer: Observer,
     *,
-    n_genres: int,
-    device: torch.device,
     checkpoints: CheckpointFolder,
-    observers: Iterable[Observer] = (),
-    aggregation: str = "mean",
+    device: torch.device,
 ) -> FitResult:
-    """Train `network` on `train`, validate on `val`, and go on from `checkpoints` if it can.
+    """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
 
-    `aggregation`: how the answers for the segments of a track become one, as in `aggregate`.
-
-    An epoch's randomness depends on the seed and the epoch alone, so a resumed run repeats what
-    an unbroken one would have done (on the processor: bit for bit). Raises `TrainingError` when
-    the loss is no number any more.
+    The classifier is left with the weights of the last epoch, on the device. A resumed run ends
+    as an unbroken one would have done (on the processor: bit for bit). Raises `TrainingError`
+    when the loss is no number any more.
     """
-    observers = list(observers)
-    network.to(device)
-    optimizer = make_optimizer(network, settings)
-    batches_per_epoch = math.ceil(len(train) / settings.batch_size)
-    schedule = make_schedule(optimizer, settings.schedule, settings.epochs * batches_per_epoch)
-    loss_weights = class_weights(train.labels, n_genres, settings.class_weights).to(device)
-    loop = Loop(
-        network, optimizer, schedule, settings, loss_weights, device, observers, aggregation
-    )
+    train, val = data["train"], data["val"]
+    sampler = EpochSampler(train.owners, settings.segments)
+    loop = make_loop(classifier, train.labels[list(sampler)], settings, observer, device)
     history = restore(loop, checkpoints)
-    for observer in observers:
-        observer.on_train_begin(history, settings.epochs)
-    if history:
-        weights = checkpoints.weights_file(len(history))
-        for observer in observers:
-            observer.on_epoch_end(history[-1], weights)
+    observer.on_train_begin(history, settings.epochs)
+    if history:  # again, for the process may have died before all of it was written down
+        observer.on_epoch_end(history[-1], checkpoints.weights_file(len(history)))
     while len(history) < settings.epochs and not exhausted(history, settings.patience):
-        result = loop.run_epoch(len(history) + 1, train, val)
-        history.append(result)
-        weights = checkpoints.save_weights(result.epoch, network.state_dict())
+        epoch, lr, started = len(history) + 1, loop.lr, time.perf_counter()
+        # All that is random in an epoch (order, segments, dropout) follows from the seed and the
+        # epoch alone. So a resumed run repeats the epoch that it was killed in, and no state of a
+        # generator needs to be kept.
+        torch.manual_seed(settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
+        trained = loop.run_pass("train", train, list(sampler))
+        check_loss("training", trained.loss, epoch, lr)
+        validated = loop.run_pass("val", val, range(len(val)))
+        check_loss("validation", validated.loss, epoch, lr)
+        seconds = time.perf_counter() - started  # the device is done: each pass has waited for it
+        images_per_s, finished_ms = (len(sampler) + len(val)) / seconds, int(time.time() * 1000)
+        history.append(
+            EpochResult(epoch, trained, validated, lr, seconds, images_per_s, finished_ms)
+        )
+        # The weights before the state that speaks of them, and both before anyone hears of the
+        # epoch: whenever the process dies, what is spoken of is there.
+        weights = checkpoints.save_weights(epoch, classifier.network.state_dict())
         checkpoints.save_state(state_of(loop, history), epochs_to_keep(history, settings.keep))
-        for observer in observers:
-            observer.on_epoch_end(result, weights)
+        observer.on_epoch_end(history[-1], weights)
     return FitResult(history, checkpoints.load_weights(best_epoch(history).epoch))
 
 
 @dataclass
 class Loop:
-    """One epoch after the other, over what stays the same between them."""
+    """What goes through the splits, pass after pass, and learns."""
 
-    network: nn.Module
+    classifier: Classifier
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
-    settings: TrainingSettings
+    batch_size: int
     loss_weights: Tensor  # [genres], on the device
+    observer: Observer
     device: torch.device
-    observers: Sequence[Observer]
-    aggregation: str
 
-    def run_epoch(self, epoch: int, train: Tracks, val: Tracks) -> EpochResult:
-        """Train on every item once, in an order of this epoch's own, then validate."""
-        started = time.perf_counter()
-        lr = float(self.schedule.get_last_lr()[0])
-        torch.manual_seed(self.settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
-        order = torch.randperm(len(train))
-        trained = self.run_pass("train", train, order)
-        check_loss("training", trained.loss, epoch, lr)
-        validated = self.run_pass("val", val)
-        check_loss("validation", validated.loss, epoch, lr)
-        seconds = time.perf_counter() - started
-        images_per_s = (len(train) + len(val)) / seconds
-        finished_ms = int(time.time() * 1000)
-        return EpochResult(epoch, trained, validated, lr, seconds, images_per_s, finished_ms)
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
 
-    def run_pass(self, part: str, tracks: Tracks, order: Tensor | None = None) -> PassResult:
-        """Go through a split once; `train` changes the weights, anything else does not.
+    def run_pass(self, part: str, tracks: TrackDataset, order: Sequence[int]) -> PassResult:
+        """Go through items of a split once; `train` changes the weights, `val` does not.
 
         A step counts each segment alike, validation each track; accuracy is that of tracks.
         """
         training = part == "train"
-        self.network.train(training)
-        owners = tracks.owners if order is None else tracks.owners[order]
-        shares = torch.ones(len(tracks)) if training else 1 / torch.bincount(owners)[owners]
+        network = self.classifier.network.train(training)  # dropout and batch statistics, or not
+        owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
+        shares = torch.ones(len(order)) if training else 1 / torch.bincount(owners)[owners]
         shares = shares.to(self.device)
-        loss_sum = torch.zeros((), device=self.device)
-        weight_sum = torch.zeros((), device=self.device)
-        answers: list[Tensor] = []
+        tally = Tally(self.device)
         done = 0
         with torch.set_grad_enabled(training):
-            for pixels, labels in tracks.batches(self.settings.batch_size, order):
-                pixels, labels = pixels.to(self.device), labels.to(self.device)
-                share = shares[done : done + len(labels)]
-                logits = self.network(pixels)
+            for pixels, truth in tracks.batches(self.batch_size, order):
+                # As uint8 [B, 3, H, W]: the network scales them, so a quarter of the bytes travel.
+                pixels, truth = pixels.to(self.device), truth.to(self.device)
+                share = shares[done : done + len(truth)]  # [B]
+                logits = network(pixels)  # [B, genres]
                 losses = functional.cross_entropy(
-                    logits, labels, self.loss_weights, reduction="none"
+                    logits, truth, self.loss_weights, reduction="none"
                 )
-                loss, weight = (losses * share).sum(), (self.loss_weights[labels] * share).sum()
+                loss, weight = (losses * share).sum(), (self.loss_weights[truth] * share).sum()
                 if training:
                     self.step(loss / weight)
-                loss_sum += loss.detach()
-                weight_sum += weight
-                answers.append(logits.detach().softmax(dim=1))
-                done += len(labels)
-                for observer in self.observers:
-                    observer.on_batch_end(part, done, len(tracks))
-        labels = tracks.labels if order is None else tracks.labels[order]
-        probabilities = torch.cat(answers).cpu()  # the device waits here
-        matrix = confusion(probabilities, owners, labels, self.aggregation)
-        return PassResult(float(loss_sum / weight_sum), matrix)
+                tally.add(logits, loss, weight)
+                done += len(truth)
+                self.observer.on_batch_end(part, done, len(order))
+        loss_of_pass, probabilities = tally.read()
+        matrix = confusion(probabilities, owners, labels, self.classifier.aggregation)
+        return PassResult(loss_of_pass, matrix)
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
@@ -185,6 +136,43 @@ class Loop:
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
+
+
+class Tally:
+    """What a pass adds up, on the device: to read a number would make it wait at every batch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), device=device)
+        self.weight = torch.zeros((), device=device)
+        self.answers: list[Tensor] = []  # [B, genres] each
+
+    def add(self, logits: Tensor, loss: Tensor, weight: Tensor) -> None:
+        """A batch; detached, so that its graph can go."""
+        self.loss += loss.detach()
+        self.weight += weight
+        self.answers.append(logits.detach().softmax(dim=1))
+
+    def read(self) -> tuple[float, Tensor]:
+        """Mean loss, and probabilities `[items, genres]` on the processor; the device waits."""
+        return float(self.loss / self.weight), torch.cat(self.answers).cpu()
+
+
+def make_loop(
+    classifier: Classifier,
+    labels: Tensor,
+    settings: TrainingSettings,
+    observer: Observer,
+    device: torch.device,
+) -> Loop:
+    """A loop at its first step; `labels` are those of the items of an epoch."""
+    network = classifier.network.to(device)  # before the optimiser, which holds its parameters
+    optimizer = make_optimizer(network, settings)
+    steps = settings.epochs * math.ceil(len(labels) / settings.batch_size)
+    schedule = make_schedule(optimizer, settings.schedule, steps)
+    weights = class_weights(labels, len(classifier.genres), settings.class_weights)
+    return Loop(
+        classifier, optimizer, schedule, settings.batch_size, weights.to(device), observer, device
+    )
 
 
 def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, how: str) -> Confusion:
@@ -207,7 +195,7 @@ def check_loss(part: str, loss: float, epoch: int, lr: float) -> None:
 def state_of(loop: Loop, history: list[EpochResult]) -> dict[str, object]:
     """What `restore` needs."""
     return {
-        "network": loop.network.state_dict(),
+        "network": loop.classifier.network.state_dict(),
         "optimizer": loop.optimizer.state_dict(),
         "schedule": loop.schedule.state_dict(),
         "history": [result.to_dict() for result in history],
@@ -220,7 +208,7 @@ def restore(loop: Loop, checkpoints: CheckpointFolder) -> list[EpochResult]:
     if state is None:
         return []
     try:
-        loop.network.load_state_dict(state["network"])
+        loop.classifier.network.load_state_dict(state["network"])
         loop.optimizer.load_state_dict(state["optimizer"])
         loop.schedule.load_state_dict(state["schedule"])
         history = [EpochResult.from_dict(values) for values in state["history"]]

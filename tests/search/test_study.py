@@ -18,7 +18,7 @@ from support import EXPERIMENT, InterruptAfter, store_in
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.tracking.sessions import checkpoint_folder
-from genre_mlflow.training.loop import Observer
+from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
 from search.report import PLOTS
 from search.request import Request

@@ -9,7 +9,8 @@ from genre_mlflow.errors import TrainingError
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
-from genre_mlflow.training.loop import FitResult, Observer, fit
+from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, schedule="none", seed=3)
