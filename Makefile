@@ -11,16 +11,18 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MPLCONFIGDIR := $(CURDIR)/.genre/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help run search test lint ui serve bench lock clean
+.PHONY: help run search test lint ui serve bench lock mlproject clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: $(READY) ## Train on the demo corpus, evaluate, register (mlflow run .)
-	$(IN_VENV) mlflow run . --env-manager local --storage-dir .genre/mlflow-run $(ARGS)
+	$(IN_VENV) mlflow run . --env-manager local --experiment-name genre-mlflow \
+		--storage-dir .genre/mlflow-run $(ARGS)
 
 search: $(READY) ## Search for a better setting on the demo corpus (mlflow run . -e search)
-	$(IN_VENV) mlflow run . -e search --env-manager local --storage-dir .genre/mlflow-run $(ARGS)
+	$(IN_VENV) mlflow run . -e search --env-manager local --experiment-name genre-mlflow \
+		--storage-dir .genre/mlflow-run $(ARGS)
 
 test: $(READY) ## Run the fast tests; ARGS="-m slow" for the slow ones
 	$(IN_VENV) python -m pytest $(ARGS)
@@ -44,6 +46,9 @@ bench: $(READY) ## Run the benchmarks
 lock: $(READY) ## Renew requirements.lock from pyproject.toml
 	$(IN_VENV) uv pip compile pyproject.toml --extra dev --universal --generate-hashes \
 		--python-version 3.11 --no-header --upgrade -o requirements.lock
+
+mlproject: $(READY) ## Write MLproject anew from the options of the commands
+	$(IN_VENV) python -m genre_mlflow.cli.mlproject > MLproject.new && mv MLproject.new MLproject
 
 clean: ## Delete the environment and all derived files; MLflow's store stays
 	rm -rf .venv .genre .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -60,7 +60,7 @@ class TrainOptions:
         """
         network = family(values.get("network", ModelSettings().network))
         check_strangers(network, values)
-        rooms = {
+        rooms: dict[str, Any] = {
             room: kind(**{name: values[name] for name in options_of(kind) if name in values})
             for room, kind in {**ROOMS, FAMILY: network}.items()
         }

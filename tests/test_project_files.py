@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.cli.mlproject import mlproject
 from search.cli import search
 
 ROOT = Path(__file__).parents[1]
@@ -40,17 +41,7 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
     return {p.name: p for p in command.params if isinstance(p, click.Option) and p.name}
 
 
-def default_in_mlproject(option: click.Option) -> str:
-    """MLflow's parameters have one value; an option that may be repeated is given an empty one."""
-    if option.multiple:
-        return ""
-    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
-
-
-ENTRY_POINTS = {
-    "main": (["python", "-m", "genre_mlflow", "train"], main.commands["train"]),
-    "search": (["python", "-m", "search"], search),
-}
+COMMANDS = {"main": main.commands["train"], "search": search}
 
 
 def test_conda_holds_the_dependencies_in_the_versions_of_the_lock() -> None:
@@ -71,26 +62,23 @@ def test_lock_has_hashes_and_names_no_address() -> None:
     assert "://" not in lock
 
 
-@pytest.mark.parametrize("name", ENTRY_POINTS)
-def test_every_parameter_of_mlproject_is_passed_on_to_an_option_with_the_same_default(
-    name: str,
-) -> None:
-    words, called = ENTRY_POINTS[name]
-    parameters = entry_point(name)["parameters"]
-    options = options_of(called)
-    command = shlex.split(entry_point(name)["command"])
-    rest = command[len(words) :]
-    passed = dict(zip(rest[::2], rest[1::2], strict=True))
-    assert command[: len(words)] == words
-    assert passed == {f"--{key.replace('_', '-')}": f"{{{key}}}" for key in parameters}
-    for key, parameter in parameters.items():
-        assert str(parameter["default"]) == default_in_mlproject(options[key]), key
+def test_mlproject_is_what_the_options_make_of_it() -> None:
+    assert (ROOT / "MLproject").read_text() == mlproject(), "run `make mlproject`"
 
 
-@pytest.mark.parametrize("name", ENTRY_POINTS)
-def test_only_the_experiment_is_left_to_mlflow_run(name: str) -> None:
-    options = options_of(ENTRY_POINTS[name][1])
-    assert set(options) - set(entry_point(name)["parameters"]) == {"experiment"}
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_parameter_of_mlproject_is_passed_on_and_parses_as_its_default(name: str) -> None:
+    entry, options = entry_point(name), options_of(COMMANDS[name])
+    passed = dict(zip(*[iter(shlex.split(entry["command"])[-2 * len(entry["parameters"]) :])] * 2,
+                      strict=True))  # fmt: skip
+    assert passed == {f"--{key.replace('_', '-')}": f"{{{key}}}" for key in entry["parameters"]}
+    assert set(options) - set(entry["parameters"]) == {"experiment"}  # that is `mlflow run`'s own
+    words = [f"{flag}={entry['parameters'][v[1:-1]]['default']}" for flag, v in passed.items()]
+    given = COMMANDS[name].make_context(name, words).params
+    default = COMMANDS[name].make_context(name, []).params
+    assert {k: v for k, v in given.items() if k != "enqueue"} == {
+        k: v for k, v in default.items() if k != "enqueue"
+    }
 
 
 @pytest.mark.parametrize("name", ["allow_leak", "remove_border"])
