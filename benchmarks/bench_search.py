@@ -31,7 +31,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.settings import TrainingSettings
 from search.strategies import make_pruner, make_sampler
 
@@ -181,7 +181,7 @@ def suggest(recording: Recording, trial: Trial) -> Setting:
 def defaults() -> Setting:
     """The setting the product trains when nothing is said."""
     training = TrainingSettings()
-    return training.lr, NetworkSettings().dropout, training.batch_size
+    return training.lr, VGG().dropout, training.batch_size
 
 
 def as_params(recording: Recording, setting: Setting) -> dict[str, int]:

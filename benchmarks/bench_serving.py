@@ -32,7 +32,7 @@ from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.serving.server import serve_command
 from genre_mlflow.tracking.models import log_classifier
 
@@ -56,7 +56,7 @@ def main() -> None:
         client = MlflowClient()
         run = client.create_run(client.create_experiment("bench"))
         genres = sorted({path.parent.name for path in images})
-        classifier = Classifier(genres, NetworkSettings(), PreprocessingSettings())
+        classifier = Classifier(genres, VGG(), PreprocessingSettings())
         model_uri = f"models:/{log_classifier(client, run, classifier, 1)}"
         model = mlflow.pyfunc.load_model(model_uri)
         with socket.socket() as probe:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 from genre_mlflow.corpus.settings import DEMO, CorpusSettings, SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family
-from genre_mlflow.model.networks.family import Family
 from genre_mlflow.model.settings import ModelSettings
 from genre_mlflow.settings import Option, Settings, as_text, kinds_of, options_of
 from genre_mlflow.training.settings import TrainingSettings

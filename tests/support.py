@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from genre_mlflow.jobs.outcome import Outcome
 from mlflow import MlflowClient
 
+from genre_mlflow.jobs.train import Outcome
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer

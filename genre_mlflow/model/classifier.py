@@ -17,14 +17,14 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family, name_of
-from genre_mlflow.model.networks.family import Family
 from genre_mlflow.model.settings import AGGREGATIONS
 from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
-DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 FORMAT = 3  # of the folder; raise it when an older version could not read it

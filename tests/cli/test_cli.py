@@ -59,7 +59,10 @@ def test_module_is_the_same_program() -> None:
         (["--val-fraction", "0.6", "--test-fraction", "0.4"], "leave nothing to train on"),
         (["--allow-leak", "perhaps"], "'perhaps' is not a valid boolean"),
         (["--data", "no/such/folder"], r"^Error: .*no/such/folder is no folder"),
-        (["--device", "abacus"], r"^Error: device 'abacus' is unknown; available here: "),
+        (
+            ["--device", "abacus"],
+            r"^Error: device 'abacus' is unknown; allowed are auto, cpu, cuda, cuda:N and mps$",
+        ),
         (["--resume", "f00"], r"^Error: there is no run 'f00' in this store"),
         (["--model-name", "rock'n'roll"], r"^Error: model_name is .*; allowed are names without"),
         (["--model-name", "a/b"], r"^Error: model_name is 'a/b'; allowed are names without"),

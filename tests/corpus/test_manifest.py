@@ -339,7 +339,7 @@ def test_no_split_separates_the_segments_of_a_recording(tmp_path, make_corpus):
         n = int(path.stem[-5:])
         path.rename(path.with_name(f"{n % 8}.seg{n // 8:03d}.png"))
     for seed in range(5):
-        dealt = split(scan(folder).manifest, SplitSettings(seed=seed)).manifest
+        dealt = split(scan(folder).manifest, SplitSettings(split_seed=seed)).manifest
         sides = dealt.groupby(dealt["track_id"].str[:-7])["split"].nunique()
         assert len(sides) == 24 and (sides == 1).all()
 

@@ -25,7 +25,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import FEATURES, PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 
 SECOND = PreprocessingSettings(segment_s=1.0)  # a recording of 2.2 s has two segments
 
@@ -61,9 +61,7 @@ def test_the_model_answers_the_same_for_image_and_recording(tmp_path, music, fea
     settings = PreprocessingSettings(features=features, loudness=loudness, image_size=64)
     render_folder(music, tmp_path / "images", settings)
     torch.manual_seed(0)
-    classifier = Classifier(
-        ["jazz", "rock"], NetworkSettings(widths=(4, 8), head_width=8), settings
-    )
+    classifier = Classifier(["jazz", "rock"], VGG(widths=(4, 8), head_width=8), settings)
     for name in ("jazz/a", "jazz/b", "rock/live/1999/c.d"):
         (recording,) = music.glob(f"{name}.*")
         image = tmp_path / "images" / f"{name}.png"

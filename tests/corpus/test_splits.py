@@ -47,14 +47,14 @@ def sizes(manifest: pd.DataFrame) -> dict[str, int]:
 @given(manifest=manifests(), seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_a_group_is_never_on_two_sides(manifest, seed):
-    dealt = split(manifest, SplitSettings(seed=seed)).manifest
+    dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
     assert (dealt.groupby("group")["split"].nunique() == 1).all()
 
 
 @given(manifest=manifests(), seed=st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_every_genre_is_in_every_split_and_no_track_is_lost(manifest, seed):
-    result = split(manifest, SplitSettings(seed=seed))
+    result = split(manifest, SplitSettings(split_seed=seed))
     dealt = result.manifest
     assert (dealt.groupby("genre")["split"].nunique() == 3).all()
     pd.testing.assert_frame_equal(dealt.drop(columns="split"), manifest.drop(columns="split"))
@@ -65,8 +65,10 @@ def test_every_genre_is_in_every_split_and_no_track_is_lost(manifest, seed):
 @settings(max_examples=20, deadline=None)
 def test_the_deal_depends_on_the_seed_and_not_on_the_order_of_the_rows(manifest, seed, data):
     order = data.draw(st.permutations(range(len(manifest))))
-    one = split(manifest, SplitSettings(seed=seed)).manifest
-    other = split(manifest.iloc[order].reset_index(drop=True), SplitSettings(seed=seed)).manifest
+    one = split(manifest, SplitSettings(split_seed=seed)).manifest
+    other = split(
+        manifest.iloc[order].reset_index(drop=True), SplitSettings(split_seed=seed)
+    ).manifest
     assert dict(zip(one["track_id"], one["split"], strict=True)) == dict(
         zip(other["track_id"], other["split"], strict=True)
     )
@@ -80,7 +82,7 @@ def test_the_deal_depends_on_the_seed_and_not_on_the_order_of_the_rows(manifest,
 )
 @settings(max_examples=60, deadline=None)
 def test_each_genre_is_dealt_in_the_shares_asked_for(tracks, val, test, seed):
-    wanted = SplitSettings(val_fraction=val, test_fraction=test, seed=seed)
+    wanted = SplitSettings(val_fraction=val, test_fraction=test, split_seed=seed)
     dealt = split(plain(tracks=tracks), wanted).manifest
     for _, rows in dealt.groupby("genre"):
         shares = rows["split"].value_counts()
@@ -97,7 +99,9 @@ def test_default_is_80_10_10():
 
 
 def test_another_seed_deals_other_tracks():
-    deals = {tuple(split(plain(), SplitSettings(seed=seed)).manifest["split"]) for seed in range(5)}
+    deals = {
+        tuple(split(plain(), SplitSettings(split_seed=seed)).manifest["split"]) for seed in range(5)
+    }
     assert len(deals) == 5
 
 
@@ -123,7 +127,7 @@ def test_large_shares_leave_a_track_of_each_genre_to_every_split(tracks):
 def test_a_group_of_many_copies_leaves_a_group_to_every_split():
     rows = [(f"{g}{i}", g, f"{g}{max(i, 7)}") for g in "ab" for i in range(10)]  # 8, 1 and 1
     for seed in range(6):
-        dealt = split(table(rows), SplitSettings(seed=seed)).manifest
+        dealt = split(table(rows), SplitSettings(split_seed=seed)).manifest
         assert (dealt.groupby("genre")["split"].nunique() == 3).all()
 
 
@@ -340,7 +344,7 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused():
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_seed_out_of_range_is_refused(seed):
     with pytest.raises(SettingsError, match=f"split seed is {seed}; allowed are 0 to"):
-        SplitSettings(seed=seed)
+        SplitSettings(split_seed=seed)
 
 
 def test_unknown_way_with_missing_ids_is_refused():
@@ -364,7 +368,7 @@ def test_filtered_split_of_the_real_images(real_data, real_manifest):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_random_split_of_the_real_images_keeps_copies_together(real_manifest, seed):
-    dealt = split(real_manifest, SplitSettings(seed=seed)).manifest
+    dealt = split(real_manifest, SplitSettings(split_seed=seed)).manifest
     assert (dealt.groupby("group")["split"].nunique() == 1).all()
     assert len(dealt) == 999
     counts = sizes(dealt)

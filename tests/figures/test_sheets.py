@@ -159,7 +159,10 @@ def test_one_image_shows_itself_and_the_input(music, tmp_path):
         (["empty", "--out", "sheet.png"], r"empty has no track that can be drawn"),
         (["music", "--out", "s.png", "--file", "x.wav"], r"--file is 'x\.wav', which is no file"),
         (["music", "--out", "s.png", "--file", "bad.wav"], r"bad\.wav is neither a PNG"),
-        (["music", "--out", "s.png", "--segment-s", "0"], r"segment_s is 0 s; allowed"),
+        (
+            ["music", "--out", "s.png", "--segment-s", "0"],
+            r"segment_s is 0.0; allowed are 1 to 600 s",
+        ),
     ],
 )
 def test_mistakes_are_one_line(music, tmp_path, monkeypatch, words, message):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre_mlflow.model.aggregation import aggregate
-from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.model.settings import AGGREGATIONS
 
 SEGMENTS = torch.tensor([[0.9, 0.1, 0.0], [0.3, 0.7, 0.0], [0.4, 0.6, 0.0], [0.2, 0.2, 0.6]])
 OWNERS = torch.tensor([0, 0, 0, 1])
@@ -31,7 +31,7 @@ def test_a_tie_of_votes_goes_to_the_surer_segments():
     assert aggregate(tied, torch.tensor([0, 0]), "vote")[0].argmax() == 0
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.sampled_from(AGGREGATES))
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.sampled_from(AGGREGATIONS))
 def test_probabilities_of_every_track_sum_to_one_in_any_order(tracks, how):
     owners = torch.unique(torch.tensor(tracks), return_inverse=True)[1]
     generator = torch.Generator().manual_seed(len(tracks))

@@ -13,7 +13,7 @@ from sounds import encode, tone
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE, Classifier, Prediction
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ("blues", "jazz", "rock & roll")
 
@@ -22,7 +22,7 @@ def make(seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
     classifier = Classifier(
         GENRES,
-        NetworkSettings((4, 8), convs_per_block=2, head_width=8, dropout=0.3),
+        VGG(widths=(4, 8), convs_per_block=2, head_width=8, dropout=0.3),
         PreprocessingSettings(image_size=40, remove_border=False),
     )
     classifier.network.train()
@@ -144,9 +144,18 @@ def change_config(folder, **changes):
         lambda f: (f / CONFIG_FILE).write_bytes(b"\xff\xfe"),
         lambda f: change_config(f, genres=["a", "b"]),
         lambda f: change_config(f, genres=3),
-        lambda f: change_config(f, network={"widths": [4, 9], "convs_per_block": 2}),
-        lambda f: change_config(f, network={"depth": 4}),
-        lambda f: change_config(f, network={"widths": []}),
+        lambda f: change_config(
+            f,
+            network={
+                "name": "vgg",
+                "widths": [4, 9],
+                "convs_per_block": 2,
+                "head_width": 8,
+                "dropout": 0.3,
+            },
+        ),
+        lambda f: change_config(f, network={"name": "vgg", "depth": 4}),
+        lambda f: change_config(f, network={"name": "vgg", "widths": []}),
         lambda f: change_config(f, preprocessing={"image_size": 0}),
         lambda f: change_config(f, preprocessing=None),
     ],
@@ -162,15 +171,32 @@ def test_a_folder_that_is_not_there_is_no_classifier(tmp_path):
         Classifier.load(tmp_path / "absent")
 
 
-def test_a_later_format_is_refused(folder):
-    change_config(folder, format=3)
-    with pytest.raises(ModelError, match=f"^{folder} has format 3; this version reads 2$"):
+@pytest.mark.parametrize("number", [2, 4])
+def test_another_format_is_refused_in_one_line(folder, number):
+    change_config(folder, format=number)
+    message = f"^{folder} has format {number}; this version reads 3: train the model anew$"
+    with pytest.raises(ModelError, match=message):
+        Classifier.load(folder)
+
+
+@pytest.mark.parametrize("part", ["network", "preprocessing"])
+def test_no_default_of_today_fills_a_gap_in_a_model_s_settings(folder, part):
+    settings = json.loads((folder / CONFIG_FILE).read_text())[part]
+    del settings["dropout" if part == "network" else "fmax"]
+    change_config(folder, **{part: settings})
+    with pytest.raises(ModelError, match="lacking are (dropout|fmax), unknown none"):
+        Classifier.load(folder)
+
+
+def test_a_network_of_another_version_is_named(folder):
+    change_config(folder, network={"name": "transformer"})
+    with pytest.raises(ModelError, match="network is 'transformer'; this version has vgg, "):
         Classifier.load(folder)
 
 
 def test_a_recording_is_answered_for_with_a_timeline():
     classifier = Classifier(
-        GENRES, NetworkSettings((4, 8)), PreprocessingSettings(image_size=40, segment_s=1.0), "max"
+        GENRES, VGG(widths=(4, 8)), PreprocessingSettings(image_size=40, segment_s=1.0), "max"
     )
     data = encode(tone(3.0))
     found = classifier.predict(data)
@@ -185,17 +211,7 @@ def test_a_recording_is_answered_for_with_a_timeline():
 
 def test_settings_for_recordings_are_saved_with_the_model(tmp_path):
     settings = PreprocessingSettings(image_size=40, segment_s=7.0, features="mfcc", n_mels=64)
-    Classifier(GENRES, NetworkSettings((4, 8)), settings, "vote").save(tmp_path)
+    Classifier(GENRES, VGG(widths=(4, 8)), settings, "vote").save(tmp_path)
     loaded = Classifier.load(tmp_path)
     assert loaded.preprocessing == settings
     assert loaded.aggregation == "vote"
-
-
-def test_a_model_of_the_time_before_recordings_still_loads(folder):
-    config = json.loads((folder / CONFIG_FILE).read_text())
-    del config["aggregation"]
-    config["format"] = 1
-    config["preprocessing"] = {"image_size": 40, "remove_border": False}
-    (folder / CONFIG_FILE).write_text(json.dumps(config))
-    assert Classifier.load(folder).aggregation == "mean"
-    assert Classifier.load(folder).predict(png()) == make().predict(png())

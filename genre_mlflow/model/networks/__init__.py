@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genre_mlflow.model.networks.family import Family
+    from genre_mlflow.model.family import Family
 
 NETWORKS = {
     "vgg": "genre_mlflow.model.networks.vgg:VGG",

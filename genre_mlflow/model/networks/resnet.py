@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.model.networks.family import Family, dropout
+from genre_mlflow.model.family import Family, dropout
 
 if TYPE_CHECKING:
     from torch import nn

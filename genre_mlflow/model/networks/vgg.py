@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.model.networks.family import Family, dropout
+from genre_mlflow.model.family import Family, dropout
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
