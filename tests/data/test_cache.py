@@ -8,13 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from sounds import encode, tone
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.data import cache as caching
 from genre_mlflow.data.cache import CHUNK, cache_key, open_cache
-from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
@@ -195,93 +192,3 @@ def test_a_full_disk_leaves_no_cache(tmp_path, corpus, manifest):
     assert "OSError: [Errno 27] File too large" in err
     assert caches(folder) == partials(folder) == []
     assert len(open_cache(manifest, SMALL, folder).pixels) == 12
-
-
-@pytest.fixture
-def tracks(tmp_path, manifest):
-    return TrackDataset(
-        manifest, ["rock", "jazz", "blues"], open_cache(manifest, SMALL, tmp_path / "cache")
-    )
-
-
-def test_labels_are_places_in_the_genres_given(tracks, manifest):
-    assert len(tracks) == 12
-    assert tracks.labels.dtype == torch.int64
-    assert tracks.labels.tolist() == [2] * 4 + [1] * 4 + [0] * 4
-
-
-@pytest.mark.parametrize(
-    ("size", "lengths"), [(5, [5, 5, 2]), (12, [12]), (100, [12]), (1, [1] * 12)]
-)
-def test_batches_hold_every_track_once(tracks, size, lengths):
-    batches = list(tracks.batches(size))
-    assert [len(pixels) for pixels, _ in batches] == lengths
-    assert torch.cat([labels for _, labels in batches]).equal(tracks.labels)
-    assert batches[0][0].dtype == torch.uint8
-
-
-def test_batches_follow_the_order_given(tracks, manifest):
-    order = torch.tensor([7, 0, 11, 3])
-    pixels, labels = next(tracks.batches(4, order))
-    assert labels.equal(tracks.labels[order])
-    preprocessor = Preprocessor(SMALL)
-    for image, place in zip(pixels, order.tolist(), strict=True):
-        assert image.equal(preprocessor(manifest["path"][place])[0])
-
-
-def test_a_batch_can_be_written_to_without_touching_the_cache(tracks):
-    pixels, _ = next(tracks.batches(12))
-    before = pixels.clone()
-    pixels.zero_()
-    assert next(tracks.batches(12))[0].equal(before)
-
-
-SEGMENTED = PreprocessingSettings(image_size=32, segment_s=1.0)
-
-
-@pytest.fixture
-def recordings(tmp_path):
-    """Three recordings of 1, 3 and 2 segments in two genres, as tracks of a manifest."""
-    for name, seconds in (("a/x", 1), ("a/y", 3), ("b/z", 2)):
-        path = tmp_path / "sounds" / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(tone(seconds, seed=seconds)))
-    manifest = scan(tmp_path / "sounds").manifest
-    return manifest, open_cache(manifest, SEGMENTED, tmp_path / "cache")
-
-
-def test_every_segment_is_an_item_that_knows_its_track(recordings):
-    manifest, cache = recordings
-    tracks = TrackDataset(manifest, ["a", "b"], cache)
-    assert len(tracks) == 6
-    assert tracks.owners.tolist() == [0, 1, 1, 1, 2, 2]
-    assert tracks.labels.tolist() == [0, 0, 0, 0, 1, 1]
-    expected = torch.cat([Preprocessor(SEGMENTED)(path) for path in manifest["path"]])
-    assert next(tracks.batches(6))[0].equal(expected)
-    assert tracks.whole() is tracks
-
-
-def test_a_random_segment_a_track_differs_from_pass_to_pass_and_depends_on_the_seed(recordings):
-    manifest, cache = recordings
-    tracks = TrackDataset(manifest, ["a", "b"], cache, segments="random")
-    assert len(tracks) == 3
-    assert tracks.labels.tolist() == [0, 0, 1]
-
-    def passes(n: int) -> list[torch.Tensor]:
-        torch.manual_seed(5)
-        return [next(tracks.batches(3))[0] for _ in range(n)]
-
-    seen = passes(40)
-    assert all(one.equal(other) for one, other in zip(seen, passes(40), strict=True))
-    for place, path in enumerate(manifest["path"]):
-        segments = {s.numpy().tobytes() for s in Preprocessor(SEGMENTED)(path)}
-        assert {pixels[place].numpy().tobytes() for pixels in seen} == segments
-    assert tracks.whole().owners.tolist() == [0, 1, 1, 1, 2, 2]
-
-
-def test_random_segments_follow_the_order_given(recordings):
-    manifest, cache = recordings
-    tracks = TrackDataset(manifest, ["a", "b"], cache, segments="random")
-    pixels, labels = next(tracks.batches(1, torch.tensor([2, 0])))
-    assert labels.tolist() == [1]
-    assert any(pixels[0].equal(segment) for segment in Preprocessor(SEGMENTED)(manifest["path"][2]))

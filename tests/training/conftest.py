@@ -1,53 +1,71 @@
-"""Tiny tracks and networks that `fit` can go through in milliseconds."""
+"""Tiny tracks and classifiers that `fit` can go through in milliseconds."""
 
-from collections.abc import Iterator
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genre_mlflow.model.networks import VGG
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
 
-N_GENRES = 3
+GENRES = ("low", "middle", "high")
 SIZE = 32
 
 
-class MemoryTracks:
-    """Tracks of `N_GENRES` genres: noise with a band whose height is the genre's."""
+def tracks_of(pixels: Tensor, genres: list[int], segments: list[int]) -> TrackDataset:
+    """Tracks of these genres and numbers of segments, whose pixels follow each other."""
+    shas = [f"{place}" for place in range(len(genres))]
+    manifest = pd.DataFrame({"sha256": shas, "genre": [GENRES[genre] for genre in genres]})
+    spans = [(sum(segments[:place]), segments[place]) for place in range(len(genres))]
+    cache = SimpleNamespace(pixels=pixels.numpy(), span=dict(zip(shas, spans, strict=True)))
+    return TrackDataset(manifest, GENRES, cache)
 
-    def __init__(self, n: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.labels = torch.arange(n) % N_GENRES
-        self.owners = torch.arange(n)
-        noise = torch.randint(0, 150, (n, 3, SIZE, SIZE), generator=generator)
-        for image, label in zip(noise, self.labels.tolist(), strict=True):
-            image[:, 10 * label : 10 * label + 6] += 80
-        self.pixels = noise.to(torch.uint8)
 
-    def __len__(self) -> int:
-        return len(self.labels)
+def noise_with_bands(labels: list[int], seed: int) -> Tensor:
+    """Noise with a band whose height is the label's, uint8 `[labels, 3, SIZE, SIZE]`."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randint(0, 150, (len(labels), 3, SIZE, SIZE), generator=generator)
+    for image, label in zip(noise, labels, strict=True):
+        image[:, 10 * label : 10 * label + 6] += 80
+    return noise.to(torch.uint8)
 
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.arange(len(self)) if order is None else order
-        for chosen in torch.split(order, size):
-            yield self.pixels[chosen], self.labels[chosen]
+
+def single_segments(n: int, seed: int) -> TrackDataset:
+    """Tracks of one segment, of all genres in turn."""
+    genres = [place % len(GENRES) for place in range(n)]
+    return tracks_of(noise_with_bands(genres, seed), genres, [1] * n)
+
+
+def several_segments(genres: list[int], segments: list[int], seed: int = 2) -> TrackDataset:
+    """Tracks of these genres and numbers of segments."""
+    labels = [g for g, count in zip(genres, segments, strict=True) for _ in range(count)]
+    return tracks_of(noise_with_bands(labels, seed), genres, segments)
 
 
 @pytest.fixture(scope="session")
-def train() -> MemoryTracks:
-    return MemoryTracks(26, seed=1)  # with batches of 8, the last one has 2
+def train() -> TrackDataset:
+    return single_segments(26, seed=1)  # with batches of 8, the last one has 2
 
 
 @pytest.fixture(scope="session")
-def val() -> MemoryTracks:
-    return MemoryTracks(12, seed=2)
+def val() -> TrackDataset:
+    return single_segments(12, seed=2)
+
+
+@pytest.fixture(scope="session")
+def make_tracks():
+    return several_segments
 
 
 @pytest.fixture
-def make_network():
-    def make(seed: int = 0, dropout: float = 0.5) -> nn.Module:
+def make_classifier():
+    def make(seed: int = 0, dropout: float = 0.5, aggregation: str = "mean") -> Classifier:
         torch.manual_seed(seed)
-        return VGG(NetworkSettings((4, 8), head_width=8, dropout=dropout), N_GENRES, SIZE)
+        network = NetworkSettings((4, 8), head_width=8, dropout=dropout)
+        return Classifier(GENRES, network, PreprocessingSettings(image_size=SIZE), aggregation)
 
     return make

@@ -1,12 +1,16 @@
 """The loop learns, stops when it should, and goes on as if it had never stopped."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import TrainingError
 from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
@@ -17,23 +21,25 @@ SETTINGS = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, schedule="none", se
 
 
 @pytest.fixture
-def run(tmp_path, train, val, make_network):
-    """Fit a new network as a new process would; the folder is what stays between two calls."""
+def run(tmp_path, train, val, make_classifier):
+    """Fit a new classifier as a new process would; the folder is what stays between two calls."""
 
     def run(
-        settings: TrainingSettings = SETTINGS, folder: str = "run", seed: int = 0, **options
+        settings: TrainingSettings = SETTINGS,
+        folder: str = "run",
+        seed: int = 0,
+        classifier: Classifier | None = None,
+        observer: Observer | None = None,
+        **splits: TrackDataset,
     ) -> FitResult:
         torch.manual_seed(999)  # a process that resumes is in another random state
         return fit(
-            options.pop("network", None) or make_network(seed),
-            options.pop("train", train),
-            options.pop("val", val),
+            classifier or make_classifier(seed),
+            {"train": train, "val": val} | splits,
             settings,
-            n_genres=3,
-            device=torch.device("cpu"),
+            observer or Observer(),
             checkpoints=CheckpointFolder(tmp_path / folder),
-            observers=options.pop("observers", ()),
-            **options,
+            device=torch.device("cpu"),
         )
 
     return run
@@ -47,6 +53,11 @@ def logged(history: list[EpochResult]) -> list[dict[str, object]]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def every(tracks: TrackDataset) -> torch.Tensor:
+    """The pixels of all items."""
+    return tracks.gather(list(range(len(tracks))))[0]
 
 
 class Stop(Exception):
@@ -77,9 +88,9 @@ class Recorder(Observer):
             raise Stop
 
 
-def test_a_tiny_task_is_learnt(run, make_network):
+def test_a_tiny_task_is_learnt(run, make_classifier):
     settings = replace(SETTINGS, epochs=12, schedule="one-cycle")
-    history = run(settings, network=make_network(dropout=0.0)).history
+    history = run(settings, classifier=make_classifier(dropout=0.0)).history
     assert [result.epoch for result in history] == list(range(1, 13))
     assert history[-1].train.loss < history[0].train.loss / 2
     assert max(result.val.accuracy for result in history) == 1.0
@@ -94,11 +105,11 @@ def test_an_epoch_counts_every_track_once(run, train, val):
         assert result.images_per_s == pytest.approx((26 + 12) / result.seconds)
 
 
-def test_validation_loss_is_that_of_the_weights_of_the_epoch(run, make_network, val, tmp_path):
+def test_validation_loss_is_that_of_the_weights_of_the_epoch(run, make_classifier, val, tmp_path):
     result = run().history[-1]
-    network = make_network().eval()
+    network = make_classifier().network.eval()
     network.load_state_dict(CheckpointFolder(tmp_path / "run").load_weights(4))
-    logits = network(val.pixels).detach()
+    logits = network(every(val)).detach()
     loss = torch.nn.functional.cross_entropy(logits, val.labels)
     assert result.val.loss == pytest.approx(float(loss), rel=1e-5)
     assert result.val.accuracy == (logits.argmax(1) == val.labels).sum().item() / 12
@@ -119,19 +130,20 @@ def test_same_seed_same_run_and_another_seed_another(run):
     assert logged(other.history) != logged(one.history)
 
 
-def test_every_epoch_has_an_order_of_its_own(run, train, monkeypatch):
+def test_every_epoch_has_an_order_of_its_own(run, train, val, monkeypatch):
     orders = []
-    batches = type(train).batches
+    batches = TrackDataset.batches
 
     def recorded(self, size, order=None):
-        orders.append(order)
+        orders.append((self, tuple(order)))
         return batches(self, size, order)
 
-    monkeypatch.setattr(type(train), "batches", recorded)
+    monkeypatch.setattr(TrackDataset, "batches", recorded)
     run()
-    shuffled = {tuple(order.tolist()) for order in orders if order is not None}
+    shuffled = {order for tracks, order in orders if tracks is train}
     assert len(shuffled) == 4
     assert all(sorted(order) == list(range(26)) for order in shuffled)
+    assert {order for tracks, order in orders if tracks is val} == {tuple(range(12))}
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -140,7 +152,7 @@ def test_resumed_run_ends_as_one_never_stopped(run, tmp_path, schedule, where):
     settings = replace(SETTINGS, schedule=schedule, weight_decay=1e-3, keep="all")
     unbroken = run(settings, folder="unbroken")
     with pytest.raises(Stop):
-        run(settings, observers=[Recorder(**where)])
+        run(settings, observer=Recorder(**where))
     resumed = run(settings, seed=1)
     assert logged(resumed.history) == logged(unbroken.history)
     assert same(resumed.best_weights, unbroken.best_weights)
@@ -153,7 +165,7 @@ def test_a_run_stopped_after_every_epoch_ends_as_one_never_stopped(run):
     unbroken = run(folder="unbroken")
     for epoch in range(1, 5):
         with pytest.raises(Stop):
-            run(observers=[Recorder(stop_after=epoch)])
+            run(observer=Recorder(stop_after=epoch))
     resumed = run()
     assert logged(resumed.history) == logged(unbroken.history)
     assert same(resumed.best_weights, unbroken.best_weights)
@@ -178,7 +190,7 @@ def test_a_run_killed_between_weights_and_state_repeats_the_epoch(run, monkeypat
 def test_a_finished_run_that_is_resumed_trains_no_more(run):
     first = run()
     recorder = Recorder()
-    second = run(observers=[recorder])
+    second = run(observer=recorder)
     assert recorder.calls == [("begin", 4, 4), ("epoch", 4)]
     assert second.history == first.history
     assert same(second.best_weights, first.best_weights)
@@ -200,23 +212,17 @@ def test_more_epochs_on_resume_take_their_place_in_the_longer_schedule(run, sche
 
 def test_hooks_come_in_order(run):
     recorder = Recorder()
-    run(replace(SETTINGS, epochs=2), observers=[recorder])
+    run(replace(SETTINGS, epochs=2), observer=recorder)
     epoch = [("train", n, 26) for n in (8, 16, 24, 26)] + [("val", n, 12) for n in (8, 12)]
     expected = [("begin", 0, 2), *epoch, ("epoch", 1), *epoch, ("epoch", 2)]
     assert recorder.calls == expected
 
 
-def test_every_observer_is_told_and_a_generator_of_them_is_enough(run):
-    recorders = [Recorder(), Recorder()]
-    run(replace(SETTINGS, epochs=1), observers=(recorder for recorder in recorders))
-    assert recorders[0].calls == recorders[1].calls != []
-
-
 def test_a_resumed_run_repeats_the_hook_of_its_last_epoch(run):
     with pytest.raises(Stop):
-        run(observers=[Recorder(stop_after=2)])
+        run(observer=Recorder(stop_after=2))
     recorder = Recorder()
-    run(observers=[recorder])
+    run(observer=recorder)
     assert recorder.calls[:3] == [("begin", 2, 4), ("epoch", 2), ("train", 8, 26)]
 
 
@@ -234,10 +240,12 @@ class Poisoned(torch.nn.Module):
 
 
 @pytest.mark.parametrize(("in_training", "part"), [(True, "training"), (False, "validation")])
-def test_a_loss_that_is_no_number_ends_training(run, tmp_path, in_training, part):
+def test_a_loss_that_is_no_number_ends_training(run, make_classifier, tmp_path, in_training, part):
+    classifier = make_classifier()
+    classifier.network = Poisoned(in_training)
     message = rf"^{part} loss is nan in epoch 1 \(lr 0\.003\); try a lower lr$"
     with pytest.raises(TrainingError, match=message):
-        run(network=Poisoned(in_training))
+        run(classifier=classifier)
     assert not (tmp_path / "run").exists()
 
 
@@ -258,21 +266,11 @@ def test_weights_are_kept_as_asked(run, tmp_path, keep):
     assert {path.name for path in (tmp_path / "run").iterdir()} == expected
 
 
-def test_class_weights_weigh_each_track_in_the_loss(run, train):
-    class Uneven:  # 9 tracks of the first genre, 4 of the second, 1 of the third
-        keep = torch.cat([torch.arange(0, 27, 3)[:9], torch.tensor([1, 4, 7, 10, 2])])
-        pixels, labels = train.pixels[keep], train.labels[keep]
-        owners = torch.arange(14)
-
-        def __len__(self):
-            return 14
-
-        def batches(self, size, order):
-            yield self.pixels[order], self.labels[order]
-
+def test_class_weights_weigh_each_track_in_the_loss(run, make_tracks):
+    uneven = make_tracks([0] * 9 + [1] * 4 + [2], [1] * 14)
     settings = replace(SETTINGS, epochs=1, batch_size=14)
-    plain = run(settings, folder="plain", train=Uneven()).history[0].train
-    even = run(replace(settings, class_weights="balanced"), train=Uneven()).history[0].train
+    plain = run(settings, folder="plain", train=uneven).history[0].train
+    even = run(replace(settings, class_weights="balanced"), train=uneven).history[0].train
     assert plain.confusion == even.confusion  # one batch: the weights have not changed yet
     assert plain.loss != pytest.approx(even.loss, rel=1e-3)
 
@@ -298,36 +296,104 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run, tmp_path, damage):
         run()
 
 
-class Cut:
-    """The items of other tracks, sorted by genre, as segments of fewer tracks."""
+def test_with_random_segments_an_epoch_takes_one_of_each_track(run, make_tracks, monkeypatch):
+    cut = make_tracks([0, 1, 1, 2], [3, 1, 2, 4])
+    taken = []
+    gather = TrackDataset.gather
 
-    def __init__(self, tracks, owners: list[int]) -> None:
-        order = torch.argsort(tracks.labels, stable=True)
-        self.pixels, self.labels = tracks.pixels[order], tracks.labels[order]
-        self.owners = torch.tensor(owners)
+    def recorded(self, indices):
+        if self is cut:
+            taken.append(indices)
+        return gather(self, indices)
 
-    def __len__(self):
-        return len(self.owners)
-
-    def batches(self, size, order=None):
-        order = torch.arange(len(self)) if order is None else order
-        for chosen in torch.split(order, size):
-            yield self.pixels[chosen], self.labels[chosen]
+    monkeypatch.setattr(TrackDataset, "gather", recorded)
+    settings = replace(SETTINGS, segments="random", epochs=30)
+    fitted = run(settings, train=cut)
+    assert all(sorted(cut.owners[indices].tolist()) == [0, 1, 2, 3] for indices in taken)
+    assert len(taken) == 30
+    assert {index for indices in taken for index in indices} == set(range(10))
+    for result in fitted.history:
+        assert [sum(row) for row in result.train.confusion] == [1, 2, 1]
 
 
 @pytest.mark.parametrize("how", ["mean", "vote", "max"])
-def test_validation_is_what_the_segments_say_together(run, val, make_network, how):
-    cut = Cut(val, [0, 0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 5])
-    fitted = run(replace(SETTINGS, epochs=1), val=cut, aggregation=how, folder=how)
-    network = make_network(0)
+def test_validation_is_what_the_segments_say_together(run, make_tracks, make_classifier, how):
+    genres, segments = [0, 1, 1, 1, 2, 2], [4, 1, 2, 1, 3, 1]
+    cut = make_tracks(genres, segments)
+    fitted = run(replace(SETTINGS, epochs=1), val=cut, classifier=make_classifier(aggregation=how))
+    network = make_classifier().network
     network.load_state_dict(fitted.best_weights)
     network.eval()
     with torch.inference_mode():
-        logits = network(cut.pixels)
+        logits = network(every(cut))
     answers = aggregate(logits.softmax(dim=1), cut.owners, how).argmax(dim=1)
-    genres = torch.tensor([0, 1, 1, 1, 2, 2])
     result = fitted.history[0].val
-    assert result.accuracy == pytest.approx(float((answers == genres).float().mean()))
+    assert result.accuracy == pytest.approx(float((answers == torch.tensor(genres)).float().mean()))
     losses = torch.nn.functional.cross_entropy(logits, cut.labels, reduction="none")
     by_track = [float(losses[cut.owners == track].mean()) for track in range(6)]
     assert result.loss == pytest.approx(sum(by_track) / 6, rel=1e-4)
+
+
+def test_class_weights_are_those_of_the_items_of_an_epoch(run, make_tracks):
+    """A track of many segments, of which an epoch takes one, counts no more than another."""
+    cut = make_tracks([0, 1, 2], [1, 1, 6])
+    settings = replace(SETTINGS, epochs=1, segments="random")
+    plain = run(settings, folder="plain", train=cut).history[0].train
+    even = run(replace(settings, class_weights="balanced"), train=cut).history[0].train
+    assert even.loss == plain.loss  # one track a genre: there is nothing to balance
+
+
+@pytest.mark.parametrize("where", [{"stop_after": 2}, {"stop_in": 3}])
+def test_random_segments_are_drawn_again_by_a_resumed_run(run, make_tracks, where):
+    cut = make_tracks([0, 1, 2, 2, 1, 0, 1, 2], [3, 1, 2, 4, 5, 2, 2, 3])
+    settings = replace(SETTINGS, segments="random", batch_size=2)
+    unbroken = run(settings, folder="unbroken", train=cut)
+    with pytest.raises(Stop):
+        run(settings, observer=Recorder(**where), train=cut)
+    resumed = run(settings, train=cut)
+    assert logged(resumed.history) == logged(unbroken.history)
+    assert same(resumed.best_weights, unbroken.best_weights)
+
+
+def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path):
+    classifier = make_classifier()
+    run(classifier=classifier)
+    last = CheckpointFolder(tmp_path / "run").load_weights(4)
+    assert same(classifier.network.state_dict(), last)
+
+
+TINY = """
+import sys
+sys.modules.update(dict.fromkeys(("mlflow", "optuna", "click", "rich"), None))  # not installed
+from pathlib import Path
+from types import SimpleNamespace
+import numpy, pandas, torch
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.settings import TrainingSettings
+
+manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})
+pixels = numpy.zeros((2, 3, 32, 32), dtype="uint8")
+cache = SimpleNamespace(pixels=pixels, span={"x": (0, 1), "y": (1, 1)})
+tracks = TrackDataset(manifest, "ab", cache)
+network, preprocessing = NetworkSettings((4,), head_width=4), PreprocessingSettings(image_size=32)
+classifier = Classifier("ab", network, preprocessing)
+fitted = fit(
+    classifier, {"train": tracks, "val": tracks}, TrainingSettings(epochs=2), Observer(),
+    checkpoints=CheckpointFolder(Path(sys.argv[1])), device=torch.device("cpu"),
+)
+print(len(fitted.history))
+"""
+
+
+@pytest.mark.slow
+def test_training_needs_no_tracker_and_no_search(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", TINY, tmp_path / "run"], capture_output=True, text=True
+    )
+    assert done.stdout == "2\n", done.stderr
