@@ -72,9 +72,8 @@ def open_search(request: Request, say: Say) -> Search:
     queue = [space.parse(text) for text in request.enqueue]
     options = request.options
     device = choose_device(options.device)
-    for name, parameter in space.parameters.items():  # refuse now what cannot be built
-        for value in parameter.ends():
-            make_classifier(with_setting(options, space.options({name: value})), ["any", "other"])
+    for setting in space.ends():  # refuse now what cannot be built
+        make_classifier(with_setting(options, setting), ["any", "other"])
     storage = Storage(request.storage or default_address(), request.grace_s)
     client = open_store()
     corpus = open_corpus(options.data, options.on_bad_file, options.split)
