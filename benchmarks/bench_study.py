@@ -39,7 +39,7 @@ PORT = 5077
 
 def instant(search: Search, trial: Trial, observers: Sequence[Observer]) -> float:
     """Log and report epochs whose accuracies depend on the setting, without training."""
-    setting = search.space.suggest(trial)
+    setting = search.space.suggest(trial, search.options)
     run_id = begin_run(search, trial)
     tracker = TrialTracker(search.runs.client, run_id, search.runs.dataset)
     report = Report(trial, set(), EPOCHS)

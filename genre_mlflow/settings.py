@@ -92,9 +92,9 @@ class Settings:
 
         Raises `SettingsError`.
         """
-        names = {one.name for one in fields(cls)}
-        if names != values.keys():
-            lacking, unknown = sorted(names - values.keys()), sorted(values.keys() - names)
+        own, saved = {one.name for one in fields(cls)}, set(values)
+        if own != saved:
+            lacking, unknown = sorted(own - saved), sorted(saved - own)
             raise SettingsError(
                 f"settings are of another version: lacking are {', '.join(lacking) or 'none'}, "
                 f"unknown {', '.join(unknown) or 'none'}"

@@ -186,7 +186,7 @@ def fill_queue(study: Study, request: Request, space: Space, queue: list[dict[st
     for setting in queue:
         study.enqueue_trial(setting, user_attrs={WHY: "enqueued"}, skip_if_exists=True)
     if request.sampler == "grid":
-        settings = space.grid()
+        settings = space.grid(request.options)
         random.Random(request.options.training.seed).shuffle(settings)
         for setting in settings[: request.trials]:
             study.enqueue_trial(setting, user_attrs={WHY: "grid"}, skip_if_exists=True)

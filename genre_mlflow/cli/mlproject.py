@@ -6,7 +6,7 @@ import click
 
 from genre_mlflow.cli.main import main
 
-HEAD = """# Written by `make mlproject` from the options of the commands; a test holds them together.
+HEAD = """# Written by `make mlproject` from the options of our commands.
 name: genre-mlflow
 
 conda_env: conda.yaml

@@ -184,13 +184,13 @@ def test_no_default_of_today_fills_a_gap_in_a_model_s_settings(folder, part):
     settings = json.loads((folder / CONFIG_FILE).read_text())[part]
     del settings["dropout" if part == "network" else "fmax"]
     change_config(folder, **{part: settings})
-    with pytest.raises(ModelError, match="lacking are (dropout|fmax), unknown none"):
+    with pytest.raises(ModelError, match=r"lacking are (dropout|fmax), unknown none"):
         Classifier.load(folder)
 
 
 def test_a_network_of_another_version_is_named(folder):
     change_config(folder, network={"name": "transformer"})
-    with pytest.raises(ModelError, match="network is 'transformer'; this version has vgg, "):
+    with pytest.raises(ModelError, match=r"network is 'transformer'; this version has vgg, "):
         Classifier.load(folder)
 
 

@@ -108,7 +108,7 @@ def test_error_in_a_lock_that_was_free_is_no_other_holder(
 
 
 def instant(search: Search, trial: Trial, observers: object) -> float:
-    search.space.suggest(trial)
+    search.space.suggest(trial, search.options)
     begin_run(search, trial)
     return 0.5
 
@@ -117,7 +117,7 @@ def die(search: Search) -> Trial:
     """Begin a trial as a worker does, and leave it without a sign of life from then on."""
     trial = Worker(search, inf, lambda line: None).next_trial()
     assert trial is not None
-    search.space.suggest(trial)
+    search.space.suggest(trial, search.options)
     begin_run(search, trial)
     trial.report(0.25, 1)
     return trial

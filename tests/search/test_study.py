@@ -241,7 +241,7 @@ def test_foreign_study_under_the_same_name_is_refused(
 
 def instant(search: Search, trial: Trial, observers: object) -> float:
     """No training: the value is the dropout."""
-    setting = search.space.suggest(trial)
+    setting = search.space.suggest(trial, search.options)
     begin_run(search, trial)
     trial.report(setting["dropout"], 1)
     return float(setting["dropout"])
@@ -388,7 +388,7 @@ def test_pruned_trial_is_killed_with_its_epoch(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
     def declining(search: Search, trial: Trial, observers: object) -> float:
-        search.space.suggest(trial)
+        search.space.suggest(trial, search.options)
         begin_run(search, trial)
         for epoch in range(1, 11):
             trial.report(0.9 - trial.number * 0.01, epoch)
