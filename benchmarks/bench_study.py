@@ -40,8 +40,7 @@ PORT = 5077
 def instant(search: Search, trial: Trial, observers: Sequence[Observer]) -> float:
     """Log and report epochs whose accuracies depend on the setting, without training."""
     setting = search.space.suggest(trial, search.options)
-    run_id = begin_run(search, trial)
-    tracker = TrialTracker(search.runs.client, run_id, search.runs.dataset)
+    tracker = TrialTracker(begin_run(search, trial))
     report = Report(trial, set(), EPOCHS)
     accuracy = 0.0
     for epoch in range(1, EPOCHS + 1):
@@ -89,15 +88,15 @@ def main() -> None:
             request = Request(options, "bench", study=store, trials=args.trials, pruner=args.pruner)
             with server(folder) if store == "HTTP" else nothing():
                 os.environ["MLFLOW_TRACKING_URI"] = uri
-                search = open_search(request, lambda line: None)
-                worker = Timed(search, inf, lambda line: None, objective=instant)
+                search = open_search(request)
+                worker = Timed(search, inf, objective=instant)
                 worker.seconds, worker.before = [], time.perf_counter()
                 worker.work()
 
                 started = time.perf_counter()
                 with tempfile.TemporaryDirectory() as report:
                     write_report(search.study, Path(report))
-                    search.runs.client.log_artifacts(search.runs.parent_id, report, "study")
+                    search.runs.parent.client.log_artifacts(search.runs.parent.id, report, "study")
                 plots = time.perf_counter() - started
             for start in range(0, args.trials, BLOCK):
                 block = worker.seconds[start : start + BLOCK]

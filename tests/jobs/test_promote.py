@@ -11,7 +11,7 @@ import genre_mlflow
 from genre_mlflow.errors import ModelError
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import train
-from genre_mlflow.tracking.registry import check_servable, register
+from genre_mlflow.tracking.registry import RegisteredModel, check_servable
 
 NAME = "genre-classifier"
 
@@ -49,7 +49,7 @@ def test_resuming_an_older_run_leaves_the_newer_challenger(
 def test_version_that_was_registered_without_its_alias_gets_it(two_versions: MlflowClient) -> None:
     two_versions.delete_registered_model_alias(NAME, "challenger")
     second = two_versions.get_model_version(NAME, "2")
-    register(two_versions, second.source.rpartition("/")[2], NAME, {})
+    RegisteredModel(NAME).register(second.source.rpartition("/")[2], {})
     assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
 
 

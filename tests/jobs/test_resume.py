@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 from support import EXPERIMENT, SMALL, InterruptAfter, small_options, store_in
 
+from genre_mlflow.cli.base import speaking
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
@@ -114,8 +115,8 @@ def test_interrupted_run_is_killed_and_ends_as_if_never_stopped(
 ) -> None:
     said: list[str] = []
     options, client = reference.options(experiment), reference.client
-    with pytest.raises(KeyboardInterrupt):
-        train(options, experiment=experiment, observers=[InterruptAfter(epoch)], say=said.append)
+    with speaking(said.append), pytest.raises(KeyboardInterrupt):
+        train(options, experiment=experiment, observer=InterruptAfter(epoch))
     run_id = only_run(client, experiment)
     assert client.get_run(run_id).info.status == "KILLED"
     assert said[-1].startswith("Stopped. Go on with: ")

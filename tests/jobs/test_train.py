@@ -44,7 +44,7 @@ def files_of(client: MlflowClient, model_id: str) -> list[str]:
 
 def test_run_is_finished_and_described(run: Run) -> None:
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "music seed 0"
+    assert run.info.run_name == "vgg 4-8, music, seed 0"
     assert "3 genres" in run.data.tags["mlflow.note.content"]
     assert run.data.tags["corpus"] == "music"
     assert run.data.tags["device"].startswith("cpu")
@@ -208,7 +208,7 @@ def test_whole_way_works_over_http(
     options = small_options(make_corpus(tmp_path / "music"), epochs=5)
     with store_in(tmp_path / "work", mlflow_server) as client:
         with pytest.raises(KeyboardInterrupt):
-            train(options, experiment=EXPERIMENT, observers=[InterruptAfter(3)])
+            train(options, experiment=EXPERIMENT, observer=InterruptAfter(3))
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
         (begun,) = client.search_runs([experiment])
         outcome = train(options, experiment=EXPERIMENT, resume=begun.info.run_id)

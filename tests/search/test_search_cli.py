@@ -105,5 +105,6 @@ def test_corpus_is_scanned_only_when_the_storage_is_there(
     tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     with store_in(tmp_path / "work"):
-        result = run("--data", str(tmp_path / "none"), "--storage", "postgresql://x@127.0.0.1:1/x")
+        (tmp_path / "empty").mkdir()
+        result = run("--data", str(tmp_path / "empty"), "--storage", "postgresql://x@127.0.0.1:1/x")
     assert "127.0.0.1" in result.stderr

@@ -5,6 +5,7 @@ import pytest
 
 from genre_mlflow.errors import SettingsError, StudyError
 from genre_mlflow.options import TrainOptions, declared
+from search.distributions import ends
 from search.space import DEFAULTS, SEARCHABLE, canonical, load_space, make_space
 from search.spaces import SPACES
 
@@ -47,7 +48,7 @@ def test_files_of_both_kinds_say_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["lr: {low: 1e-4, high: 1e-2, log: true}", "lr: [1e-4, 1e-2]"])
 def test_numbers_may_have_an_exponent_and_no_point(tmp_path: Path, text: str) -> None:
-    assert load_space(write(tmp_path, text)).plain() == {"lr": {"low": 1e-4, "high": 1e-2}}
+    assert ends(load_space(write(tmp_path, text)).parameters["lr"]) == (1e-4, 1e-2)
 
 
 def test_widths_are_text_in_the_space_and_numbers_in_training() -> None:
@@ -59,7 +60,10 @@ def test_widths_are_text_in_the_space_and_numbers_in_training() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("learning_rate: [0.1]", r"has the unknown name learning_rate; allowed are dropout, lr"),
+        (
+            "learning_rate: [0.1]",
+            r"has the unknown name learning_rate; allowed are network, widths",
+        ),
         ("epochs: [1, 2]", r"has the unknown name epochs"),
         ("lr: {low: 0.1, high: 0.1}", r"lr has an empty range, 0\.1 to 0\.1; low must be less"),
         ("lr: {low: 0.1, high: 0.01}", r"lr has an empty range"),
@@ -175,3 +179,43 @@ def test_a_space_is_recorded_as_it_always_was() -> None:
 
 def test_names_are_training_options() -> None:
     assert set(SEARCHABLE) <= set(declared())
+
+
+CONDITIONAL = """
+network: [vgg, resnet18]
+widths: ["4,8", "8,16"]
+dropout: {low: 0.0, high: 0.5, step: 0.25}
+"""
+
+
+def test_a_parameter_is_suggested_where_the_network_has_it(tmp_path: Path) -> None:
+    space, options = load_space(write(tmp_path, CONDITIONAL)), small()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for network, names in (("vgg", {"network", "widths", "dropout"}),
+                           ("resnet18", {"network", "dropout"})):  # fmt: skip
+        study.enqueue_trial({"network": network})
+        trial = study.ask()
+        setting = space.suggest(trial, options)
+        assert setting["network"] == network
+        assert set(trial.params) == set(setting) == names
+        assert options.changed(**setting).model.network == network
+
+
+def test_the_grid_goes_through_what_each_network_has(tmp_path: Path) -> None:
+    found = load_space(write(tmp_path, CONDITIONAL)).grid(small())
+    assert [s["network"] for s in found] == ["vgg"] * 6 + ["resnet18"] * 3
+    assert all(("widths" in s) == (s["network"] == "vgg") for s in found)
+
+
+def test_a_parameter_that_no_network_has_is_refused(tmp_path: Path) -> None:
+    space = load_space(write(tmp_path, 'widths: ["4,8", "8,16"]\nlr: [0.1, 0.2]'))
+    space.check(small())
+    message = "searches widths, which network resnet18 does not have"
+    with pytest.raises(StudyError, match=message):
+        space.check(small().changed(network="resnet18"))
+    with pytest.raises(SettingsError, match="--enqueue has widths, which network resnet18 does"):
+        load_space(write(tmp_path, CONDITIONAL)).parse("network=resnet18 widths=4,8")
+
+
+def small() -> TrainOptions:
+    return TrainOptions.from_flat({"image_size": 64})

@@ -115,7 +115,7 @@ def instant(search: Search, trial: Trial, observers: object) -> float:
 
 def die(search: Search) -> Trial:
     """Begin a trial as a worker does, and leave it without a sign of life from then on."""
-    trial = Worker(search, inf, lambda line: None).next_trial()
+    trial = Worker(search, inf).next_trial()
     assert trial is not None
     search.space.suggest(trial, search.options)
     begin_run(search, trial)
@@ -127,11 +127,9 @@ def die(search: Search) -> Trial:
 def test_trial_of_a_dead_worker_is_repeated_with_what_it_had(
     address: str, store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:
-    search = open_search(
-        make_request(trials=1, storage=address, grace_s=GRACE_S), lambda line: None
-    )
+    search = open_search(make_request(trials=1, storage=address, grace_s=GRACE_S))
     dead = die(search)
-    Worker(search, inf, lambda line: None, objective=instant).work()  # waits for the grace period
+    Worker(search, inf, objective=instant).work()  # waits for the grace period
     first, again = search.trials()
     assert (first.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert again.params == dead.params
@@ -146,22 +144,22 @@ def test_trial_of_a_dead_worker_is_repeated_with_what_it_had(
 def test_trial_cut_off_before_its_first_sign_of_life_is_repeated(
     store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:
-    search = open_search(make_request(trials=1), lambda line: None)
+    search = open_search(make_request(trials=1))
     with quiet():
         search.study.ask()
-    Worker(search, inf, lambda line: None, objective=instant).work()
+    Worker(search, inf, objective=instant).work()
     assert [t.state.name for t in search.trials()] == ["FAIL", "COMPLETE"]
 
 
 def test_trial_that_kills_its_workers_is_given_up(
     store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:
-    search = open_search(make_request(trials=1, space="small"), lambda line: None)
+    search = open_search(make_request(trials=1, space="small"))
     for _ in range(MAX_RETRIES + 1):
         with quiet():
             trial = search.study.ask()
         assert trial.suggest_float("lr", 1e-4, 1e-2, log=True) == 0.01  # the first trial's
-        worker = Worker(search, inf, lambda line: None)
+        worker = Worker(search, inf)
         with search.storage.lock("test"), quiet():
             worker.look_again()
     assert search.trials(TrialState.WAITING) == []
@@ -172,7 +170,7 @@ def test_trial_that_kills_its_workers_is_given_up(
 def test_signs_of_life_keep_a_trial(
     store: MlflowClient, make_request: Callable[..., Request]
 ) -> None:
-    search = open_search(make_request(trials=1, grace_s=GRACE_S), lambda line: None)
+    search = open_search(make_request(trials=1, grace_s=GRACE_S))
     trial = die(search)
     with search.storage.alive(trial._trial_id), quiet():
         time.sleep(GRACE_S * 2)

@@ -15,6 +15,7 @@ from optuna.trial import Trial, TrialState
 from PIL import Image
 from support import EXPERIMENT, InterruptAfter, store_in
 
+from genre_mlflow.cli.base import speaking
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.tracking.sessions import checkpoint_folder
@@ -27,10 +28,6 @@ from search.study import Search, open_search
 from search.worker import MAX_FAILURES, Worker, begin_run
 
 MakeRequest = Callable[..., Request]
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
 
 
 def runs_of(client: MlflowClient, task: str) -> list[Run]:
@@ -65,11 +62,12 @@ def done(tmp_path_factory: pytest.TempPathFactory, make_request: MakeRequest) ->
     )  # fmt: skip
     lines: list[str] = []
     with store_in(folder) as client:
-        search = open_search(request, silent)
+        search = open_search(request)
         trained = [set(t._first.tolist()) for t in search.tracks.values()]
         rows = search.corpus.rows("test")
         everything = TrackDataset(rows, search.corpus.genres, cache_of(search))
-        found = run(request, lines.append)
+        with speaking(lines.append):
+            found = run(request)
         assert found is not None
         yield Done(client, found, request, trained, set(everything._first.tolist()), lines)
 
@@ -192,7 +190,7 @@ def test_best_setting_is_trained_again_and_the_better_validation_registered(done
 def test_same_command_again_adds_nothing(done: Done) -> None:
     (parent,) = runs_of(done.client, "search")
     before = len(done.client.search_runs([parent.info.experiment_id]))
-    assert run(done.request, silent) == done.found
+    assert run(done.request) == done.found
     assert len(done.client.search_runs([parent.info.experiment_id])) == before
     assert runs_of(done.client, "search")[0].info.end_time == parent.info.end_time
     assert len(done.client.search_model_versions("name = 'genre-classifier'")) == 1
@@ -211,7 +209,7 @@ def test_another_search_under_the_same_name_is_refused(
     same = {"study": done.found.study, "space": done.request.space, "epochs": 3}
     changed = make_request(storage=done.request.storage, **{**same, **changes})
     with pytest.raises(StudyError, match=message):
-        open_search(changed, silent)
+        open_search(changed)
 
 
 def test_another_corpus_under_the_same_name_is_refused(
@@ -222,7 +220,7 @@ def test_another_corpus_under_the_same_name_is_refused(
         done.request, study=done.found.study, options=replace(done.request.options, data=str(other))
     )
     with pytest.raises(StudyError, match=r"its corpus was music with the digest \w+, now music"):
-        open_search(request, silent)
+        open_search(request)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +234,7 @@ def test_foreign_study_under_the_same_name_is_refused(
     foreign = optuna.create_study(storage=address, study_name="theirs", direction=direction)
     foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
     with pytest.raises(StudyError, match=message):
-        open_search(make_request(study="theirs", storage=address), silent)
+        open_search(make_request(study="theirs", storage=address))
 
 
 def instant(search: Search, trial: Trial, observers: object) -> float:
@@ -248,8 +246,8 @@ def instant(search: Search, trial: Trial, observers: object) -> float:
 
 
 def work(request: Request, objective: Callable[..., float] = instant) -> Search:
-    search = open_search(request, silent)
-    Worker(search, inf, silent, objective=objective).work()
+    search = open_search(request)
+    Worker(search, inf, objective=objective).work()
     return search
 
 
@@ -258,9 +256,9 @@ def test_more_trials_go_on_in_the_same_parent(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
     first = work(make_request(trials=3))
-    assert finish(first, silent) is not None
+    assert finish(first) is not None
     more = work(make_request(trials=5))
-    found = finish(more, silent)
+    found = finish(more)
     assert found is not None
     assert found.trials == 5
     assert len(runs_of(store, "search")) == 1
@@ -288,7 +286,7 @@ def test_grid_tries_each_point_once_and_ends(
     points = [(t.params["dropout"], t.params["batch_size"]) for t in search.trials()]
     assert sorted(points) == [(0.1, 16), (0.1, 32), (0.5, 16), (0.5, 32)]
     assert points[0] == (0.5, 32)
-    assert finish(search, silent) is not None
+    assert finish(search) is not None
 
 
 def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
@@ -297,23 +295,23 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
     def outrun(search: Search, trial: Trial, observers: object) -> float:
         instant(search, trial, observers)
         if trial.number == 0:  # another worker takes trial 1 and ends it before
-            other = Worker(open_search(make_request(trials=2), silent), inf, silent, (), instant)
+            other = Worker(open_search(make_request(trials=2)), inf, (), instant)
             other.run(other.next_trial())
             return 0.9
         return 0.1
 
     search = work(make_request(trials=2), outrun)
-    progress = store.get_metric_history(search.runs.parent_id, "best_val_accuracy")
+    progress = store.get_metric_history(search.runs.parent.id, "best_val_accuracy")
     assert [metric.step for metric in progress] == [1, 2]
-    assert store.get_run(search.runs.parent_id).data.metrics["best_val_accuracy"] == 0.9
+    assert store.get_run(search.runs.parent.id).data.metrics["best_val_accuracy"] == 0.9
 
 
 def test_folder_of_any_name_has_a_study(
     store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
     request = make_request()
-    options = replace(request.options, data=str(make_corpus(tmp_path / "rock'n'roll")))
-    assert open_search(replace(request, options=options), silent).name == "rock_n_roll-small"
+    options = request.options.changed(data=str(make_corpus(tmp_path / "rock'n'roll")))
+    assert open_search(replace(request, options=options)).name == "rock_n_roll-small"
 
 
 def test_failing_trial_is_marked_and_the_study_goes_on(
@@ -341,10 +339,10 @@ def test_study_stops_when_one_trial_after_the_other_fails(
 
     with pytest.raises(StudyError, match=r"failed one after the other, .*the loss is nan"):
         work(make_request(trials=20), fail)
-    search = open_search(make_request(trials=20), silent)
+    search = open_search(make_request(trials=20))
     assert len(search.trials()) == MAX_FAILURES
     with pytest.raises(StudyError, match="has no completed trial"):
-        finish(search, silent)
+        finish(search)
 
 
 class Count(Observer):
@@ -363,12 +361,12 @@ def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
 ) -> None:
     request = make_request(trials=1, epochs=3)
     with pytest.raises(KeyboardInterrupt):
-        run(request, silent, [InterruptAfter(2)])
+        run(request, [InterruptAfter(2)])
     (cut_off,) = runs_of(store, "tune")
     assert cut_off.info.status == "FAILED"
     assert runs_of(store, "search")[0].info.status == "KILLED"
     count = Count()
-    found = run(request, silent, [count])
+    found = run(request, [count])
     assert found is not None
     assert len(count.epochs) == 1  # two of the three epochs were there
     assert found.first_val_accuracy == found.best_val_accuracy
@@ -379,7 +377,7 @@ def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     steps = [m.step for m in store.get_metric_history(reopened.info.run_id, "val_accuracy")]
     assert sorted(set(steps)) == [1, 2, 3]
     assert not checkpoint_folder(reopened.info.run_id).exists()
-    states = [t.state.name for t in open_search(request, silent).trials()]
+    states = [t.state.name for t in open_search(request).trials()]
     assert states == ["FAIL", "COMPLETE"]
     assert runs_of(store, "search")[0].info.status == "FINISHED"
 
@@ -405,7 +403,7 @@ def test_pruned_trial_is_killed_with_its_epoch(
 
 
 def test_time_over_still_ends_the_study(store: MlflowClient, make_request: MakeRequest) -> None:
-    search = open_search(make_request(trials=1000), silent)
+    search = open_search(make_request(trials=1000))
     trials: list[int] = []
 
     def last(search: Search, trial: Trial, observers: object) -> float:
@@ -413,9 +411,9 @@ def test_time_over_still_ends_the_study(store: MlflowClient, make_request: MakeR
         worker.deadline = 0.0
         return instant(search, trial, observers)
 
-    worker = Worker(search, inf, silent, objective=last)
+    worker = Worker(search, inf, objective=last)
     worker.work()
-    found = finish(search, silent)
+    found = finish(search)
     assert trials == [0]
     assert found is not None
     assert found.trials == 1
@@ -433,8 +431,9 @@ def test_trial_that_was_given_away_is_left_alone(
         trial.report(0.5, 1)
         return 0.5
 
-    search = open_search(make_request(trials=1), silent)
-    Worker(search, inf, said.append, objective=given_away).work()
+    search = open_search(make_request(trials=1))
+    with speaking(said.append):
+        Worker(search, inf, objective=given_away).work()
     assert "trial 0 was given to another worker" in said[0]
     assert [t.state.name for t in search.trials()] == ["FAIL", "COMPLETE"]
     statuses = [run.info.status for run in runs_of(store, "tune")]
@@ -448,9 +447,9 @@ def test_stopped_trial_that_was_given_away_is_not_repeated_twice(
         search.storage.optuna.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         raise KeyboardInterrupt
 
-    search = open_search(make_request(trials=1), silent)
+    search = open_search(make_request(trials=1))
     with pytest.raises(KeyboardInterrupt):
-        Worker(search, inf, silent, objective=stop).work()
+        Worker(search, inf, objective=stop).work()
     assert [t.state.name for t in search.trials()] == ["FAIL"]
 
 
@@ -460,7 +459,7 @@ def test_run_of_a_worker_that_died_after_its_trial_is_closed(
     search = work(make_request(trials=2))
     run_id = search.trials()[1].user_attrs["run_id"]
     store.update_run(run_id, status="RUNNING")  # as if killed between the two writings
-    Worker(search, inf, silent, objective=instant).work()
+    Worker(search, inf, objective=instant).work()
     assert store.get_run(run_id).info.status == "FINISHED"
 
 
@@ -470,11 +469,11 @@ def test_mlflow_run_becomes_a_nested_worker(
     experiment = store.create_experiment("theirs")
     joined = store.create_run(experiment).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", joined)
-    search = open_search(make_request(), silent)
+    search = open_search(make_request())
     tags = store.get_run(joined).data.tags
-    assert tags["mlflow.parentRunId"] == search.runs.parent_id
+    assert tags["mlflow.parentRunId"] == search.runs.parent.id
     assert tags["task"] == "worker"
-    assert search.runs.experiment_id == experiment
+    assert search.runs.parent.experiment_id == experiment
 
 
 def test_study_in_another_mlflow_store_is_refused(
@@ -482,7 +481,7 @@ def test_study_in_another_mlflow_store_is_refused(
 ) -> None:
     address = f"sqlite:///{tmp_path}/studies.db"
     with store_in(tmp_path / "one"):
-        open_search(make_request(storage=address), silent)
+        open_search(make_request(storage=address))
     there = "which is not in this MLflow store"
     with store_in(tmp_path / "two"), pytest.raises(ModelError, match=there):
-        open_search(make_request(storage=address), silent)
+        open_search(make_request(storage=address))
