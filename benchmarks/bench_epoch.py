@@ -10,20 +10,19 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import torch
-from torch import Tensor
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
-from genre_mlflow.data.cache import open_cache
-from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.cache import PixelCache, open_cache
+from genre_mlflow.data.dataset import Pair, TrackDataset
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
@@ -33,21 +32,17 @@ from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 
-class DecodedEachTime:
+class DecodedEachTime(TrackDataset):
     """The tracks of a dataset, read from their files for every batch."""
 
-    def __init__(self, paths: list[str], labels: Tensor) -> None:
-        self.paths, self.labels = paths, labels
+    def __init__(self, manifest: pd.DataFrame, genres: list[str], cache: PixelCache) -> None:
+        super().__init__(manifest, genres, cache)
+        self.paths = list(manifest["path"])
         self.preprocessor = Preprocessor(PreprocessingSettings())
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.arange(len(self)) if order is None else order
-        for chosen in torch.split(order, size):
-            pixels = torch.cat([self.preprocessor(self.paths[i]) for i in chosen.tolist()])
-            yield pixels, self.labels[chosen]
+    def gather(self, indices: list[int]) -> Pair:
+        pixels = torch.cat([self.preprocessor(self.paths[i]) for i in indices])
+        return pixels, self.labels[indices]
 
 
 class Stopwatch(Observer):
@@ -85,15 +80,13 @@ def main() -> None:
         cache = open_cache(manifest, PreprocessingSettings(), Path(folder) / "cache")
         building = time.perf_counter() - started
         cached = {s: TrackDataset(rows, genres, cache) for s, rows in parts.items()}
-        decoded = {
-            s: DecodedEachTime(list(rows["path"]), cached[s].labels) for s, rows in parts.items()
-        }
+        decoded = {s: DecodedEachTime(rows, genres, cache) for s, rows in parts.items()}
         print(f"{len(manifest)} images, on {describe_device(device)}; ")
         print(f"building the cache, once: {building:.1f} s\n")
         seconds: dict[str, list[float]] = {"cache": [], "decoding every epoch": []}
         for turn in range(args.rounds):
             for name, tracks in (("cache", cached), ("decoding every epoch", decoded)):
-                seconds[name] += train(tracks, genres, device, Path(folder) / f"{name}{turn}", [])
+                seconds[name] += train(tracks, genres, device, Path(folder) / f"{name}{turn}")
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         print("| images come from | median s per epoch |\n|---|---|")
         for name, value in medians.items():
@@ -109,15 +102,14 @@ def train(
     genres: list[str],
     device: torch.device,
     folder: Path,
-    observers: list[Observer],
+    observer: Observer | None = None,
     epochs: int = 2,
 ) -> list[float]:
     torch.manual_seed(0)
-    network = VGG(NetworkSettings(), len(genres), PreprocessingSettings().image_size)
-    settings = TrainingSettings(epochs=epochs)
+    classifier = Classifier(genres, NetworkSettings(), PreprocessingSettings())
     fitted = fit(
-        network, tracks["train"], tracks["val"], settings, n_genres=len(genres), device=device,
-        checkpoints=CheckpointFolder(folder), observers=observers,
+        classifier, tracks, TrainingSettings(epochs=epochs), observer or Observer(),
+        checkpoints=CheckpointFolder(folder), device=device,
     )  # fmt: skip
     return [result.seconds for result in fitted.history][1:]
 
@@ -125,7 +117,6 @@ def train(
 def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
     from mlflow import MlflowClient
 
-    from genre_mlflow.model.classifier import Classifier
     from genre_mlflow.tracking.observer import RunTracker
     from genre_mlflow.tracking.run import DatasetName
 
@@ -136,7 +127,7 @@ def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, r
     config = Classifier(genres, NetworkSettings(), PreprocessingSettings()).config()
     tracker = RunTracker(client, run, config, DatasetName("bench", "0"), "best-last")
     watch = Stopwatch(tracker)
-    train(tracks, genres, device, folder / "tracked", [watch], epochs=rounds + 2)
+    train(tracks, genres, device, folder / "tracked", watch, epochs=rounds + 2)
     seconds, epoch = statistics.median(watch.tracking[1:]), statistics.median(watch.epochs[1:])
     print(
         f"tracking: median {seconds:.2f} s after an epoch of {epoch:.1f} s, {seconds / epoch:.1%}"

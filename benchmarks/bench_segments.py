@@ -26,11 +26,12 @@ from genre_mlflow.evaluation.metrics import wilson_interval
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
-from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import SEGMENTS, TrainingSettings
 
 PIECES = 3
@@ -67,16 +68,13 @@ def main() -> None:
     genres = sorted(manifest["genre"].unique())
     cache = Pieces(manifest, args.image_size)
     parts = {name: manifest[manifest["split"] == name] for name in ("train", "val", "test")}
-    tracks = {
-        name: TrackDataset(rows, genres, cache, args.segments if name == "train" else "all")
-        for name, rows in parts.items()
-    }
+    tracks = {name: TrackDataset(rows, genres, cache) for name, rows in parts.items()}
     keep_freed_memory()
     print(
         f"{PIECES} pieces of {len(manifest)} images, {args.image_size} pixels, {args.epochs} epochs"
         f" of {args.segments} pieces, seeds {args.seeds}\n"
     )
-    results = [run(tracks, len(genres), seed, args) for seed in args.seeds]
+    results = [run(tracks, genres, seed, args) for seed in args.seeds]
     n_test = len(parts["test"])
     print(
         f"\n| answer for a track | val accuracy | test accuracy ({n_test} tracks) | 95 % of one |"
@@ -89,22 +87,22 @@ def main() -> None:
 
 
 def run(
-    tracks: dict[str, TrackDataset], n_genres: int, seed: int, args: argparse.Namespace
+    tracks: dict[str, TrackDataset], genres: list[str], seed: int, args: argparse.Namespace
 ) -> dict[tuple[str, str], float]:
     """Accuracy by split and way to answer, of the weights of the best epoch."""
     torch.manual_seed(seed)
-    network = VGG(NetworkSettings(), n_genres, args.image_size)
+    pixels = PreprocessingSettings(image_size=args.image_size)
+    classifier = Classifier(genres, NetworkSettings(), pixels)
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(
-            network, tracks["train"], tracks["val"],
-            TrainingSettings(epochs=args.epochs, seed=seed),
-            n_genres=n_genres, device=choose_device(args.device),
-            checkpoints=CheckpointFolder(Path(folder)),
+            classifier, tracks,
+            TrainingSettings(epochs=args.epochs, seed=seed, segments=args.segments), Observer(),
+            checkpoints=CheckpointFolder(Path(folder)), device=choose_device(args.device),
         )  # fmt: skip
-    network.load_state_dict(fitted.best_weights)
+    classifier.network.load_state_dict(fitted.best_weights)
     found = {}
     for name in ("val", "test"):
-        parts = answers(network, tracks[name])
+        parts = answers(classifier, tracks[name])
         owners, labels = tracks[name].owners, tracks[name].labels[::PIECES]
         for way in AGGREGATES:
             found[name, way] = accuracy(aggregate(parts, owners, way), labels)
@@ -114,12 +112,9 @@ def run(
     return found
 
 
-@torch.inference_mode()
-def answers(network: VGG, tracks: TrackDataset) -> Tensor:
+def answers(classifier: Classifier, tracks: TrackDataset) -> Tensor:
     """Probabilities of every piece, `[pieces, genres]`."""
-    network.eval()
-    device = next(network.parameters()).device
-    return torch.cat([network(x.to(device)).softmax(dim=1).cpu() for x, _ in tracks.batches(64)])
+    return torch.cat([classifier.probabilities(pixels) for pixels, _ in tracks.batches(64)])
 
 
 def accuracy(probabilities: Tensor, labels: Sequence[int] | Tensor) -> float:

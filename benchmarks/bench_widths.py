@@ -19,12 +19,13 @@ from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.home import home
-from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 NETWORKS = {
@@ -49,30 +50,31 @@ def main() -> None:
     manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
     cache = open_cache(manifest, PreprocessingSettings(), home() / "cache")
     genres = sorted(manifest["genre"].unique())
-    train, val = (
-        TrackDataset(manifest[manifest["split"] == name], genres, cache)
+    tracks = {
+        name: TrackDataset(manifest[manifest["split"] == name], genres, cache)
         for name in ("train", "val")
-    )
+    }
     keep_freed_memory()
-    print(f"{len(train)} tracks to train on, {len(val)} to validate; {args.epochs} epochs, ")
-    print(f"schedule {args.schedule}, seeds {args.seeds}, {torch.get_num_threads()} threads\n")
+    counts = ", ".join(f"{len(split)} tracks to {name}" for name, split in tracks.items())
+    print(f"{counts}; {args.epochs} epochs, schedule {args.schedule}, seeds {args.seeds}, ")
+    print(f"{torch.get_num_threads()} threads\n")
     print("| widths | parameters | val accuracy | best epoch | s per epoch |")
     print("|---|---|---|---|---|", flush=True)
     for name in args.networks:
-        runs = [run(NETWORKS[name], train, val, len(genres), seed, args) for seed in args.seeds]
+        runs = [run(NETWORKS[name], tracks, genres, seed, args) for seed in args.seeds]
         best = [best_epoch(history) for history in runs]
         accuracy = statistics.mean(result.val.accuracy for result in best)
         seconds = statistics.median(result.seconds for history in runs for result in history)
         epochs = ", ".join(str(result.epoch) for result in best)
-        n = sum(p.numel() for p in VGG(NETWORKS[name], len(genres), 224).parameters())
+        classifier = Classifier(genres, NETWORKS[name], PreprocessingSettings())
+        n = sum(p.numel() for p in classifier.network.parameters())
         print(f"| {name} | {n:,} | {accuracy:.1%} | {epochs} | {seconds:.1f} |", flush=True)
 
 
 def run(
     network: NetworkSettings,
-    train: TrackDataset,
-    val: TrackDataset,
-    n_genres: int,
+    tracks: dict[str, TrackDataset],
+    genres: list[str],
     seed: int,
     args: argparse.Namespace,
 ) -> list[EpochResult]:
@@ -80,13 +82,12 @@ def run(
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         return fit(
-            VGG(network, n_genres, 224),
-            train,
-            val,
+            Classifier(genres, network, PreprocessingSettings()),
+            tracks,
             settings,
-            n_genres=n_genres,
-            device=choose_device(args.device),
+            Observer(),
             checkpoints=CheckpointFolder(Path(folder)),
+            device=choose_device(args.device),
         ).history
 
 

@@ -22,11 +22,12 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
-from genre_mlflow.model.networks import VGG
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.settings import NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
+from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 LRS = [round(1e-4 * 10 ** (step / 4), 6) for step in range(9)]  # 1e-4 to 1e-2
@@ -48,10 +49,10 @@ def main() -> None:
     genres = sorted(manifest["genre"].unique())
     pixels = PreprocessingSettings(image_size=args.image_size)
     cache = open_cache(manifest, pixels, home() / "cache")
-    train, val = (
-        TrackDataset(manifest[manifest["split"] == name], genres, cache)
+    tracks = {
+        name: TrackDataset(manifest[manifest["split"] == name], genres, cache)
         for name in ("train", "val")
-    )
+    }
     keep_freed_memory()
     head = {"image_size": args.image_size, "epochs": args.epochs, "seed": args.seed}
     curves = json.loads(args.out.read_text())["curves"] if args.out.exists() else []
@@ -63,11 +64,11 @@ def main() -> None:
             epochs=args.epochs, seed=args.seed, lr=lr, batch_size=batch_size
         )
         torch.manual_seed(args.seed)
-        network = VGG(NetworkSettings(dropout=dropout), len(genres), args.image_size)
+        classifier = Classifier(genres, NetworkSettings(dropout=dropout), pixels)
         with tempfile.TemporaryDirectory() as folder:
             history = fit(
-                network, train, val, settings, n_genres=len(genres),
-                device=choose_device(args.device), checkpoints=CheckpointFolder(Path(folder)),
+                classifier, tracks, settings, Observer(),
+                checkpoints=CheckpointFolder(Path(folder)), device=choose_device(args.device),
             ).history  # fmt: skip
         accuracies = [round(result.val.accuracy, 4) for result in history]
         setting = {"lr": lr, "dropout": dropout, "batch_size": batch_size}

@@ -36,7 +36,8 @@ class TrackDataset(Dataset[Pair]):
         return len(self.owners)
 
     def __getitem__(self, index: int) -> Pair:
-        return self.__getitems__([index])[0]
+        pixels, labels = self.gather([index])
+        return pixels[0], labels[0]
 
     def __getitems__(self, indices: list[int]) -> list[Pair]:
         """Several items at once, as a `DataLoader` asks for them."""

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
+from genre_mlflow.files.ranks import hold_together
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking import commands
@@ -162,15 +161,11 @@ def checkpoint_folder(run_id: str) -> Path:
 
 @contextmanager
 def hold(run_id: str) -> Iterator[None]:
-    """Keep other processes from training the same run. A killed process lets go."""
+    """Keep other processes from training the same run; the ranks of one group come in together."""
     folder = checkpoint_folder(run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ModelError(f"run {run_id} is being trained by another process") from error
-    with lock:
+    taken = ModelError(f"run {run_id} is being trained by another process")
+    with hold_together(folder / "lock", taken):
         yield
 
 
