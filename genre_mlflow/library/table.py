@@ -129,9 +129,9 @@ def read_done(
             raise DataError(
                 f"{path} holds answers of the model {row['model']}, this one is {model}; {ELSE}"
             )
-        if row["genre"] and row["genre"] not in genres:
+        if row["predicted"] and row["predicted"] not in genres:
             raise DataError(
-                f"{path} has the genre {row['genre']!r} for {row['path']}; the model knows "
+                f"{path} has the genre {row['predicted']!r} for {row['path']}; the model knows "
                 f"{', '.join(genres)}"
             )
         place = os.path.abspath(row["path"])
@@ -204,7 +204,8 @@ class WholeRows:
     def stranger(self) -> DataError:
         """The error about a table that is not the one to go on with."""
         return DataError(
-            f"{self.path} is a table of other columns, from another model or program; {ELSE}"
+            f"{self.path} is a table of other columns, from another model, version or program; "
+            f"{ELSE}"
         )
 
     def cut(self) -> None:
