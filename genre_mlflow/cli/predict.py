@@ -142,7 +142,7 @@ def predict(
         ):
             for row in rows_of(left, predictor, model, workers, engine, master):
                 write({**row, "path": os.path.abspath(str(row["path"]))})
-                counts[str(row["genre"])] += 1
+                counts[str(row["predicted"])] += 1
                 if row["error"] or not quiet:
                     progress.say(predicting.to_line(row, top_k, width))
                 progress.advance()
@@ -165,9 +165,7 @@ def rows_of(
         from genre_mlflow.library.spark import predict_with_spark
 
         return predict_with_spark(files, predictor, model, master)
-    from genre_mlflow.library.predict import predict_files
-
-    return predict_files(files, predictor, workers)
+    return predictor.predict_files(files, workers)
 
 
 def summary(counts: Counter[str], n_before: int) -> str:

@@ -49,12 +49,12 @@ def write_playlists(
             files[genre].write(HEAD.format(genre=one_line(genre)).encode())
         for row in rows:
             place = os.path.abspath(row["path"])
-            if not row["genre"] or not os.path.isfile(place) or not is_song(Path(place)):
+            if not row["predicted"] or not os.path.isfile(place) or not is_song(Path(place)):
                 continue
             if one_line(place) != place:
                 n_left_out += 1
                 continue
-            files[row["genre"]].write(f"#EXTINF:-1,{Path(place).stem}\n{place}\n".encode())
+            files[row["predicted"]].write(f"#EXTINF:-1,{Path(place).stem}\n{place}\n".encode())
             n_songs += 1
     return n_songs, n_left_out
 

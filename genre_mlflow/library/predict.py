@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import torch
 
@@ -30,27 +31,91 @@ THREADS = 1  # of a process: two take four times the processor time, waiting for
 DIGITS = 6  # of a probability in a table
 
 
-@dataclass(frozen=True)
 class Predictor:
-    """A classifier in a local folder, and the columns of the rows that it gives."""
+    """A classifier in a local folder, and the rows that it gives for files.
 
-    folder: Path
-    genres: tuple[str, ...]
-    digest: str
+    To another process only the folder travels; the classifier is loaded there, once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.genres, self.digest = self.classifier.genres, self.classifier.digest
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels: all but the classifier."""
+        return {name: value for name, value in vars(self).items() if name != "classifier"}
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier, loaded when it is first asked for."""
+        return Classifier.load(self.folder)
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, in their order."""
-        fixed = ["path", "genre", "confidence", "segments", "model", "error"]
+        """Names of the columns of a row, in their order."""
+        fixed = ["path", "predicted", "confidence", "segments", "model", "error"]
         return fixed + [f"{PROBABILITY}{genre}" for genre in self.genres]
+
+    def predict_files(self, files: Sequence[Path | BadFile], workers: int = 0) -> Iterator[Row]:
+        """A row a file, in their order.
+
+        A file that cannot be read has `error` and no genre. `workers`: processes; 0 for one where
+        there are few files, else as many as there are cores. Only a few files at a time are in
+        memory.
+        """
+        check_workers(workers)
+        count = workers or (cores() if len(files) >= ALONE else 1)
+        return self.predict_alone(files) if count == 1 else in_processes(self, files, count)
+
+    def predict_alone(self, files: Sequence[Path | BadFile]) -> Iterator[Row]:
+        """The rows of this process."""
+        for file in files:
+            before = torch.get_num_threads()
+            torch.set_num_threads(THREADS)
+            try:
+                row = self.predict_file(file)
+            finally:
+                torch.set_num_threads(before)
+            yield row
+
+    def predict_file(self, file: Path | BadFile) -> Row:
+        """The row of one file."""
+        if isinstance(file, BadFile):
+            return self.failure(file, file.reason)
+        if not is_text(file):
+            return self.failure(file, "has a name that is not UTF-8; rename it")
+        try:
+            prediction = self.classifier.predict(file)
+        except DataError as error:
+            return self.failure(file, str(error).removeprefix(f"{file} "))
+        return self.success(file, prediction.probabilities, len(prediction.timeline))
+
+    def success(self, file: Path, probabilities: Mapping[str, float], n_segments: int) -> Row:
+        """The row of an answer, `probabilities` by genre."""
+        found = {genre: round(probabilities[genre], DIGITS) for genre in self.genres}
+        predicted = max(self.genres, key=lambda genre: probabilities[genre])
+        return {
+            "path": str(file),
+            "predicted": predicted,
+            "confidence": found[predicted],
+            "segments": n_segments,
+            "model": self.digest,
+            "error": "",
+            **{f"{PROBABILITY}{genre}": p for genre, p in found.items()},
+        }
+
+    def failure(self, file: Path | BadFile, reason: str) -> Row:
+        """The row of what cannot be read."""
+        row: Row = dict.fromkeys(self.columns, "")
+        found: Row = {"path": name_of(file), "segments": 0, "model": self.digest, "error": reason}
+        return row | found
 
 
 @contextmanager
 def open_predictor(model: str) -> Iterator[Predictor]:
     """A predictor of a registered version, a logged model or a folder, until the block ends."""
     with classifier_folder(model) as folder:
-        classifier = Classifier.load(folder)
-        yield Predictor(folder, classifier.genres, classifier.digest)
+        yield Predictor(folder)
 
 
 def check_paths(paths: Sequence[str]) -> None:
@@ -94,34 +159,6 @@ def place_of(file: Path | BadFile) -> str:
     return os.path.abspath(name_of(file))
 
 
-def predict_files(
-    files: Sequence[Path | BadFile], predictor: Predictor, workers: int = 0
-) -> Iterator[Row]:
-    """A row a file, in their order, with the columns of `predictor`.
-
-    A file that cannot be read has `error` and no genre. `workers`: processes; 0 for one where
-    there are few files, else as many as there are cores. Only a few files at a time are in memory.
-    """
-    check_workers(workers)
-    count = workers or (cores() if len(files) >= ALONE else 1)
-    if count == 1:
-        return predict_alone(files, predictor)
-    return predict_in_processes(files, predictor, count)
-
-
-def predict_alone(files: Sequence[Path | BadFile], predictor: Predictor) -> Iterator[Row]:
-    """The rows of this process."""
-    classifier = Classifier.load(predictor.folder)
-    for file in files:
-        before = torch.get_num_threads()
-        torch.set_num_threads(THREADS)
-        try:
-            row = predict_file(classifier, predictor, file)
-        finally:
-            torch.set_num_threads(before)
-        yield row
-
-
 def check_workers(workers: int) -> None:
     """Raise `SettingsError` for a number of processes that nobody means."""
     if not 0 <= workers <= MOST_WORKERS:
@@ -133,8 +170,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def predict_in_processes(
-    files: Sequence[Path | BadFile], predictor: Predictor, count: int
+def in_processes(
+    predictor: Predictor, files: Sequence[Path | BadFile], count: int
 ) -> Iterator[Row]:
     """The rows of several processes, in the order of the files. Raises `DataError` if one dies."""
     pool = ProcessPoolExecutor(
@@ -164,17 +201,16 @@ def predict_in_processes(
 class Worker:
     """What a process that predicts keeps between files."""
 
-    classifier: Classifier
     predictor: Predictor
 
 
 def start_worker(predictor: Predictor) -> None:
-    """Load the classifier; Ctrl-C is the business of the process that waits for the rows."""
+    """Make ready; Ctrl-C is the business of the process that waits for the rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(THREADS)
     mute_decoders()
-    Worker.classifier, Worker.predictor = Classifier.load(predictor.folder), predictor
+    Worker.predictor = predictor
 
 
 def end_with_parent() -> None:
@@ -187,20 +223,7 @@ def end_with_parent() -> None:
 
 def predict_in_worker(file: Path | BadFile) -> Row:
     """One row, in a process that `start_worker` has prepared."""
-    return predict_file(Worker.classifier, Worker.predictor, file)
-
-
-def predict_file(classifier: Classifier, predictor: Predictor, file: Path | BadFile) -> Row:
-    """The row of one file."""
-    if isinstance(file, BadFile):
-        return failure(predictor, file, file.reason)
-    if not is_text(file):
-        return failure(predictor, file, "has a name that is not UTF-8; rename it")
-    try:
-        prediction = classifier.predict(file)
-    except DataError as error:
-        return failure(predictor, file, str(error).removeprefix(f"{file} "))
-    return success(predictor, file, prediction.probabilities, len(prediction.timeline))
+    return Worker.predictor.predict_file(file)
 
 
 def is_text(path: Path) -> bool:
@@ -210,30 +233,6 @@ def is_text(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def success(
-    predictor: Predictor, file: Path, probabilities: Mapping[str, float], n_segments: int
-) -> Row:
-    """The row of an answer, `probabilities` by genre."""
-    found = {genre: round(probabilities[genre], DIGITS) for genre in predictor.genres}
-    genre = max(predictor.genres, key=lambda genre: probabilities[genre])
-    return {
-        "path": str(file),
-        "genre": genre,
-        "confidence": found[genre],
-        "segments": n_segments,
-        "model": predictor.digest,
-        "error": "",
-        **{f"{PROBABILITY}{genre}": p for genre, p in found.items()},
-    }
-
-
-def failure(predictor: Predictor, file: Path | BadFile, reason: str) -> Row:
-    """The row of what cannot be read."""
-    row: Row = dict.fromkeys(predictor.columns, "")
-    found: Row = {"path": name_of(file), "segments": 0, "model": predictor.digest, "error": reason}
-    return row | found
 
 
 def to_line(row: Row, top_k: int, width: int) -> str:

@@ -56,12 +56,12 @@ def put_files(
     """Put every recording with an answer into the folder of its genre."""
     for row in rows:
         source = Path(os.path.abspath(row["path"]))
-        if not row["genre"] or not os.path.exists(source):
+        if not row["predicted"] or not os.path.exists(source):
             continue
         try:
             if not is_song(source):  # a cover stays with its album
                 continue
-            target = folder / names[row["genre"]]
+            target = folder / names[row["predicted"]]
             target.mkdir(parents=True, exist_ok=True)
             put(source, target)
         except OSError as error:

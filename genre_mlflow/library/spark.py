@@ -21,9 +21,8 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.corpus.scan import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
-from genre_mlflow.library.predict import Predictor, Row, failure, is_text, predict_file, success
+from genre_mlflow.library.predict import Predictor, Row, is_text
 from genre_mlflow.library.spark_session import MAX_BYTES, is_local, spark_session
-from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.served_model import CONTENT
 from genre_mlflow.tracking.store import fetched, open_store
 
@@ -40,7 +39,7 @@ Predict = Callable[[str], "Column"]
 def predict_with_spark(
     files: Sequence[Path | BadFile], predictor: Predictor, model: str, master: str
 ) -> Iterator[Row]:
-    """The rows of `predict_files`, in the order of the files.
+    """The rows of `Predictor.predict_files`, in the order of the files.
 
     What Spark leaves out without a word (what is empty, gone, too large for its rows, or cannot be
     read) is read by this process, so that it has the same row. On a cluster all machines must see
@@ -50,7 +49,6 @@ def predict_with_spark(
     Raises `ModelError` for a model that does not fit and for a job that fails, `SettingsError` for
     a master that cannot be used and where pyspark or Java is missing.
     """
-    classifier = Classifier.load(predictor.folder)
     with (
         tempfile.TemporaryDirectory() as own,
         model_folder(model) as folder,
@@ -66,7 +64,7 @@ def predict_with_spark(
                 if number in answers:
                     yield row(predictor, file, answers[number])
                 else:
-                    yield predict_file(classifier, predictor, file)
+                    yield predictor.predict_file(file)
 
 
 @contextmanager
@@ -135,5 +133,5 @@ def score(spark: "SparkSession", predict: Predict, links: Path) -> dict[int, dic
 def row(predictor: Predictor, file: Path | BadFile, answer: dict[str, Any]) -> Row:
     """The row of a file that Spark has read."""
     if answer["error"] or isinstance(file, BadFile):
-        return failure(predictor, file, answer["error"])
-    return success(predictor, file, answer["probabilities"], answer["segments"])
+        return predictor.failure(file, answer["error"])
+    return predictor.success(file, answer["probabilities"], answer["segments"])

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,7 @@ from typing import Any
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
-
-if sys.platform != "win32":
-    import fcntl
+from genre_mlflow.files.locks import hold_lock
 
 Row = dict[str, Any]
 Write = Callable[[Row], None]
@@ -84,16 +81,19 @@ def growing_json(path: Path) -> Iterator[Write]:
 
 @contextmanager
 def hold(path: Path | None) -> Iterator[None]:
-    """Keep other runs off a CSV, on systems with `flock`. A killed process lets go."""
-    if path is None or not is_csv(path) or sys.platform == "win32":
+    """Keep other runs off a CSV. A killed process lets go."""
+    if path is None or not is_csv(path):
         yield
         return
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"{path} is being written by another run; wait for its end") from error
+    taken = DataError(f"{path} is being written by another run; wait for its end")
+    with hold_lock(lock_beside(path), taken):
         yield
+
+
+def lock_beside(path: Path) -> Path:
+    """The hidden file whose lock a run holds that writes a table, by whatever name."""
+    path = Path(os.path.realpath(path))
+    return path.with_name(f".{path.name}.lock")
 
 
 @dataclass
@@ -129,9 +129,9 @@ def read_done(
             raise DataError(
                 f"{path} holds answers of the model {row['model']}, this one is {model}; {ELSE}"
             )
-        if row["genre"] and row["genre"] not in genres:
+        if row["predicted"] and row["predicted"] not in genres:
             raise DataError(
-                f"{path} has the genre {row['genre']!r} for {row['path']}; the model knows "
+                f"{path} has the genre {row['predicted']!r} for {row['path']}; the model knows "
                 f"{', '.join(genres)}"
             )
         place = os.path.abspath(row["path"])
@@ -204,7 +204,8 @@ class WholeRows:
     def stranger(self) -> DataError:
         """The error about a table that is not the one to go on with."""
         return DataError(
-            f"{self.path} is a table of other columns, from another model or program; {ELSE}"
+            f"{self.path} is a table of other columns, from another model, version or program; "
+            f"{ELSE}"
         )
 
     def cut(self) -> None:

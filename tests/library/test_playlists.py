@@ -24,7 +24,7 @@ def rows(tmp_path, monkeypatch):
         path = tmp_path / "music" / name
         if content:
             path.write_bytes(content)
-        found.append({"path": str(path), "genre": genre})
+        found.append({"path": str(path), "predicted": genre})
     found[1]["path"] = os.path.join("music", "é 🎷.wav")
     return found
 

@@ -1,6 +1,7 @@
 """A library is predicted row by row, in order, by one process or several."""
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ from support import Trained
 
 from genre_mlflow.cli.main import main
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.library.predict import find_files, open_predictor, predict_files
+from genre_mlflow.library.predict import Predictor, find_files, open_predictor
 from genre_mlflow.library.table import read_rows
+from genre_mlflow.model.classifier import Classifier
 
 MODEL = "models:/genre-classifier@champion"
 
@@ -44,12 +46,12 @@ def predict(*words: object) -> Result:
 def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library: Path) -> None:
     files = find_files([str(library)])
     with open_predictor(MODEL) as predictor:
-        rows = list(predict_files(files, predictor, 1))
+        rows = list(predictor.predict_files(files, 1))
     assert [Path(str(r["path"])).name for r in rows] == [
         "long.flac", "🎷 two words.mp3", "empty.wav", "image.png", "words.mp3",
     ]  # fmt: skip
     assert [r["segments"] for r in rows] == [2, 1, 0, 1, 0]
-    assert [bool(r["genre"]) for r in rows] == [True, True, False, True, False]
+    assert [bool(r["predicted"]) for r in rows] == [True, True, False, True, False]
     assert rows[2]["error"] == "is empty"
     assert str(rows[4]["error"]).startswith("is neither a PNG")
     assert {r["model"] for r in rows} == {predictor.digest}
@@ -96,16 +98,35 @@ def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
     assert rows.keys() == contents.keys()
     for name, (_, reason) in contents.items():
         assert rows[name]["error"].startswith(reason), name
-        assert bool(rows[name]["genre"]) is not bool(reason), name
+        assert bool(rows[name]["predicted"]) is not bool(reason), name
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:
     files = find_files([str(library / "image.png"), str(library / "words.mp3")])
     with open_predictor(MODEL) as predictor:
-        rows = predict_files(files, predictor, 1)
-        assert next(rows)["genre"]
+        rows = predictor.predict_files(files, 1)
+        assert next(rows)["predicted"]
         (library / "words.mp3").unlink()  # nobody has read it yet
         assert next(rows)["error"] == "cannot be read: No such file or directory"
+
+
+def test_the_classifier_is_loaded_once_and_only_its_folder_travels(
+    trained: Trained, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda folder: loaded.append(folder) or load(folder))
+    with open_predictor(MODEL) as predictor:
+        here = [predictor.predict_file(library / "image.png") for _ in range(2)]
+        assert list(predictor.predict_files([library / "image.png"])) == here[:1]
+        assert loaded == [predictor.folder]
+        sent = pickle.dumps(predictor)
+        assert len(sent) < 1000
+        other: Predictor = pickle.loads(sent)
+        assert (other.columns, other.digest) == (predictor.columns, load(predictor.folder).digest)
+        assert len(loaded) == 1
+        there = [other.predict_file(library / "image.png") for _ in range(2)]
+        assert (there, len(loaded)) == (here, 2)
 
 
 def test_each_file_is_found_once_and_hidden_folders_not(library: Path, tmp_path: Path) -> None:
@@ -125,7 +146,7 @@ def test_too_many_workers_are_refused(trained: Trained) -> None:
         open_predictor(MODEL) as predictor,
         pytest.raises(SettingsError, match=r"workers is 1000; allowed are 0 \(by itself\) to 256"),
     ):
-        predict_files([], predictor, 1000)
+        predictor.predict_files([], 1000)
 
 
 def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path: Path) -> None:
@@ -142,7 +163,7 @@ def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path:
     assert len(rows) == 5
     links = [path for path in (tmp_path / "by").rglob("*") if path.is_symlink()]
     assert {path.resolve() for path in links} == {
-        Path(r["path"]).resolve() for r in rows if r["genre"] and not r["path"].endswith(".png")
+        Path(r["path"]).resolve() for r in rows if r["predicted"] and not r["path"].endswith(".png")
     }  # the image stays where it is
     assert len(list((tmp_path / "lists").iterdir())) == 3
     third = predict(library, "--out", out)
@@ -251,8 +272,8 @@ def test_names_cannot_steer_the_terminal(trained: Trained, library: Path) -> Non
 def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> None:
     files = find_files([str(library)]) * 4
     with open_predictor(MODEL) as predictor:
-        alone = list(predict_files(files, predictor, 1))
-        together = list(predict_files(files, predictor, 2))
+        alone = list(predictor.predict_files(files, 1))
+        together = list(predictor.predict_files(files, 2))
     assert together == alone
 
 

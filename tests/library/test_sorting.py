@@ -24,8 +24,8 @@ def library(tmp_path):
         path = tmp_path / "music" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"fLaC" + bytes([place]) * 1000)
-        rows.append({"path": str(path), "genre": genre})
-    rows.append({"path": str(tmp_path / "music" / "bad.mp3"), "genre": ""})
+        rows.append({"path": str(path), "predicted": genre})
+    rows.append({"path": str(tmp_path / "music" / "bad.mp3"), "predicted": ""})
     return rows
 
 
@@ -106,7 +106,9 @@ def test_a_table_of_moves_that_is_something_else_stays_and_nothing_is_moved(libr
 def test_a_link_is_not_moved(library, tmp_path):
     link = tmp_path / "music" / "link.mp3"
     link.symlink_to("x/song.mp3")
-    ((path, reason),) = sort([{"path": str(link), "genre": "jazz"}], tmp_path / "sorted", move=True)
+    ((path, reason),) = sort(
+        [{"path": str(link), "predicted": "jazz"}], tmp_path / "sorted", move=True
+    )
     assert path == link
     assert reason == "moving failed: it is a link, which may point nowhere from another folder"
     assert link.read_bytes()[-1] == 0
@@ -185,7 +187,7 @@ def test_a_copy_that_fails_leaves_the_file_where_it_was(
 def test_a_cover_stays_with_its_album(library, tmp_path, move):
     cover = tmp_path / "music" / "x" / "cover.jpg"
     cover.write_bytes(b"\xff\xd8\xff\xe0 a picture")
-    assert sort([{"path": str(cover), "genre": "jazz"}], tmp_path / "sorted", move) == []
+    assert sort([{"path": str(cover), "predicted": "jazz"}], tmp_path / "sorted", move) == []
     assert cover.exists()
     assert below(tmp_path / "sorted") == {}
 
@@ -195,10 +197,10 @@ def test_a_new_song_at_an_old_path_has_a_row_and_a_place_of_its_own(library, tmp
     sort([old], tmp_path / "sorted", move=True)
     song = Path(old["path"])
     song.write_bytes(b"fLaC" + bytes([9]) * 10)
-    rows = [old, {"path": str(song), "genre": "a/b"}]
+    rows = [old, {"path": str(song), "predicted": "a/b"}]
     moves = moves_of(tmp_path / "moves.csv")
     first, second = with_places(rows, moves)
-    assert first == ({"path": str(tmp_path / "sorted/jazz/song.mp3"), "genre": "jazz"}, True)
+    assert first == ({"path": str(tmp_path / "sorted/jazz/song.mp3"), "predicted": "jazz"}, True)
     assert second == (rows[1], False)
     sort([row for row, is_moved in with_places(rows, moves) if not is_moved],
          tmp_path / "sorted", move=True)  # fmt: skip

@@ -17,7 +17,7 @@ from support import Trained
 
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.library import spark, spark_session
-from genre_mlflow.library.predict import Row, name_of, open_predictor, predict_files
+from genre_mlflow.library.predict import Row, name_of, open_predictor
 from genre_mlflow.library.spark import predict_with_spark
 from genre_mlflow.library.spark_session import check_installed, check_master, reason_of
 
@@ -90,7 +90,7 @@ def test_rows_equal_those_of_the_local_engine_whatever_the_name_or_the_damage(
     before = signal.getsignal(signal.SIGINT), os.environ.get("PYSPARK_PYTHON")
     files = library(trained, folder / "music")
     with open_predictor(MODEL) as predictor:
-        local = list(predict_files(files, predictor, 1))
+        local = list(predictor.predict_files(files, 1))
     capfd.readouterr()
     rows = score(files)
     assert capfd.readouterr() == ("", "")

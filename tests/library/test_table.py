@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre_mlflow.corpus.scan import tracks_in
 from genre_mlflow.errors import DataError
 from genre_mlflow.library.table import hold, open_table, read_done, read_rows
 
-COLUMNS = ["path", "genre", "model", "error"]
+COLUMNS = ["path", "predicted", "model", "error"]
 NAMES = [
     "plain.mp3", 'quoted "so", and more.wav', "two\nlines.flac", "Icon\r", "🎷 émoji.ogg", "a,b;c",
     "\r\n", "'", "=1+1",
@@ -21,7 +22,7 @@ NAMES = [
 
 
 def row(path: str, model: str = "abc") -> dict[str, str]:
-    return {"path": path, "genre": "jazz", "model": model, "error": ""}
+    return {"path": path, "predicted": "jazz", "model": model, "error": ""}
 
 
 def places(names):
@@ -79,6 +80,11 @@ def test_a_whole_table_is_not_touched(tmp_path):
     ("head", "model", "message"),
     [
         (["song", "genre"], "abc", "is a table of other columns"),
+        (
+            ["path", "genre", "model", "error"],  # as earlier versions wrote it
+            "abc",
+            r"t\.csv is a table of other columns, from another model, version or program; name",
+        ),
         (COLUMNS, "xyz", "holds answers of the model xyz, this one is abc; name another --out"),
     ],
 )
@@ -94,7 +100,9 @@ def test_a_table_of_something_else_is_refused_and_stays(tmp_path, head, model, m
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["my notes", "path,", "x" * 100_000, "é\n", '"path","genre"\n'])
+@pytest.mark.parametrize(
+    "text", ["my notes", "path,", "x" * 100_000, "é\n", '"path","predicted"\n']
+)
 def test_a_file_of_the_users_own_is_never_cut(tmp_path, text):
     path = tmp_path / "notes.csv"
     path.write_bytes(text.encode("latin-1"))
@@ -145,7 +153,6 @@ def test_a_table_edited_with_line_ends_of_windows_goes_on(tmp_path):
     assert done_paths(path) == places(NAMES)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no flock")
 def test_two_runs_do_not_write_one_table(tmp_path):
     path = tmp_path / "t.csv"
     code = (
@@ -158,20 +165,30 @@ def test_two_runs_do_not_write_one_table(tmp_path):
         assert other.stdout.readline() == "held\n"
         with pytest.raises(DataError, match=r"t\.csv is being written by another run"), hold(path):
             pass
+        (tmp_path / "same.csv").symlink_to(path)
+        with pytest.raises(DataError, match=r"same\.csv is being"), hold(tmp_path / "same.csv"):
+            pass
         other.kill()
     with hold(path):
         pass
+
+
+def test_the_lock_of_a_table_in_a_library_is_no_file_of_it(tmp_path):
+    with hold(tmp_path / "t.csv"):
+        (tmp_path / "song.mp3").touch()
+        assert tracks_in(tmp_path) == [tmp_path / "song.mp3"]
+    assert tracks_in(tmp_path) == [tmp_path / "song.mp3"]
 
 
 def test_json_is_one_list_that_appears_at_the_end(tmp_path):
     path = tmp_path / "t.json"
     with open_table(path, COLUMNS) as add:
         add(row(NAMES[4]))
-        add({**row("bad"), "genre": "", "error": "is empty"})
+        add({**row("bad"), "predicted": "", "error": "is empty"})
         assert not path.exists()
     rows = json.loads(path.read_text(encoding="utf-8"))
     assert [r["path"] for r in rows] == [NAMES[4], "bad"]
-    assert (rows[1]["genre"], rows[1]["error"]) == (None, "is empty")
+    assert (rows[1]["predicted"], rows[1]["error"]) == (None, "is empty")
     with open_table(path, COLUMNS):
         pass
     assert json.loads(path.read_text()) == []
