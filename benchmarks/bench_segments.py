@@ -27,7 +27,7 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.networks import VGG
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.settings import AGGREGATIONS, NetworkSettings
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
@@ -82,7 +82,7 @@ def main() -> None:
         f"\n| answer for a track | val accuracy | test accuracy ({n_test} tracks) | 95 % of one |"
     )
     print("|---|---|---|---|")
-    for way in (CENTRE, *AGGREGATES):
+    for way in (CENTRE, *AGGREGATIONS):
         val, test = (statistics.mean(r[name, way] for r in results) for name in ("val", "test"))
         low, high = wilson_interval(round(test * n_test), n_test)
         print(f"| {way} | {val:.1%} | {test:.1%} | {low:.1%} to {high:.1%} |")
@@ -106,8 +106,9 @@ def run(
     for name in ("val", "test"):
         parts = answers(network, tracks[name])
         owners, labels = tracks[name].owners, tracks[name].labels[::PIECES]
-        for way in AGGREGATES:
-            found[name, way] = accuracy(aggregate(parts, owners, way), labels)
+        for aggregation in AGGREGATIONS:
+            whole = aggregate(parts, owners, aggregation)
+            found[name, aggregation] = accuracy(whole, labels)
         found[name, CENTRE] = accuracy(parts[PIECES // 2 :: PIECES], labels)
     line = ", ".join(f"{' '.join(key)} {value:.1%}" for key, value in found.items())
     print(f"seed {seed}: {line}", flush=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from genre_mlflow.corpus.settings import DEMO, ON_PROBLEM, SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.settings import AGGREGATIONS, NetworkSettings
 from genre_mlflow.training.settings import TrainingSettings
 
 FORBIDDEN_IN_NAMES = "/:'\""  # MLflow's addresses and search filters cannot hold them
@@ -25,7 +25,7 @@ class TrainOptions:
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    aggregate: str = AGGREGATES[0]
+    aggregate: str = AGGREGATIONS[0]
     device: str = "auto"
     model_name: str = "genre-classifier"
 
@@ -33,9 +33,9 @@ class TrainOptions:
         if self.on_bad_file not in ON_PROBLEM:
             allowed = ", ".join(ON_PROBLEM)
             raise SettingsError(f"on_bad_file is {self.on_bad_file!r}; allowed are {allowed}")
-        if self.aggregate not in AGGREGATES:
+        if self.aggregate not in AGGREGATIONS:
             raise SettingsError(
-                f"aggregate is {self.aggregate!r}; allowed are {', '.join(AGGREGATES)}"
+                f"aggregate is {self.aggregate!r}; allowed are {', '.join(AGGREGATIONS)}"
             )
         if not self.data:
             raise SettingsError("data is empty; give a folder with a folder per genre, or 'demo'")

@@ -7,7 +7,7 @@ import click
 
 from genre_mlflow.corpus.settings import ON_PROBLEM
 from genre_mlflow.features.settings import FEATURES, LOUDNESS
-from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.model.settings import AGGREGATIONS
 from genre_mlflow.options import CHAMPION_URI, TrainOptions, as_text
 from genre_mlflow.training.settings import CLASS_WEIGHTS, KEEP, SCHEDULES, SEGMENTS
 
@@ -91,7 +91,7 @@ TRAIN_OPTIONS = [
     option("seed", int, "Seed of weights, order and dropout."),
     option("keep", click.Choice(KEEP), "Epochs whose weights are kept in MLflow."),
     option("segments", click.Choice(SEGMENTS), "Segments of a track that an epoch trains on."),
-    option("aggregate", click.Choice(AGGREGATES), "How segments become one answer."),
+    option("aggregate", click.Choice(AGGREGATIONS), "How segments become one answer."),
     option("device", str, "auto (CUDA, then MPS, then CPU), or a torch device."),
     option("model_name", str, "Registered model to add a version to."),
 ]

@@ -39,9 +39,9 @@ WAV, AU, FLAC, OGG or MP3 of 1 s to 1 h; or PNG or JPEG of any mode, one image a
 is mixed to one channel, resampled to 22,050 Hz and cut into segments of {segment_s:g} s; each is
 drawn as an image of its {features} features. Of an image, a uniform frame is taken off, the rest is
 resized to {size} x {size} pixels (antialiased), RGB. The answers for the segments become one by
-their {aggregate}. The model holds these steps: send it the file's bytes. It answers with the genre,
-its probability and the probabilities of all genres. They are not calibrated, and a sound that is
-no music gets a genre too.
+their {aggregation}. The model holds these steps: send it the file's bytes. It answers with the
+genre, its probability and the probabilities of all genres. They are not calibrated, and a sound
+that is no music gets a genre too.
 
 ## Training
 
@@ -72,7 +72,7 @@ def model_card(
         size=options.preprocessing.image_size,
         segment_s=options.preprocessing.segment_s,
         features=options.preprocessing.features,
-        aggregate=options.aggregate,
+        aggregation=options.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         **counts,
     )

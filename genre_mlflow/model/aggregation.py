@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from genre_mlflow.model.settings import AGGREGATES
+from genre_mlflow.model.settings import AGGREGATIONS
 
 
-def aggregate(probabilities: Tensor, owners: Tensor, how: str) -> Tensor:
+def aggregate(probabilities: Tensor, owners: Tensor, aggregation: str) -> Tensor:
     """Probabilities of each track from those of its segments.
 
     Parameters
@@ -15,7 +15,7 @@ def aggregate(probabilities: Tensor, owners: Tensor, how: str) -> Tensor:
         Shape `[segments, genres]`; 0 to 1, each row sums to 1.
     owners
         Shape `[segments]`, int64: the track of each segment, 0 to tracks - 1, each at least once.
-    how
+    aggregation
         `mean` of the segments; `vote`: the share of the segments whose most probable genre it is,
         the mean counting as one vote more, which breaks ties; `max`: the highest of any segment,
         scaled to sum to 1.
@@ -27,14 +27,14 @@ def aggregate(probabilities: Tensor, owners: Tensor, how: str) -> Tensor:
     n_tracks, n_genres = int(owners.max()) + 1, probabilities.shape[1]
     counts = torch.bincount(owners, minlength=n_tracks).unsqueeze(1)
     zeros = probabilities.new_zeros(n_tracks, n_genres)
-    if how == "max":
+    if aggregation == "max":
         index = owners.unsqueeze(1).expand_as(probabilities)
         highest = zeros.scatter_reduce(0, index, probabilities, "amax")
         return torch.where(counts > 1, highest / highest.sum(dim=1, keepdim=True), highest)
     mean = zeros.index_add(0, owners, probabilities) / counts
-    if how == "mean":
+    if aggregation == "mean":
         return mean
-    assert how == "vote", f"{how!r} is none of {AGGREGATES}"
+    assert aggregation == "vote", f"{aggregation!r} is none of {AGGREGATIONS}"
     ballots = torch.nn.functional.one_hot(probabilities.argmax(dim=1), n_genres)
     votes = zeros.index_add(0, owners, ballots.to(zeros.dtype))
     return torch.where(counts > 1, (votes + mean) / (counts + 1), mean)

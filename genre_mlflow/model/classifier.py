@@ -18,7 +18,7 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.networks import VGG
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.settings import AGGREGATIONS, NetworkSettings
 from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
@@ -77,7 +77,7 @@ class Classifier:
         genres: Sequence[str],
         network_settings: NetworkSettings,
         preprocessing: PreprocessingSettings,
-        aggregation: str = AGGREGATES[0],
+        aggregation: str = AGGREGATIONS[0],
     ) -> None:
         self.genres = tuple(genres)
         self.network_settings = network_settings
@@ -172,5 +172,5 @@ class Classifier:
             config["genres"],
             NetworkSettings(**config["network"]),
             PreprocessingSettings(**config["preprocessing"]),
-            config.get("aggregation", AGGREGATES[0]),  # the first models had one segment a track
+            config.get("aggregation", AGGREGATIONS[0]),  # the first models had one segment a track
         )

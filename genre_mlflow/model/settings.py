@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
 
-AGGREGATES = ("mean", "vote", "max")  # how the answers for a track's segments become one
+AGGREGATIONS = ("mean", "vote", "max")  # how the answers for a track's segments become one
 
 
 @dataclass(frozen=True)
