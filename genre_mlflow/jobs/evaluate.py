@@ -15,7 +15,7 @@ from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import predict_tracks
+from genre_mlflow.evaluation.predictions import by_recording, predict_tracks, write_predictions
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.report import PREDICTIONS_FILE, write_confusion
 from genre_mlflow.model.classifier import Classifier
@@ -54,7 +54,8 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
     check_known(classifier, rows)
     cache = open_cache(rows, classifier.preprocessing, home() / "cache")
     predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
-    values = evaluation_metrics(predictions)
+    recordings = by_recording(predictions)
+    values = evaluation_metrics(recordings)
     with store_errors():
         name = f"evaluate {corpus.name}"
         run = new_run(client, experiment, name, "evaluate", corpus=corpus.name, model=model)
@@ -69,7 +70,7 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
             now_ms, model_id = int(time.time() * 1000), logged_model_id(client, model)
             log_metrics(client, run_id, values, 0, now_ms, model_id, dataset)
             log_files(client, run_id, predictions, f"{corpus.name}, {split}")
-    return Evaluation(run_id, len(predictions), values, metrics.genre_report(predictions))
+    return Evaluation(run_id, len(recordings), values, metrics.genre_report(recordings))
 
 
 def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
@@ -105,10 +106,11 @@ def evaluation_metrics(predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def log_files(client: MlflowClient, run_id: str, predictions: pd.DataFrame, title: str) -> None:
-    """The predictions table, the report by genre and the confusion matrix."""
+    """The predictions table; of its recordings the report by genre and the confusion matrix."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        predictions.round(6).to_csv(folder / PREDICTIONS_FILE, index=False)
-        metrics.genre_report(predictions).to_csv(folder / "report.csv", index=False)
-        write_confusion(folder, predictions, title, "confusion")
+        write_predictions(predictions, folder / PREDICTIONS_FILE)
+        recordings = by_recording(predictions)
+        metrics.genre_report(recordings).to_csv(folder / "report.csv", index=False)
+        write_confusion(folder, recordings, title, "confusion")
         client.log_artifacts(run_id, name)

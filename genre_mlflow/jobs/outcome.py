@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.manifest import digest
+from genre_mlflow.evaluation.predictions import by_recording, part, write_predictions
 from genre_mlflow.jobs.report import final_metrics, log_results
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
@@ -69,7 +70,7 @@ def finish(
         model_id,
         options.model_name,
         len(corpus.genres),
-        len(corpus.rows("test")),
+        len(by_recording(part(predictions, "test"))),
         values,
         tags,
     )
@@ -104,5 +105,5 @@ def log_predictions(client: MlflowClient, model_id: str, predictions: pd.DataFra
     """Keep the table beside the model: a run that goes on may log another model and table."""
     parent, _, name = MODEL_PREDICTIONS.rpartition("/")
     with tempfile.TemporaryDirectory() as folder:
-        predictions.round(6).to_csv(Path(folder, name), index=False)
+        write_predictions(predictions, Path(folder, name))
         client.log_model_artifacts(model_id, folder, parent)

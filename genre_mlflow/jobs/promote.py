@@ -7,6 +7,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.metrics import accuracy
+from genre_mlflow.evaluation.predictions import by_recording
 from genre_mlflow.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -65,7 +66,7 @@ def compare(client: MlflowClient, champion: ModelVersion, challenger: ModelVersi
             "were tested on different tracks, so their accuracies say nothing about each other; "
             "train both on the same data and split, or use --force --why TEXT"
         )
-    before, after = (accuracy(test_predictions(client, v)) for v in (old, new))
+    before, after = (accuracy(by_recording(test_predictions(client, v))) for v in (old, new))
     how = (
         f"version {new.version} has {after:.1%} on the test set, "
         f"the champion, version {old.version}, has {before:.1%}"

@@ -38,3 +38,17 @@ def aggregate(probabilities: Tensor, owners: Tensor, aggregation: str) -> Tensor
     ballots = torch.nn.functional.one_hot(probabilities.argmax(dim=1), n_genres)
     votes = zeros.index_add(0, owners, ballots.to(zeros.dtype))
     return torch.where(counts > 1, (votes + mean) / (counts + 1), mean)
+
+
+def aggregate_logits(logits: Tensor, owners: Tensor, aggregation: str) -> Tensor:
+    """Logits of each track, `[tracks, genres]`, whose softmax is what `aggregate` gives.
+
+    From logits of its segments, `[segments, genres]`: of a track of one segment they are that
+    segment's own, of one of several the logarithms of its aggregated probabilities, of which 0
+    counts as the smallest normal number (-87 in float32) so that all are finite.
+    """
+    whole = aggregate(logits.softmax(dim=1), owners, aggregation)
+    single = torch.bincount(owners).unsqueeze(1) == 1
+    own = torch.zeros_like(whole).index_add(0, owners, logits)
+    finite = whole.clamp_min(torch.finfo(whole.dtype).tiny).log()
+    return torch.where(single, own, finite)
