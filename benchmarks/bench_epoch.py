@@ -23,7 +23,7 @@ from genre_mlflow.data.dataset import Pair, TrackDataset
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
 from genre_mlflow.training.history import EpochResult
@@ -106,7 +106,7 @@ def train(
     epochs: int = 2,
 ) -> list[float]:
     torch.manual_seed(0)
-    classifier = Classifier(genres, NetworkSettings(), PreprocessingSettings())
+    classifier = Classifier(genres, VGG(), PreprocessingSettings())
     fitted = fit(
         classifier, tracks, TrainingSettings(epochs=epochs), observer or Observer(),
         checkpoints=CheckpointFolder(folder), device=device,
@@ -124,7 +124,7 @@ def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, r
     client = MlflowClient()
     experiment = client.create_experiment("bench", artifact_location=str(folder / "artifacts"))
     run = client.create_run(experiment)
-    config = Classifier(genres, NetworkSettings(), PreprocessingSettings()).config()
+    config = Classifier(genres, VGG(), PreprocessingSettings()).config()
     tracker = RunTracker(client, run, config, DatasetName("bench", "0"), "best-last")
     watch = Stopwatch(tracker)
     train(tracks, genres, device, folder / "tracked", watch, epochs=rounds + 2)

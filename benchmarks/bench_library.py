@@ -20,7 +20,7 @@ import soundfile
 
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = [f"genre {number}" for number in range(10)]
 
@@ -33,7 +33,7 @@ def main() -> None:
     recordings = sorted(Path(os.environ["GENRE_REAL_DATA"]).glob("gtzan-audio/*/*.flac"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        Classifier(GENRES, NetworkSettings(), PreprocessingSettings()).save(folder / "model")
+        Classifier(GENRES, VGG(), PreprocessingSettings()).save(folder / "model")
         print("| tracks | processes | tracks a second | peak memory, MB, all processes |")
         print("|---|---|---|---|")
         for size in args.sizes:

@@ -27,7 +27,8 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import AGGREGATES, NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
+from genre_mlflow.model.settings import AGGREGATIONS
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
@@ -80,7 +81,7 @@ def main() -> None:
         f"\n| answer for a track | val accuracy | test accuracy ({n_test} tracks) | 95 % of one |"
     )
     print("|---|---|---|---|")
-    for way in (CENTRE, *AGGREGATES):
+    for way in (CENTRE, *AGGREGATIONS):
         val, test = (statistics.mean(r[name, way] for r in results) for name in ("val", "test"))
         low, high = wilson_interval(round(test * n_test), n_test)
         print(f"| {way} | {val:.1%} | {test:.1%} | {low:.1%} to {high:.1%} |")
@@ -92,7 +93,7 @@ def run(
     """Accuracy by split and way to answer, of the weights of the best epoch."""
     torch.manual_seed(seed)
     pixels = PreprocessingSettings(image_size=args.image_size)
-    classifier = Classifier(genres, NetworkSettings(), pixels)
+    classifier = Classifier(genres, VGG(), pixels)
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(
             classifier, tracks,
@@ -104,8 +105,9 @@ def run(
     for name in ("val", "test"):
         parts = answers(classifier, tracks[name])
         owners, labels = tracks[name].owners, tracks[name].labels[::PIECES]
-        for way in AGGREGATES:
-            found[name, way] = accuracy(aggregate(parts, owners, way), labels)
+        for aggregation in AGGREGATIONS:
+            whole = aggregate(parts, owners, aggregation)
+            found[name, aggregation] = accuracy(whole, labels)
         found[name, CENTRE] = accuracy(parts[PIECES // 2 :: PIECES], labels)
     line = ", ".join(f"{' '.join(key)} {value:.1%}" for key, value in found.items())
     print(f"seed {seed}: {line}", flush=True)

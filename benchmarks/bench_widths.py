@@ -20,7 +20,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.home import home
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
@@ -29,11 +29,11 @@ from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 NETWORKS = {
-    "8-128": NetworkSettings(widths=(8, 16, 32, 64, 128)),
-    "16-256": NetworkSettings(widths=(16, 32, 64, 128, 256)),
-    "24-256": NetworkSettings(widths=(24, 48, 96, 192, 256)),
-    "16-256, 2 convs": NetworkSettings(widths=(16, 32, 64, 128, 256), convs_per_block=2),
-    "32-512": NetworkSettings(widths=(32, 64, 128, 256, 512)),
+    "8-128": VGG(widths=(8, 16, 32, 64, 128)),
+    "16-256": VGG(widths=(16, 32, 64, 128, 256)),
+    "24-256": VGG(widths=(24, 48, 96, 192, 256)),
+    "16-256, 2 convs": VGG(widths=(16, 32, 64, 128, 256), convs_per_block=2),
+    "32-512": VGG(widths=(32, 64, 128, 256, 512)),
 }
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def run(
-    network: NetworkSettings,
+    network: VGG,
     tracks: dict[str, TrackDataset],
     genres: list[str],
     seed: int,

@@ -23,7 +23,7 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
@@ -64,7 +64,7 @@ def main() -> None:
             epochs=args.epochs, seed=args.seed, lr=lr, batch_size=batch_size
         )
         torch.manual_seed(args.seed)
-        classifier = Classifier(genres, NetworkSettings(dropout=dropout), pixels)
+        classifier = Classifier(genres, VGG(dropout=dropout), pixels)
         with tempfile.TemporaryDirectory() as folder:
             history = fit(
                 classifier, tracks, settings, Observer(),

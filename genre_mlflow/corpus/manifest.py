@@ -5,7 +5,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
@@ -41,17 +44,12 @@ def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
 
     Each group is named after its first track.
     """
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while (above := parent.setdefault(name, name)) != name:
-            parent[name] = name = parent[above]  # halves the path for those who come after
-        return name
-
-    for recording, content in zip(recordings(manifest), manifest["group"], strict=True):
-        parent[root(f"content {content}")] = root(f"recording {recording}")
-    roots = manifest["group"].map(lambda content: root(f"content {content}"))
-    return manifest.groupby(roots)["track_id"].transform("first")
+    recording, _ = pd.factorize(np.array(recordings(manifest), object))
+    content, _ = pd.factorize(manifest["group"])
+    n_nodes = 2 * len(manifest)  # recordings, then contents; each track links one of either
+    links = (np.ones(len(manifest)), (recording, len(manifest) + content))
+    _, component = connected_components(csr_array(links, shape=(n_nodes, n_nodes)), directed=False)
+    return manifest.groupby(component[recording])["track_id"].transform("first")
 
 
 def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:

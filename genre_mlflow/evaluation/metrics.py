@@ -1,18 +1,20 @@
-"""Metrics: pure functions of a predictions table or of a confusion matrix."""
+"""Metrics: pure functions of a predictions table or of a confusion matrix.
 
-import math
+They take rows as they are; where tracks may be segments of one recording, give them the table
+`by_recording`, whose rows the interval counts in any case.
+"""
 
 import numpy as np
 import pandas as pd
+import sklearn.metrics
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from genre_mlflow.evaluation.predictions import PROBABILITY, genres_of
-
-Z_95 = 1.959963984540054  # two-sided 95 % of a normal distribution
+from genre_mlflow.evaluation.predictions import by_recording, genres_of, probabilities
 
 
 def accuracy(predictions: pd.DataFrame) -> float:
-    """Share of tracks predicted right, 0 to 1."""
+    """Share of rows predicted right, 0 to 1."""
     return float((predictions["genre"] == predictions["predicted"]).mean())
 
 
@@ -30,26 +32,24 @@ def macro_f1(predictions: pd.DataFrame) -> float:
 
 
 def log_loss(predictions: pd.DataFrame) -> float:
-    """Mean of -log of the probability given to the right genre, in nats."""
+    """Mean of -log of the probability given to the right genre, in nats; 36 at most."""
     genres = genres_of(predictions)
-    probabilities = predictions[[PROBABILITY + genre for genre in genres]].to_numpy(float)
-    places = predictions["genre"].map({genre: i for i, genre in enumerate(genres)}).to_numpy()
-    given = probabilities[np.arange(len(predictions)), places]
-    return float(-np.log(np.clip(given, 1e-12, 1.0)).mean())
+    places = predictions["genre"].map({genre: place for place, genre in enumerate(genres)})
+    labels = range(len(genres))  # by place: names would have to be in the alphabet's order
+    return float(sklearn.metrics.log_loss(places, probabilities(predictions), labels=labels))
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927), 0 to 1."""
-    share, z2 = n_right / n, Z_95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)
 
 
 def accuracy_interval(predictions: pd.DataFrame) -> tuple[float, float]:
-    """95 % interval of the accuracy, as of a share of independent tracks."""
-    n_right = int((predictions["genre"] == predictions["predicted"]).sum())
-    return wilson_interval(n_right, len(predictions))
+    """95 % interval of the accuracy of recordings, as of a share of independent ones."""
+    units = by_recording(predictions)
+    n_right = int((units["genre"] == units["predicted"]).sum())
+    return wilson_interval(n_right, len(units))
 
 
 def confusion(predictions: pd.DataFrame) -> np.ndarray:

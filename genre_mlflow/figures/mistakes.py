@@ -1,6 +1,6 @@
 """Wrong answers as a figure."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,8 @@ COLUMNS_OF_MISTAKES = 4
 LABEL_CHARACTERS = 26
 
 
-def mistakes_figure(
-    mistakes: pd.DataFrame, paths: Sequence[str], preprocessor: Preprocessor
-) -> Figure:
-    """The images of wrong answers with what they were taken for; `paths` as in the rows.
+def mistakes_figure(mistakes: pd.DataFrame, preprocessor: Preprocessor) -> Figure:
+    """The images of wrong answers, rows of a predictions table, with what they were taken for.
 
     A recording is drawn as `preprocessor` does, its first segment.
     """
@@ -28,8 +26,8 @@ def mistakes_figure(
     grid = figure.subplots(rows, COLUMNS_OF_MISTAKES, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    for axes, row, path in zip(grid, mistakes.to_dict("records"), paths, strict=False):
-        draw_mistake(axes, row, next(preprocessor.segments(read(path))).image)
+    for axes, row in zip(grid, mistakes.to_dict("records"), strict=False):
+        draw_mistake(axes, row, next(preprocessor.segments(read(row["path"]))).image)
     return figure
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import part
+from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
@@ -17,8 +17,9 @@ images of their spectrograms: {genres}.
 ## Results
 
 Weights of the epoch with the best validation accuracy. The test set was read once, after that
-choice. Accuracy is per track; the interval (Wilson, 95 %) takes the tracks as independent, which
-tracks of one artist are not.
+choice. Accuracy is per track; segments of one track in files of their own are one, which answers
+with their mean. The interval (Wilson, 95 %) takes the tracks as independent, which tracks of one
+artist are not.
 
 | split | tracks | accuracy | 95 % interval | macro F1 |
 |---|---|---|---|---|
@@ -30,7 +31,7 @@ Test set by genre:
 
 ## Data
 
-Corpus `{corpus}`: {train} tracks to train on, {val} to validate, {test} to test. Copies (equal
+Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test. Copies (equal
 pixels or samples) are never in two splits{leak}. The manifest with every track's checksum and split
 is in `data/manifest.csv`, faults of the corpus are in `data/faults.json`.
 
@@ -40,9 +41,9 @@ WAV, AU, FLAC, OGG or MP3 of 1 s to 1 h; or PNG or JPEG of any mode, one image a
 is mixed to one channel, resampled to 22,050 Hz and cut into segments of {segment_s:g} s; each is
 drawn as an image of its {features} features. Of an image, a uniform frame is taken off, the rest is
 resized to {size} x {size} pixels (antialiased), RGB. The answers for the segments become one by
-their {aggregate}. The model holds these steps: send it the file's bytes. It answers with the genre,
-its probability and the probabilities of all genres. They are not calibrated, and a sound that is
-no music gets a genre too.
+their {aggregation}. The model holds these steps: send it the file's bytes. It answers with the
+genre, its probability and the probabilities of all genres. They are not calibrated, and a sound
+that is no music gets a genre too.
 
 ## Training
 
@@ -59,22 +60,22 @@ def model_card(
     options: TrainOptions, corpus: str, counts: Mapping[str, int], predictions: pd.DataFrame
 ) -> str:
     """The card in Markdown, from the options and the predictions table."""
-    test = part(predictions, "test")
-    report = metrics.genre_report(test)
+    units = {split: by_recording(part(predictions, split)) for split in counts}
+    report = metrics.genre_report(units["test"])
     genres = [str(g) for g in report["genre"][:-2]]
     return TEMPLATE.format(
         model_name=options.model.model_name,
         network=options.family,
         n_genres=len(genres),
         genres=", ".join(genres),
-        results="\n".join(result_row(split, part(predictions, split)) for split in counts),
+        results="\n".join(result_row(split, table) for split, table in units.items()),
         report=markdown_table(report.round(3).astype({"tracks": int})),
         corpus=corpus,
         leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
         size=options.preprocessing.image_size,
         segment_s=options.preprocessing.segment_s,
         features=options.preprocessing.features,
-        aggregate=options.model.aggregate,
+        aggregation=options.model.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         **counts,
     )

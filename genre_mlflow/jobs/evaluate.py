@@ -12,7 +12,7 @@ from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import predict_tracks
+from genre_mlflow.evaluation.predictions import by_recording, predict_tracks, write_predictions
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.report import write_confusion
 from genre_mlflow.model.classifier import Classifier
@@ -51,7 +51,8 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
     check_known(classifier, rows)
     cache = open_cache(rows, classifier.preprocessing, home() / "cache")
     predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
-    values = evaluation_metrics(predictions)
+    recordings = by_recording(predictions)
+    values = evaluation_metrics(recordings)
     with store_errors():
         tags = {"task": "evaluate", "corpus": corpus.name, "model": model}
         run = TrackedRun.create(experiment_id(experiment), f"evaluate {corpus.name}", tags)
@@ -61,7 +62,7 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
             run.log_corpus(corpus, split)
             run.log_metrics(values, 0, int(time.time() * 1000), logged_model_id(model))
             log_files(run, predictions, f"{corpus.name}, {split}")
-    return Evaluation(run.id, len(predictions), values, metrics.genre_report(predictions))
+    return Evaluation(run.id, len(recordings), values, metrics.genre_report(recordings))
 
 
 def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
@@ -97,8 +98,9 @@ def evaluation_metrics(predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def log_files(run: TrackedRun, predictions: pd.DataFrame, title: str) -> None:
-    """The predictions table, the report by genre and the confusion matrix."""
+    """The predictions table; of its recordings the report by genre and the confusion matrix."""
     with run.folder() as folder:
-        predictions.round(6).to_csv(folder / PREDICTIONS_FILE, index=False)
-        metrics.genre_report(predictions).to_csv(folder / "report.csv", index=False)
-        write_confusion(folder, predictions, title, "confusion")
+        write_predictions(predictions, folder / PREDICTIONS_FILE)
+        recordings = by_recording(predictions)
+        metrics.genre_report(recordings).to_csv(folder / "report.csv", index=False)
+        write_confusion(folder, recordings, title, "confusion")

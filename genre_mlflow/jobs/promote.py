@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.metrics import accuracy
+from genre_mlflow.evaluation.predictions import by_recording
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
 from genre_mlflow.tracking.store import open_store, store_errors
@@ -57,7 +58,9 @@ def compare(model: RegisteredModel, champion: Version, challenger: Version) -> P
             f"{model.name!r} were tested on different tracks, so their accuracies say nothing "
             "about each other; train both on the same data and split, or use --force --why TEXT"
         )
-    before, after = (accuracy(model.test_predictions(v)) for v in (champion, challenger))
+    before, after = (
+        accuracy(by_recording(model.test_predictions(v))) for v in (champion, challenger)
+    )
     how = (
         f"version {challenger.version} has {after:.1%} on the test set, "
         f"the champion, version {champion.version}, has {before:.1%}"

@@ -7,7 +7,13 @@ import pandas as pd
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import genres_of, part, worst_mistakes
+from genre_mlflow.evaluation.predictions import (
+    by_recording,
+    genres_of,
+    part,
+    worst_mistakes,
+    write_predictions,
+)
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.curves import learning_curves
@@ -31,24 +37,20 @@ def log_report(
 ) -> None:
     """Log tables, figures and the model card of a trained classifier."""
     with run.folder() as folder:
-        write_tables(folder, history, predictions)
+        write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
-        write_figures(folder / "figures", corpus, preprocessor, history, predictions)
+        write_figures(folder / "figures", preprocessor, history, predictions)
         card = model_card(options, corpus.name, corpus.counts(), predictions)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
 def write_tables(folder: Path, history: Sequence[EpochResult], predictions: pd.DataFrame) -> None:
     """Predictions, per-genre report of the test set and the history, as CSV."""
-    tables = {
-        f"tables/{PREDICTIONS_FILE}": predictions.round(6),
-        "tables/test_report.csv": metrics.genre_report(part(predictions, "test")).round(4),
-        "tables/history.csv": curves(history),
-    }
-    for name, table in tables.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(predictions, folder / PREDICTIONS_FILE)
+    report = metrics.genre_report(by_recording(part(predictions, "test")))
+    report.round(4).to_csv(folder / "test_report.csv", index=False)
+    curves(history).to_csv(folder / "history.csv", index=False)
 
 
 def curves(history: Sequence[EpochResult]) -> pd.DataFrame:
@@ -62,19 +64,16 @@ def curves(history: Sequence[EpochResult]) -> pd.DataFrame:
 
 def write_figures(
     folder: Path,
-    corpus: Corpus,
     preprocessor: Preprocessor,
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
 ) -> None:
     """Learning curves, test confusion matrix (counts and rates), most confident mistakes."""
-    test = part(predictions, "test")
+    test = by_recording(part(predictions, "test"))
     best = best_epoch(list(history)).epoch
     save_figure(learning_curves(curves(history), best), folder / "learning_curves.png")
     write_confusion(folder, test, "Test set", "test_confusion")
-    mistakes = worst_mistakes(test, N_MISTAKES)
-    paths = corpus.manifest.set_index("track_id")["path"].loc[mistakes["track_id"]]
-    figure = mistakes_figure(mistakes, list(paths), preprocessor)
+    figure = mistakes_figure(worst_mistakes(test, N_MISTAKES), preprocessor)
     save_figure(figure, folder / "mistakes.png")
 
 
@@ -87,10 +86,13 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
 
 
 def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:
-    """Train, validation and test results of the best epoch's weights, without dropout."""
+    """Train, validation and test results of the best epoch's weights, without dropout.
+
+    A recording counts once, in however many files its segments lie.
+    """
     values: dict[str, float] = {"best_epoch": best.epoch}
     for split, prefix in (("train", "best_train"), ("val", "best_val"), ("test", "test")):
-        table = part(predictions, split)
+        table = by_recording(part(predictions, split))
         values[f"{prefix}_accuracy"] = metrics.accuracy(table)
         values[f"{prefix}_macro_f1"] = metrics.macro_f1(table)
         values[f"{prefix}_loss"] = metrics.log_loss(table)

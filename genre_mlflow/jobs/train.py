@@ -13,7 +13,7 @@ from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.predictions import predict_tracks
+from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.report import final_metrics, log_report
@@ -163,7 +163,7 @@ def conclude(
         model_id=model_id,
         model_name=options.model.model_name,
         n_genres=len(corpus.genres),
-        n_test=len(corpus.rows("test")),
+        n_test=len(by_recording(part(predictions, "test"))),
         metrics=values,
         tags=tags,
         description=version_description(options, corpus, values),

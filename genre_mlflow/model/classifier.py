@@ -117,12 +117,16 @@ class Classifier:
         """Probabilities `[genres]` under their names."""
         return dict(zip(self.genres, row.tolist(), strict=True))
 
-    @torch.inference_mode()
     def probabilities(self, pixels: Tensor) -> Tensor:
-        """Softmax over the genres, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
+        """Softmax of the logits over the genres, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
+        return self.logits(pixels).softmax(dim=1)
+
+    @torch.inference_mode()
+    def logits(self, pixels: Tensor) -> Tensor:
+        """What the network answers, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
         self.network.eval()
         device = next(self.network.parameters()).device
-        return self.network(pixels.to(device)).softmax(dim=1).cpu()
+        return self.network(pixels.to(device)).cpu()
 
     @property
     def digest(self) -> str:

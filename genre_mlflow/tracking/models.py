@@ -15,6 +15,7 @@ from PIL import Image
 
 import genre_mlflow
 from genre_mlflow import served_model
+from genre_mlflow.evaluation.predictions import write_predictions
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.run import TrackedRun
 
@@ -125,7 +126,7 @@ def log_predictions(run: TrackedRun, model_id: str, predictions: pd.DataFrame) -
     """Keep the table beside the model: a run that goes on may log another model and table."""
     parent, _, name = MODEL_PREDICTIONS.rpartition("/")
     with tempfile.TemporaryDirectory() as folder:
-        predictions.to_csv(Path(folder, name), index=False)
+        write_predictions(predictions, Path(folder, name))
         run.client.log_model_artifacts(model_id, folder, parent)
 
 

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.model.classifier import Classifier, classifier_below
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
@@ -79,7 +80,7 @@ class RegisteredModel:
         model = self.client.get_logged_model(source_id(version))
         with tempfile.TemporaryDirectory() as folder:
             path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a genre may be called NA
+            table = read_predictions(path)
         return table[table["split"] == "test"]
 
 

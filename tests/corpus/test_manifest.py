@@ -16,7 +16,13 @@ import pytest
 from PIL import Image
 from sounds import encode, tone
 
-from genre_mlflow.corpus.manifest import COLUMNS, conflicting_groups, copied_groups, digest
+from genre_mlflow.corpus.manifest import (
+    COLUMNS,
+    conflicting_groups,
+    copied_groups,
+    digest,
+    name_groups,
+)
 from genre_mlflow.corpus.scan import BadFile, scan, tracks_in
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
@@ -316,6 +322,18 @@ def dealt_segments(folder: Path, make_corpus, numbers: dict[str, list[int]]) -> 
             for path, number in zip(sorted(genre.glob("*.png")), own, strict=True):
                 path.rename(genre / f"song.seg{number:03d}.png")
     return folder
+
+
+def test_groups_of_a_large_manifest_are_found_at_once():
+    n = 20_000  # a chain of 100 recordings, each with a copy of a segment of the next; pairs
+    ids = [f"rock/{i // 2:05d}.seg{i % 2:03d}" for i in range(n)]
+    contents = [str((i + 1) // 2 if i < 200 else -i) for i in range(n)]
+    manifest = pd.DataFrame({"track_id": ids, "group": contents, "split": ""})
+    started = time.process_time()
+    groups = name_groups(manifest)
+    assert time.process_time() - started < 1
+    assert set(groups[:200]) == {ids[0]}
+    assert groups[200:].tolist() == [name for name in ids[200::2] for _ in range(2)]
 
 
 def test_segments_dealt_to_train_val_and_test_are_a_leak(tmp_path, make_corpus):

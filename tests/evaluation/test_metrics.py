@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_mlflow.evaluation.metrics import (
@@ -19,17 +19,18 @@ from genre_mlflow.evaluation.metrics import (
     recalls,
     wilson_interval,
 )
+from genre_mlflow.evaluation.predictions import by_recording, probabilities
 
 GENRES = ["blues", "jazz", "rock"]
 
 
 def table(pairs: list[tuple[str, str]], given: float = 0.8) -> pd.DataFrame:
     """Predictions of (genre, predicted), each with the probability `given` for the predicted."""
-    rest = (1 - given) / (len(GENRES) - 1)
+    rest = np.log(max((1 - given) / (len(GENRES) - 1), 1e-30))
     rows = [
-        {"genre": genre, "predicted": said}
-        | {f"p_{name}": given if name == said else rest for name in GENRES}
-        for genre, said in pairs
+        {"track_id": f"{genre}/{i}", "split": "test", "genre": genre, "predicted": said}
+        | {f"logit_{name}": np.log(given) if name == said else rest for name in GENRES}
+        for i, (genre, said) in enumerate(pairs)
     ]
     return pd.DataFrame(rows)
 
@@ -65,6 +66,7 @@ def test_report_has_a_row_a_genre_and_two_of_averages():
 pairs = st.lists(st.tuples(st.sampled_from(GENRES), st.sampled_from(GENRES)), min_size=1)
 
 
+@settings(deadline=None)  # the first call takes seconds on a busy machine
 @given(pairs=pairs)
 def test_metrics_agree_with_scikit_learn(pairs):
     predictions = table(pairs)
@@ -74,8 +76,7 @@ def test_metrics_agree_with_scikit_learn(pairs):
         right, said, labels=sorted(set(right)), average="macro", zero_division=0
     )
     assert macro_f1(predictions) == pytest.approx(f1)
-    probabilities = predictions[[f"p_{name}" for name in GENRES]]
-    expected = sklearn.metrics.log_loss(right, probabilities, labels=GENRES)
+    expected = sklearn.metrics.log_loss(right, probabilities(predictions), labels=GENRES)
     assert log_loss(predictions) == pytest.approx(expected)
     assert confusion(predictions).sum() == len(pairs)
     report = genre_report(predictions)
@@ -97,7 +98,16 @@ def test_answers_of_a_genre_without_tracks_cost_the_others():
 
 
 def test_certainty_that_is_wrong_costs_much_but_not_all():
-    assert log_loss(table([("blues", "rock")], given=1.0)) == pytest.approx(-math.log(1e-12))
+    eps = np.finfo(float).eps
+    assert log_loss(table([("blues", "rock")], given=1.0)) == pytest.approx(-math.log(eps))
+
+
+def test_log_loss_takes_genres_in_any_order_and_without_tracks():
+    predictions = table([("blues", "blues"), ("blues", "rock")])
+    turned = predictions[[*predictions.columns[:4], "logit_rock", "logit_blues", "logit_jazz"]]
+    expected = -(math.log(0.8) + math.log(0.1)) / 2
+    assert log_loss(predictions) == pytest.approx(expected)
+    assert log_loss(turned) == pytest.approx(expected)
 
 
 def test_interval_of_232_in_290_is_that_of_the_design():
@@ -113,6 +123,15 @@ def test_interval_at_the_edges(n_right, n, low, high):
     assert wilson_interval(n_right, n) == pytest.approx((low, high), abs=1e-4)
 
 
+@pytest.mark.parametrize(("n_right", "n"), [(0, 1), (1, 1), (0, 290), (290, 290), (232, 290)])
+def test_interval_is_wilsons_formula(n_right, n):
+    share, z2 = n_right / n, 1.959963984540054**2
+    centre, spread = share + z2 / (2 * n), share * (1 - share) / n + z2 / (4 * n * n)
+    ends = [(centre + sign * math.sqrt(z2 * spread)) / (1 + z2 / n) for sign in (-1, 1)]
+    assert wilson_interval(n_right, n) == pytest.approx(ends, abs=1e-12)
+    assert (wilson_interval(0, n)[0], wilson_interval(n, n)[1]) == (0, 1)
+
+
 @given(n=st.integers(1, 2000), data=st.data())
 def test_interval_holds_the_share_and_is_a_share(n, data):
     n_right = data.draw(st.integers(0, n))
@@ -126,3 +145,18 @@ def test_interval_holds_the_share_and_is_a_share(n, data):
 def test_interval_of_a_table_is_that_of_its_counts():
     assert accuracy_interval(BY_HAND) == wilson_interval(7, 10)
     assert np.diff(accuracy_interval(BY_HAND))[0] > 0.4  # ten tracks say little
+
+
+def test_segments_of_one_recording_are_one_unit_of_the_interval():
+    ids = [f"blues/{i // 3}.seg{i % 3:03d}" for i in range(9)] + ["rock/9"]
+    said = ["blues", "blues", "rock"] * 3 + ["blues"]
+    segments = table([(track.split("/")[0], s) for track, s in zip(ids, said, strict=True)])
+    segments = segments.assign(track_id=ids, path=ids, group=ids)
+    assert accuracy(segments) == 0.6
+    assert accuracy(by_recording(segments)) == 0.75
+    assert accuracy_interval(segments) == wilson_interval(3, 4)
+    assert accuracy_interval(by_recording(segments)) == wilson_interval(3, 4)
+
+
+def test_copies_in_one_group_are_units_of_their_own():
+    assert accuracy_interval(BY_HAND.assign(group="one")) == wilson_interval(7, 10)

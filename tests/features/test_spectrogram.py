@@ -19,7 +19,7 @@ RECORDINGS = (
     "classical.00002", "country.00000", "disco.00000", "hiphop.00000", "jazz.00000",
     "metal.00000", "pop.00000", "reggae.00000", "rock.00000",
 )  # fmt: skip
-MOVED = 10  # pixels that rounding in single precision may move by one colour
+MOVED = 10  # pixels that rounding may move by one colour
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ def texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def mistakes(names: list[str]) -> pd.DataFrame:
-    rows = [(f"jazz/{name}", "jazz", "rock", 0.9 - i / 100) for i, name in enumerate(names)]
-    return pd.DataFrame(rows, columns=["track_id", "genre", "predicted", "confidence"])
+def mistakes(names: list[str], path: str) -> pd.DataFrame:
+    rows = [(f"jazz/{name}", path, "jazz", "rock", 0.9 - i / 100) for i, name in enumerate(names)]
+    return pd.DataFrame(rows, columns=["track_id", "path", "genre", "predicted", "confidence"])
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_learning_curves_have_two_panels_with_two_lines(n_epochs):
 
 @pytest.mark.parametrize(("n", "rows"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3)])
 def test_mistakes_are_four_in_a_row(picture, n, rows):
-    figure = mistakes_figure(mistakes([f"song {i}" for i in range(n)]), [picture] * n, PREPROCESSOR)
+    figure = mistakes_figure(mistakes([f"song {i}" for i in range(n)], picture), PREPROCESSOR)
     assert len(figure.axes) == 4 * rows
     assert sum(len(axes.images) for axes in figure.axes) == n
     assert to_image(figure).size == (1040, round(310 * rows + 40))
@@ -94,7 +94,7 @@ def test_mistakes_are_four_in_a_row(picture, n, rows):
 
 
 def test_a_mistake_says_name_genre_answer_and_confidence(picture):
-    figure = mistakes_figure(mistakes(["jazz.00007"]), [picture], PREPROCESSOR)
+    figure = mistakes_figure(mistakes(["jazz.00007"], picture), PREPROCESSOR)
     assert figure.axes[0].get_title() == "jazz.00007\njazz, taken for\nrock (90%)"
 
 
@@ -106,13 +106,13 @@ def test_a_mistake_says_name_genre_answer_and_confidence(picture):
     ],
 )
 def test_long_names_are_cut(picture, name, shown):
-    figure = mistakes_figure(mistakes([name]), [picture], PREPROCESSOR)
+    figure = mistakes_figure(mistakes([name], picture), PREPROCESSOR)
     assert figure.axes[0].get_title().splitlines()[0] == shown
 
 
 def test_odd_names_are_drawn_as_they_are(picture):
-    table = mistakes(ODD_NAMES).assign(genre=ODD_NAMES, predicted=ODD_NAMES[::-1])
-    to_image(mistakes_figure(table, [picture] * len(ODD_NAMES), PREPROCESSOR))
+    table = mistakes(ODD_NAMES, picture).assign(genre=ODD_NAMES, predicted=ODD_NAMES[::-1])
+    to_image(mistakes_figure(table, PREPROCESSOR))
     figure = confusion_figure(np.eye(len(ODD_NAMES), dtype=int), ODD_NAMES, "Test set")
     to_image(figure)
     assert set(ODD_NAMES) <= set(texts(figure))

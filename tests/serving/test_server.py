@@ -20,6 +20,7 @@ from sounds import claiming, encode, tone
 from support import Trained, free_port, server
 
 import genre_mlflow
+from genre_mlflow.evaluation.predictions import genres_of, probabilities, read_predictions
 from genre_mlflow.features.preprocessing import KNOWN
 
 
@@ -72,18 +73,17 @@ def test_served_probabilities_equal_offline_ones(trained: Trained, endpoint: str
     status, answer = ask(endpoint, {"dataframe_split": {"columns": ["content"], "data": rows}})
     assert status == 200
     classifier = genre_mlflow.load()
-    table = pd.read_csv(
-        trained.client.download_artifacts(trained.outcome.run_id, "tables/predictions.csv"),
-        index_col="track_id",
-    )
+    path = trained.client.download_artifacts(trained.outcome.run_id, "tables/predictions.csv")
+    table = read_predictions(Path(path))
+    shares = pd.DataFrame(probabilities(table), table["track_id"], genres_of(table))
     for path, served in zip(paths, answer["predictions"], strict=True):
         offline = classifier.predict(path.read_bytes())
         assert served["genre"] == offline.genre
         assert served["confidence"] == pytest.approx(offline.confidence, abs=1e-6)
-        logged = table.loc[f"{path.parent.name}/{path.stem}"]
+        logged = shares.loc[f"{path.parent.name}/{path.stem}"]
         for genre, probability in served["probabilities"].items():
             assert probability == pytest.approx(offline.probabilities[genre], abs=1e-6)
-            assert probability == pytest.approx(logged[f"p_{genre}"], abs=2e-6)
+            assert probability == pytest.approx(logged[genre], abs=2e-6)
 
 
 def test_records_and_top_k_are_understood(trained: Trained, endpoint: str) -> None:

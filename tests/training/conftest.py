@@ -10,7 +10,7 @@ from torch import Tensor
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ("low", "middle", "high")
 SIZE = 32
@@ -65,7 +65,7 @@ def make_tracks():
 def make_classifier():
     def make(seed: int = 0, dropout: float = 0.5, aggregation: str = "mean") -> Classifier:
         torch.manual_seed(seed)
-        network = NetworkSettings((4, 8), head_width=8, dropout=dropout)
+        network = VGG(widths=(4, 8), head_width=8, dropout=dropout)
         return Classifier(GENRES, network, PreprocessingSettings(image_size=SIZE), aggregation)
 
     return make

@@ -371,7 +371,7 @@ import numpy, pandas, torch
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import NetworkSettings
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
@@ -381,7 +381,7 @@ manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})
 pixels = numpy.zeros((2, 3, 32, 32), dtype="uint8")
 cache = SimpleNamespace(pixels=pixels, span={"x": (0, 1), "y": (1, 1)})
 tracks = TrackDataset(manifest, "ab", cache)
-network, preprocessing = NetworkSettings((4,), head_width=4), PreprocessingSettings(image_size=32)
+network, preprocessing = VGG(widths=(4,), head_width=4), PreprocessingSettings(image_size=32)
 classifier = Classifier("ab", network, preprocessing)
 fitted = fit(
     classifier, {"train": tracks, "val": tracks}, TrainingSettings(epochs=2), Observer(),
