@@ -15,9 +15,9 @@ from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.options import CHAMPION_URI, TrainOptions
 
 COLUMNS = 5
-WIDTH_INCHES, ROW_INCHES, DPI = 11, 2.35, 100
-BACKGROUND, RIGHT, WRONG = "white", "#1b7837", "#c51b7d"
-COLOURS = 64  # of the PNG's palette, which keeps it small
+WIDTH_INCHES, ROW_INCHES, DPI = 11, 2.45, 100
+RIGHT, WRONG = "#1b7837", "#c51b7d"
+COLOURS = 96  # of the PNG's palette, which keeps it small
 
 
 def main() -> None:
@@ -31,7 +31,8 @@ def main() -> None:
     classifier = genre_mlflow.load(words.model)
     n_rows = -(-len(tracks) // COLUMNS)
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * n_rows), layout="constrained")
-    figure.set_facecolor(BACKGROUND)
+    figure.set_facecolor("white")
+    figure.get_layout_engine().set(h_pad=0.1)
     panels = figure.subplots(n_rows, COLUMNS, squeeze=False).ravel()
     for axes, (genre, path) in zip(panels, tracks["path"].items(), strict=True):
         answer = classifier.predict(path)
@@ -45,7 +46,7 @@ def main() -> None:
         axes.set_xlabel(said, loc="left", color=RIGHT if answer.genre == genre else WRONG)
     figure.savefig(words.out, dpi=DPI)
     with Image.open(words.out) as image:
-        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
     small.save(words.out, optimize=True)
 
 

@@ -211,9 +211,7 @@ def test_every_command_and_option_exists(command: Command) -> None:
             check_parameters(context.params["entry_point"], context.params["param_list"])
 
 
-def parse(
-    command: click.Command, words: list[str], is_whole: bool = True
-) -> click.Context | None:
+def parse(command: click.Command, words: list[str], is_whole: bool = True) -> click.Context | None:
     """Raise `UsageError` where Click would; nothing is called. None where it calls nothing either.
 
     That is `--help`, and a command without what it needs, as prose names it.
@@ -257,6 +255,18 @@ def test_every_option_in_the_prose_exists() -> None:
     named = [(m.page, m.line, m.words[0]) for m in mentions() if m.text.startswith("--")]
     assert len(named) > 40
     assert [place for place in named if place[2] not in known] == []
+
+
+def test_the_table_of_options_has_their_defaults() -> None:
+    defaults = {p.opts[0]: str(p.default) for p in main.commands["train"].params}
+    rows = re.findall(r"^\| (`--.+?) \| (.+?) \|", read("docs/training.md"), re.M)
+    said = {
+        flag.strip("`"): value.strip("`")
+        for flags, values in rows
+        for flag, value in zip(flags.split(", "), values.split(", "), strict=True)
+    }
+    assert len(said) > 10
+    assert {flag: v for flag, v in said.items() if defaults.get(flag, v) != v} == {}
 
 
 @pytest.fixture(scope="module")
@@ -369,18 +379,40 @@ def assert_answer_is_like_the_one_shown(text: str) -> None:
 
 
 def run_project(words: list[str]) -> None:
-    """`mlflow run`, with small values in place of those of the text, which may stand only once."""
-    small = {name.strip("-").replace("-", "_"): value for name, value in SMALL.items()}
-    if "search" in words:
-        small |= {name.strip("-").replace("-", "_"): value for name, value in FEW.items()}
-    if "--run-id" in words:
-        small = {}  # the run's own
-    kept = [word for word in words if word.partition("=")[0] not in small]
-    parameters = [word for pair in small.items() for word in ("-P", "=".join(pair))]
-    done = subprocess.run(
-        [sys.executable, "-m", *kept, *parameters], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    """`mlflow run` as a process for a new training; else what MLproject makes of it, right here.
+
+    Two processes that import everything anew take most of a minute where others have the cores;
+    tests/jobs/test_projects.py starts them for each kind of run.
+    """
+    from mlflow.cli import cli
+
+    context = parse(cli, words[1:])
+    assert context is not None
+    entry_point, run_id = context.params["entry_point"], context.params["run_id"]
+    small = {} if run_id else SMALL | (FEW if entry_point == "search" else {})
+    given = dict(parameter.split("=", 1) for parameter in context.params["param_list"])
+    parameters = given | {name[2:].replace("-", "_"): value for name, value in small.items()}
+    if entry_point == "main" and not run_id:
+        others = [word for word in words if word != "-P" and word.split("=")[0] not in given]
+        many = [word for pair in parameters.items() for word in ("-P", "=".join(pair))]
+        command = [sys.executable, "-m", *others, *many]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    else:
+        run_entry_point(entry_point, parameters, run_id)
+
+
+def run_entry_point(name: str, parameters: dict[str, str], run_id: str | None) -> None:
+    from mlflow import MlflowClient
+    from mlflow.projects._project_spec import load_project
+
+    command = load_project(".").get_entry_point(name).compute_command(parameters, None)
+    _, _, module, *words = shlex.split(command)
+    with pytest.MonkeyPatch.context() as patch:
+        joined = run_id or MlflowClient().create_run("0").info.run_id
+        patch.setenv("MLFLOW_RUN_ID", joined)
+        result = CliRunner().invoke(main, words if module == "genre_mlflow" else [module, *words])
+    assert result.exit_code == 0, result.output
 
 
 def run_ours(words: list[str], port: str) -> None:
