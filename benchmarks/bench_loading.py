@@ -52,7 +52,7 @@ class ByBatch(TrackDataset):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=31)
-    parser.add_argument("--epoch-s", type=float, default=8.0, help="seconds of an epoch")
+    parser.add_argument("--epoch-s", type=float, default=4.4, help="seconds of an epoch")
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()

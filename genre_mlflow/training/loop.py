@@ -117,6 +117,7 @@ class Loop:
                 pixels, truth = pixels.to(self.device), truth.to(self.device)
                 share = shares[done : done + len(truth)]  # [B]
                 logits = network(pixels)  # [B, genres]
+                # Not its own mean, which would know of the genres' weights but not of the shares.
                 losses = functional.cross_entropy(
                     logits, truth, self.loss_weights, reduction="none"
                 )
