@@ -156,6 +156,7 @@ import os, sys
 from pathlib import Path
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
+import scipy.sparse.csgraph  # imported late in a scan; nobody may not be allowed to read Python
 if os.geteuid() == 0:  # who reads everything
     os.seteuid(65534)
 for folder in sys.argv[1:]:

@@ -343,7 +343,7 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused():
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_seed_out_of_range_is_refused(seed):
-    with pytest.raises(SettingsError, match=f"split seed is {seed}; allowed are 0 to"):
+    with pytest.raises(SettingsError, match=f"split_seed is {seed}; allowed are 0 to"):
         SplitSettings(split_seed=seed)
 
 

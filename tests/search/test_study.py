@@ -217,7 +217,7 @@ def test_another_corpus_under_the_same_name_is_refused(
 ) -> None:
     other = make_corpus(tmp_path / "music", tracks=21)
     request = replace(
-        done.request, study=done.found.study, options=replace(done.request.options, data=str(other))
+        done.request, study=done.found.study, options=done.request.options.changed(data=str(other))
     )
     with pytest.raises(StudyError, match=r"its corpus was music with the digest \w+, now music"):
         open_search(request)
