@@ -27,7 +27,7 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 
-from genre_mlflow.corpus.scan import tracks_in
+from genre_mlflow.corpus.folders import tracks_in
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render

@@ -132,7 +132,7 @@ def show(
     """
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
-    from genre_mlflow.corpus.scan import BadFile
+    from genre_mlflow.corpus.folders import BadFile
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 

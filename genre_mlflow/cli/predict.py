@@ -16,7 +16,7 @@ from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import file_names
 
 if TYPE_CHECKING:
-    from genre_mlflow.corpus.scan import BadFile
+    from genre_mlflow.corpus.folders import BadFile
     from genre_mlflow.library.predict import Predictor, Row
 
 ENGINES = ("local", "spark")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus.demo.images import demo_folder, make_demo
+from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
-from genre_mlflow.corpus.scan import BadFile, scan
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
 from genre_mlflow.files.home import home

@@ -13,8 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from genre_mlflow.corpus.folders import BadFile, walk
 from genre_mlflow.corpus.manifest import recording_of
-from genre_mlflow.corpus.scan import BadFile, track_id, walk
+from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, decode_image, read

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import NullLocator
 
 from genre_mlflow.corpus.corpus import corpus_folder
-from genre_mlflow.corpus.scan import BadFile, genre_folders, look_below
+from genre_mlflow.corpus.folders import BadFile, look_below
+from genre_mlflow.corpus.scan import genre_folders
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read, to_rgb

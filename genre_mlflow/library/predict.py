@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genre_mlflow.corpus.scan import EMPTY, BadFile, look_below
+from genre_mlflow.corpus.folders import EMPTY, BadFile, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.features.audio import mute_decoders

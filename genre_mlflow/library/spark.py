@@ -18,7 +18,7 @@ import mlflow
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
-from genre_mlflow.corpus.scan import BadFile
+from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
 from genre_mlflow.library.predict import Predictor, Row, is_text

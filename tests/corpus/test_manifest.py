@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sounds import encode, tone
 
+from genre_mlflow.corpus.folders import BadFile, tracks_in
 from genre_mlflow.corpus.manifest import (
     COLUMNS,
     conflicting_groups,
@@ -23,7 +24,7 @@ from genre_mlflow.corpus.manifest import (
     digest,
     name_groups,
 )
-from genre_mlflow.corpus.scan import BadFile, scan, tracks_in
+from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.errors import DataError

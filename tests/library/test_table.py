@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre_mlflow.corpus.scan import tracks_in
+from genre_mlflow.corpus.folders import tracks_in
 from genre_mlflow.errors import DataError
 from genre_mlflow.library.table import hold, open_table, read_done, read_rows
 

@@ -1,0 +1,57 @@
+"""What lies in a folder of music, as paths: light enough for a command that starts at once."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre_mlflow.errors import DataError
+
+EMPTY = "is empty"  # what is wrong with a folder without files
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that is no usable track, and why."""
+
+    path: Path
+    reason: str
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders directly below, by name, hidden ones left out."""
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def tracks_in(folder: Path) -> list[Path]:
+    """Files at any depth; hidden ones, and the `._*` doubles of a Mac's archives, are none."""
+    return look_below(folder)[0]
+
+
+def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
+    """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
+    tracks, bad = walk(folder)
+    return tracks, bad if tracks or bad else [BadFile(folder, EMPTY)]
+
+
+def walk(folder: Path) -> tuple[list[Path], list[BadFile]]:
+    """The tracks in a folder, and the folders that are out of reach."""
+    tracks: list[Path] = []
+    closed: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(root, name) for name in names if not name.startswith(".")]
+        tracks += [path for path in paths if is_track(path)]
+    bad = [BadFile(Path(error.filename), f"cannot be read: {error.strerror}") for error in closed]
+    return sorted(tracks), sorted(bad, key=lambda file: file.path)
+
+
+def is_track(path: Path) -> bool:
+    """True unless it is a pipe, a socket or a device; of what is out of reach, reading says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
