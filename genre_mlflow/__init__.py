@@ -17,6 +17,6 @@ def load(model: str = "") -> "Classifier":
     there is none.
     """
     from genre_mlflow.model.settings import CHAMPION_URI
-    from genre_mlflow.tracking.registry import load as load_classifier
+    from genre_mlflow.tracking.classifiers import load as load_classifier
 
     return load_classifier(model or CHAMPION_URI)

@@ -13,7 +13,6 @@ from genre_mlflow.model.aggregation import aggregate_logits
 from genre_mlflow.model.classifier import BATCH, Classifier
 
 LOGIT = "logit_"  # prefix of the columns with logits
-PROBABILITY = "p_"  # prefix of the columns with probabilities in a library's table
 TEXTS = ("track_id", "path", "split", "genre", "predicted", "group")
 CONFIDENCE_DIGITS = 6  # that are written
 SMALLEST = np.finfo(np.float32).tiny  # what a probability of 0 counts as, for its logarithm

@@ -18,8 +18,9 @@ from genre_mlflow.jobs.report import write_confusion
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
+from genre_mlflow.tracking.classifiers import load
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
-from genre_mlflow.tracking.registry import load, logged_model_id
+from genre_mlflow.tracking.registry import logged_model_id
 from genre_mlflow.tracking.run import TrackedRun, experiment_id
 from genre_mlflow.tracking.store import open_store, store_errors
 

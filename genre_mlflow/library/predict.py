@@ -17,10 +17,9 @@ import torch
 
 from genre_mlflow.corpus.folders import EMPTY, BadFile, look_below
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.evaluation.predictions import PROBABILITY
 from genre_mlflow.features.audio import mute_decoders
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.tracking.registry import classifier_folder
+from genre_mlflow.tracking.classifiers import classifier_folder
 
 Row = dict[str, str | float | int]
 
@@ -29,6 +28,7 @@ MOST_WORKERS = 256
 AHEAD = 4  # files that each process may be ahead of the slowest one
 THREADS = 1  # of a process: two take four times the processor time, waiting for each other
 DIGITS = 6  # of a probability in a table
+PROBABILITY = "p_"  # prefix of the columns with probabilities
 
 
 class Predictor:

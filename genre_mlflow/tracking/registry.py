@@ -1,8 +1,6 @@
 """A registered model: its versions, their aliases, and classifiers loaded from them."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -14,7 +12,6 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import read_predictions
-from genre_mlflow.model.classifier import Classifier, classifier_below
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
 from genre_mlflow.tracking.store import NOT_THERE, fetched, open_store, read_file, store_errors
@@ -82,27 +79,6 @@ class RegisteredModel:
             path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
             table = read_predictions(path)
         return table[table["split"] == "test"]
-
-
-def load(model: str) -> Classifier:
-    """A classifier from a registered version, a logged model or a folder.
-
-    `model`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/MODEL_ID` or a path. Raises
-    `ModelError` where there is none.
-    """
-    with classifier_folder(model) as folder:
-        return Classifier.load(folder)
-
-
-@contextmanager
-def classifier_folder(model: str) -> Iterator[Path]:
-    """The folder of a classifier on this machine, at least until the block ends."""
-    if ":/" not in model:
-        yield classifier_below(model, Path(model))
-        return
-    open_store()
-    with fetched(model) as folder:
-        yield classifier_below(model, folder)
 
 
 def logged_model_id(model: str) -> str | None:
