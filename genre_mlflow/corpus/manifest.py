@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
@@ -44,6 +43,8 @@ def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
 
     Each group is named after its first track.
     """
+    from scipy.sparse.csgraph import connected_components  # half a second that predicting can save
+
     recording, _ = pd.factorize(np.array(recordings(manifest), object))
     content, _ = pd.factorize(manifest["group"])
     n_nodes = 2 * len(manifest)  # recordings, then contents; each track links one of either
