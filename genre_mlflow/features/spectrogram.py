@@ -29,6 +29,9 @@ SLANEY_LOG_STEP = np.log(6.4) / 27.0
 
 MIN_POWER = 1e-10  # keeps the logarithm finite in silence, as librosa.power_to_db does
 FRAMES_PER_BLOCK = 32  # 0.5 MB of windowed frames at a time: they stay in the cache
+# Depth down to which single precision stays within 1e-3 dB, at two thirds of the time of double;
+# at 100 dB it is off by 8e-3 dB.
+SINGLE_DB = 80.0
 N_MFCC = 20  # coefficients, librosa's default
 
 
@@ -164,19 +167,24 @@ def _decibels(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.N
 def _mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
     """Power in each mel band, `[n_mels, frames]`; the sound is padded with silence at both ends.
 
-    The Fourier transforms in double precision, what follows in single, as in librosa. On one
-    thread: tracks are what is worth doing at the same time.
+    In single precision where that is exact enough. On one thread: tracks are what is worth doing
+    at the same time.
     """
     padded = np.pad(samples.astype(np.float32, copy=False), settings.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)
     frames = frames[:: settings.hop_length]
-    window, bands = _hann_window(settings.n_fft), _mel_bands(settings)
+    kind = np.float32 if settings.top_db <= SINGLE_DB else np.float64
+    window, bands = _hann_window(settings.n_fft).astype(kind), _mel_bands(settings)
+    windowed = np.empty((FRAMES_PER_BLOCK, settings.n_fft), kind)
     power = np.empty((settings.n_mels, len(frames)), np.float32)
     for start in range(0, len(frames), FRAMES_PER_BLOCK):
         block = slice(start, start + FRAMES_PER_BLOCK)
-        windowed = (frames[block] * window).T  # [n_fft, frames], for `bands` needs [bins, frames]
-        spectrum = rfft(windowed, axis=0).astype(np.complex64)
-        power[:, block] = bands @ (spectrum.real**2 + spectrum.imag**2)
+        some = frames[block]
+        np.multiply(some, window, out=windowed[: len(some)])
+        spectrum = rfft(windowed[: len(some)].T, axis=0)  # [bins, frames], as `bands` needs it
+        bins = spectrum.real**2
+        bins += spectrum.imag**2
+        power[:, block] = bands @ bins
     return power
 
 
