@@ -1,5 +1,6 @@
 """What our command lines share: errors in one line, plug-ins, log lines, an end on SIGTERM."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -79,6 +80,19 @@ def speaking(say: Callable[[str], None] = click.echo) -> Iterator[None]:
         for logger, level in zip(ours, levels, strict=True):
             logger.removeHandler(speaker)
             logger.setLevel(level)
+
+
+@contextmanager
+def heavy_imports() -> Iterator[None]:
+    """Leave the garbage collector alone while the heavy packages are imported.
+
+    It finds nothing there, and takes a tenth of the time (`benchmarks/bench_start.py`).
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def quiet_mlflow() -> None:

@@ -4,22 +4,32 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, interrupt, quiet_mlflow
+from genre_mlflow.cli.base import (
+    USER_MISTAKE,
+    OneLineErrors,
+    heavy_imports,
+    interrupt,
+    quiet_mlflow,
+)
 from genre_mlflow.cli.options import MODEL_OPTION, check_output
+from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import file_names
+from genre_mlflow.model.settings import check_model
 
 if TYPE_CHECKING:
     from genre_mlflow.corpus.folders import BadFile
     from genre_mlflow.library.predict import Predictor, Row
 
 ENGINES = ("local", "spark")
+MOST_WORKERS = 256
 WIDEST = 60  # characters of a path before its answer
 
 
@@ -68,7 +78,10 @@ class Sorting:
 )  # fmt: skip
 @click.option("--out", default="", metavar="FILE", help="Write a table: .csv, which is gone on "
               "with when it is there, or .json.")  # fmt: skip
-@click.option("--workers", default=0, show_default=True, help="Processes; 0: by itself.")
+@click.option(
+    "--workers", default=0, show_default=True, type=click.IntRange(0, MOST_WORKERS),
+    help="Processes; 0: by itself.",
+)  # fmt: skip
 @click.option(
     "--engine",
     default="local",
@@ -110,23 +123,26 @@ def predict(
     check_output(out, (".csv", ".json"))
     sorting = Sorting(m3u, link, move)
     sorting.check(out)
-    from rich.console import Console
-
-    from genre_mlflow.cli.bars import Progress
-    from genre_mlflow.features.audio import mute_decoders
-    from genre_mlflow.library import playlists
-    from genre_mlflow.library import predict as predicting
-    from genre_mlflow.library import table as tables
-    from genre_mlflow.library.sorting import moves_beside, moves_of
-
-    signal.signal(signal.SIGTERM, interrupt)
-    quiet_mlflow()
-    mute_decoders()
-    predicting.check_workers(workers)
     table = Path(out) if out else None
     if table is None or not table.exists():
-        predicting.check_paths(paths)  # before the model is loaded
-    with predicting.open_predictor(model) as predictor, tables.hold(table):
+        check_paths(paths)
+    check_model(model)  # all of this before the seconds of the imports
+    with ExitStack() as stack:
+        with heavy_imports():
+            from rich.console import Console
+
+            from genre_mlflow.cli.bars import Progress
+            from genre_mlflow.features.audio import mute_decoders
+            from genre_mlflow.library import playlists
+            from genre_mlflow.library import predict as predicting
+            from genre_mlflow.library import table as tables
+            from genre_mlflow.library.sorting import moves_beside, moves_of
+
+            signal.signal(signal.SIGTERM, interrupt)
+            quiet_mlflow()
+            mute_decoders()
+            predictor = stack.enter_context(predicting.open_predictor(model))
+        stack.enter_context(tables.hold(table))
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)

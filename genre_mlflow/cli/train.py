@@ -15,7 +15,7 @@ from genre_mlflow.cli.options import (
     is_given,
     options,
 )
-from genre_mlflow.model.settings import ModelSettings
+from genre_mlflow.model.settings import ModelSettings, check_model
 from genre_mlflow.options import TrainOptions
 
 SERVE_PORT = 5001  # the MLflow UI has 5000
@@ -78,6 +78,7 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
     """
     train_options = TrainOptions.from_flat({**values, "data": data})
     train_options.check_folders()
+    check_model(model)
     from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,3 +56,10 @@ def is_track(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return True
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Raise `DataError` for a path that does not exist."""
+    for path in paths:
+        if not os.path.exists(path):  # unlike pathlib's, it never raises
+            raise DataError(f"{path} does not exist")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genre_mlflow.corpus.folders import EMPTY, BadFile, look_below
+from genre_mlflow.corpus.folders import EMPTY, BadFile, check_paths, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
 from genre_mlflow.model.classifier import Classifier
@@ -116,13 +116,6 @@ def open_predictor(model: str) -> Iterator[Predictor]:
     """A predictor of a registered version, a logged model or a folder, until the block ends."""
     with classifier_folder(model) as folder:
         yield Predictor(folder)
-
-
-def check_paths(paths: Sequence[str]) -> None:
-    """Raise `DataError` for a path that does not exist."""
-    for path in paths:
-        if not os.path.exists(path):  # unlike pathlib's, it never raises
-            raise DataError(f"{path} does not exist")
 
 
 def find_files(

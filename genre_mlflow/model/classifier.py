@@ -19,7 +19,7 @@ from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family, name_of
-from genre_mlflow.model.settings import AGGREGATIONS
+from genre_mlflow.model.settings import AGGREGATIONS, check_model
 from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
@@ -190,8 +190,7 @@ class Classifier:
 
 def classifier_below(name: str, folder: Path) -> Path:
     """Where the one classifier lies that is in a folder or below it; `name` is for errors."""
-    if not folder.is_dir():
-        raise ModelError(f"{name} is no folder; a registered model is written models:/NAME@ALIAS")
+    check_model(str(folder))
     configs = sorted(folder.rglob(CONFIG_FILE))
     if len(configs) != 1:
         found = len(configs) or "no"

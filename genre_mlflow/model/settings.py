@@ -1,8 +1,9 @@
 """Settings of a model, beside those of its preprocessor and of its network's family."""
 
+import os
 from dataclasses import dataclass
 
-from genre_mlflow.errors import SettingsError
+from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.model.networks import NETWORKS
 from genre_mlflow.settings import Settings, option
 
@@ -26,6 +27,15 @@ class ModelSettings(Settings):
                 f"model_name is {self.model_name!r}; allowed are names without "
                 f"{' '.join(FORBIDDEN_IN_NAMES)}"
             )
+
+
+def check_model(model: str) -> None:
+    """Say at once that a model's folder is missing; whether an address is there, MLflow knows.
+
+    Raises `ModelError`.
+    """
+    if ":/" not in model and not os.path.isdir(model):
+        raise ModelError(f"{model} is no folder; a registered model is written models:/NAME@ALIAS")
 
 
 CHAMPION_URI = f"models:/{ModelSettings().model_name}@{CHAMPION}"  # served unless told otherwise

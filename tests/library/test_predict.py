@@ -187,7 +187,7 @@ def test_quiet_prints_the_errors_alone(trained: Trained, library: Path) -> None:
         (["--move", __file__, "--out", "t.csv"], "test_predict.py', which is no folder"),
         (
             ["--workers", "-1", "--model", "nothing"],
-            "workers is -1; allowed are 0 (by itself) to 256",
+            "-1 is not in the range 0<=x<=256",
         ),
     ],
 )
