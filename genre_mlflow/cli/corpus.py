@@ -18,6 +18,8 @@ from genre_mlflow.cli.options import (
     off_default,
     options,
 )
+from genre_mlflow.corpus.folders import check_render
+from genre_mlflow.corpus.settings import CorpusSettings
 from genre_mlflow.files.names import printable
 from genre_mlflow.options import TrainOptions
 
@@ -90,6 +92,7 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     others are drawn all the same.
     """
     settings = TrainOptions.from_flat(values).preprocessing
+    check_render(Path(audio), Path(images))
     from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.rendering import overview, render_folder
 
@@ -132,6 +135,7 @@ def show(
     """
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
+    CorpusSettings(data=folder).check_folder()
     from genre_mlflow.corpus.folders import BadFile
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genre_mlflow.errors import DataError
 
+SETTINGS_FILE = ".render.json"  # in a folder of drawn images
 EMPTY = "is empty"  # what is wrong with a folder without files
 
 
@@ -63,3 +64,20 @@ def check_paths(paths: Sequence[str]) -> None:
     for path in paths:
         if not os.path.exists(path):  # unlike pathlib's, it never raises
             raise DataError(f"{path} does not exist")
+
+
+def check_render(audio: Path, images: Path) -> None:
+    """Refuse a source that is no folder, and a target that is a file or within the source."""
+    if not audio.is_dir():
+        raise DataError(f"{audio} is no folder; give one with recordings")
+    if images.exists() and not images.is_dir():
+        raise DataError(f"{images} is a file; give a folder for the images")
+    foreign = images.is_dir() and not (images / SETTINGS_FILE).exists()
+    if images.resolve().is_relative_to(audio.resolve()):
+        raise DataError(
+            f"{images} is {audio} or lies within it; give a folder for the images beside it"
+        )
+    if foreign and any(not path.name.startswith(".") for path in images.iterdir()):
+        raise DataError(
+            f"{images} holds files that were not drawn here; give a new or an empty folder"
+        )

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from genre_mlflow.corpus.folders import BadFile, walk
+from genre_mlflow.corpus.folders import SETTINGS_FILE, BadFile, check_render, walk
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
@@ -22,7 +22,7 @@ from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, decode_ima
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 
-SETTINGS_FILE, LOCK_FILE = ".render.json", ".render.lock"  # in the folder of images
+LOCK_FILE = ".render.lock"  # in the folder of images
 # Of a GTZAN image: 45.6 kB in 0.9 ms; level 6 has 45.2 kB in 1.3 ms, level 9 45.2 kB in 1.8 ms.
 COMPRESSION = 1
 Result = int | BadFile | None
@@ -66,7 +66,7 @@ def render_folder(
     images that were drawn with other settings.
     """
     audio, images = audio.absolute(), images.absolute()
-    check_folders(audio, images)
+    check_render(audio, images)
     recordings, others, bad = look_through(audio)
     check_names([track_id(audio, path) for path in recordings])
     if not recordings:
@@ -92,23 +92,6 @@ def render_folder(
         pictures=results.count(None),
         bad_files=bad,
     )
-
-
-def check_folders(audio: Path, images: Path) -> None:
-    """Refuse a source that is no folder, and a target that is a file or within the source."""
-    if not audio.is_dir():
-        raise DataError(f"{audio} is no folder; give one with recordings")
-    if images.exists() and not images.is_dir():
-        raise DataError(f"{images} is a file; give a folder for the images")
-    foreign = images.is_dir() and not (images / SETTINGS_FILE).exists()
-    if images.resolve().is_relative_to(audio.resolve()):
-        raise DataError(
-            f"{images} is {audio} or lies within it; give a folder for the images beside it"
-        )
-    if foreign and any(not path.name.startswith(".") for path in images.iterdir()):
-        raise DataError(
-            f"{images} holds files that were not drawn here; give a new or an empty folder"
-        )
 
 
 def look_through(audio: Path) -> tuple[list[Path], list[Path], list[BadFile]]:

@@ -157,7 +157,9 @@ import os, sys
 from pathlib import Path
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
-import scipy.sparse.csgraph  # imported late in a scan; nobody may not be allowed to read Python
+import scipy.sparse.csgraph  # a scan imports it late, and nobody may not be able to read it then
+from PIL import Image
+Image.preinit()  # the same with Pillow's readers
 if os.geteuid() == 0:  # who reads everything
     os.seteuid(65534)
 for folder in sys.argv[1:]:
