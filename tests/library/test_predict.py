@@ -299,7 +299,7 @@ def test_a_killed_run_goes_on_and_a_killed_worker_is_one_line(
         )  # fmt: skip
 
     def wait_for_rows(n: int) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             if out.exists() and out.read_bytes().count(b"\n") > n:
                 return
