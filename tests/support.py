@@ -65,11 +65,16 @@ def fresh_store() -> Path:
 
 
 @contextmanager
-def store_in(folder: Path, uri: str = "") -> Iterator[MlflowClient]:
-    """MLflow and derived files in `folder` while the block runs."""
+def store_in(folder: Path, uri: str = "", like: Path | None = None) -> Iterator[MlflowClient]:
+    """MLflow and derived files in `folder` while the block runs; `like`: a folder to begin with.
+
+    What is logged to a run of that folder lies there, and is not copied.
+    """
     folder.mkdir(exist_ok=True)
+    if like:
+        shutil.copytree(like / ".genre", folder / ".genre")
     if not uri:
-        shutil.copy(fresh_store(), folder / "mlflow.db")
+        shutil.copy(like / "mlflow.db" if like else fresh_store(), folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", uri or f"sqlite:///{folder}/mlflow.db")

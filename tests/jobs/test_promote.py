@@ -1,11 +1,11 @@
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import EXPERIMENT, Trained, small_options
+from support import EXPERIMENT, Trained, small_options, store_in
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
@@ -20,15 +20,24 @@ def champion(client: MlflowClient) -> str:
     return str(client.get_model_version_by_alias(NAME, "champion").version)
 
 
+@pytest.fixture(scope="module")
+def trained_twice(
+    tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., Path]
+) -> Path:
+    """A folder with a champion that could hardly learn, and a challenger that did."""
+    folder = tmp_path_factory.mktemp("twice")
+    data = make_corpus(folder / "music")
+    with store_in(folder):
+        train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
+        train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
+    return folder
+
+
 @pytest.fixture
-def two_versions(
-    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
-) -> MlflowClient:
-    """A champion that could hardly learn, and a challenger that did."""
-    data = make_corpus(tmp_path / "music")
-    train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
-    train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
-    return store
+def two_versions(trained_twice: Path, tmp_path: Path) -> Iterator[MlflowClient]:
+    """A store of the test's own that begins with these two."""
+    with store_in(tmp_path / "own", like=trained_twice) as client:
+        yield client
 
 
 def test_second_version_is_challenger_only(two_versions: MlflowClient) -> None:
@@ -37,10 +46,10 @@ def test_second_version_is_challenger_only(two_versions: MlflowClient) -> None:
 
 
 def test_resuming_an_older_run_leaves_the_newer_challenger(
-    two_versions: MlflowClient, tmp_path: Path
+    two_versions: MlflowClient, trained_twice: Path
 ) -> None:
     first = two_versions.get_model_version(NAME, "1")
-    options = small_options(tmp_path / "music")
+    options = small_options(trained_twice / "music")
     train(options, experiment=EXPERIMENT, resume=str(first.run_id))
     assert str(two_versions.get_model_version_by_alias(NAME, "challenger").version) == "2"
     assert len(two_versions.search_model_versions(f"name = '{NAME}'")) == 2
@@ -76,9 +85,9 @@ def test_equal_challenger_is_not_promoted(
 
 
 def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
-    two_versions: MlflowClient, tmp_path: Path
+    two_versions: MlflowClient, trained_twice: Path
 ) -> None:
-    other = small_options(tmp_path / "music", split_seed=1)
+    other = small_options(trained_twice / "music", split_seed=1)
     train(other, experiment=EXPERIMENT)
     with pytest.raises(ModelError, match=r"were tested on different tracks.*--force --why TEXT"):
         promote(NAME)
