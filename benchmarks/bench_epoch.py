@@ -115,17 +115,15 @@ def train(
 
 
 def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
-    from mlflow import MlflowClient
-
     from genre_mlflow.tracking.observer import RunTracker
-    from genre_mlflow.tracking.run import DatasetName
+    from genre_mlflow.tracking.run import TrackedRun, experiment_id
 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-    client = MlflowClient()
-    experiment = client.create_experiment("bench", artifact_location=str(folder / "artifacts"))
-    run = client.create_run(experiment)
+    os.chdir(folder)  # where MLflow puts the artifacts
+    run = TrackedRun.create(experiment_id("bench"), "bench", {})
+    run.dataset = ("bench", "0")
     config = Classifier(genres, VGG(), PreprocessingSettings()).config()
-    tracker = RunTracker(client, run, config, DatasetName("bench", "0"), "best-last")
+    tracker = RunTracker(run, config, "best-last")
     watch = Stopwatch(tracker)
     train(tracks, genres, device, folder / "tracked", watch, epochs=rounds + 2)
     seconds, epoch = statistics.median(watch.tracking[1:]), statistics.median(watch.epochs[1:])

@@ -25,7 +25,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow import MlflowClient
 
 from genre_mlflow.corpus.folders import tracks_in
 from genre_mlflow.features.audio import decode
@@ -35,6 +34,7 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.serving.server import serve_command
 from genre_mlflow.tracking.models import log_classifier
+from genre_mlflow.tracking.run import TrackedRun, experiment_id
 
 START_S = 180
 
@@ -53,11 +53,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         os.chdir(folder)
-        client = MlflowClient()
-        run = client.create_run(client.create_experiment("bench"))
+        run = TrackedRun.create(experiment_id("bench"), "bench", {})
         genres = sorted({path.parent.name for path in images})
         classifier = Classifier(genres, VGG(), PreprocessingSettings())
-        model_uri = f"models:/{log_classifier(client, run, classifier, 1)}"
+        model_uri = f"models:/{log_classifier(run, classifier, 1)}"
         model = mlflow.pyfunc.load_model(model_uri)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

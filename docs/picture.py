@@ -11,8 +11,8 @@ from PIL import Image
 
 import genre_mlflow
 from genre_mlflow.corpus.corpus import open_corpus
-from genre_mlflow.corpus.settings import DEMO
-from genre_mlflow.options import CHAMPION_URI, TrainOptions
+from genre_mlflow.model.settings import CHAMPION_URI
+from genre_mlflow.options import TrainOptions
 
 COLUMNS = 5
 WIDTH_INCHES, ROW_INCHES, DPI = 11, 2.45, 100
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("out", help="PNG to write")
     parser.add_argument("--model", default=CHAMPION_URI)
     words = parser.parse_args()
-    corpus = open_corpus(DEMO, TrainOptions().on_bad_file, TrainOptions().split)
+    corpus = open_corpus(TrainOptions().corpus, TrainOptions().split)
     tracks = corpus.rows("test").sort_values("track_id").groupby("genre").first()
     classifier = genre_mlflow.load(words.model)
     n_rows = -(-len(tracks) // COLUMNS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from genre_mlflow.corpus.settings import DEMO, CorpusSettings, SplitSettings
 from genre_mlflow.errors import SettingsError
@@ -22,6 +22,8 @@ ROOMS: dict[str, type[Settings]] = {
     "model": ModelSettings,
     "training": TrainingSettings,
 }
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
 FAMILY = "family"  # the field whose class depends on `model.network`
 
 
@@ -40,7 +42,11 @@ class TrainOptions:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
-        assert type(self.family) is family(self.model.network)
+        if type(self.family) is not family(self.model.network):
+            raise SettingsError(
+                f"network is {self.model.network!r}, but its settings are those of "
+                f"{type(self.family).__name__}"
+            )
         self.family.check_input(self.preprocessing.image_size)
 
     def flat(self) -> dict[str, Any]:
@@ -58,13 +64,10 @@ class TrainOptions:
         Raises `SettingsError` for a value out of range, and for an option of another network
         that is not at its default: it would be lost.
         """
-        network = family(values.get("network", ModelSettings().network))
+        rooms: dict[str, Any] = {room: part_of(kind, values) for room, kind in ROOMS.items()}
+        network = rooms["model"].network
         check_strangers(network, values)
-        rooms: dict[str, Any] = {
-            room: kind(**{name: values[name] for name in options_of(kind) if name in values})
-            for room, kind in {**ROOMS, FAMILY: network}.items()
-        }
-        return cls(**rooms)
+        return cls(**rooms, family=part_of(family(network), values))
 
     @classmethod
     def from_saved(cls, values: Mapping[str, Any]) -> Self:
@@ -87,9 +90,9 @@ class TrainOptions:
 
     def changed(self, **values: Any) -> Self:
         """The same but for these options, by their flat names; another network brings its own."""
-        kept = self.flat()
-        if values.get("network", self.model.network) != self.model.network:
-            own = options_of(family(values["network"]))
+        kept, network = self.flat(), part_of(ModelSettings, values).network
+        if "network" in values and network != self.model.network:
+            own = options_of(family(network))
             kept = {
                 name: value for name, value in kept.items()
                 if name in own or name not in options_of(type(self.family))
@@ -106,6 +109,11 @@ class TrainOptions:
         paths = {"data": self.corpus.data, "split_dir": self.split.split_dir}
         absolute = {n: str(Path(p).absolute()) for n, p in paths.items() if p and p != DEMO}
         return self.changed(**absolute)
+
+
+def part_of(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
+    """Settings of one room from the flat values of all; what is missing takes its default."""
+    return kind(**{name: values[name] for name in options_of(kind) if name in values})
 
 
 class Declared(NamedTuple):
@@ -129,15 +137,15 @@ def declared() -> dict[str, Declared]:
     }
 
 
-def check_strangers(network: type[Family], values: Mapping[str, Any]) -> None:
+def check_strangers(network: str, values: Mapping[str, Any]) -> None:
     """Refuse what another network's option would say to this one."""
-    own = options_of(network)
+    own = options_of(family(network))
     others = {name for n in NETWORKS for name in options_of(family(n))} - own.keys()
     for name in sorted(others & values.keys()):
         if as_text(values[name]) != as_text(declared()[name].default):
             raise SettingsError(
-                f"{name} is {as_text(values[name])}, but network "
-                f"{values['network']} has no such option; its own are {', '.join(own) or 'none'}"
+                f"{name} is {as_text(values[name])}, but network {network} has no such option; "
+                f"its own are {', '.join(own) or 'none'}"
             )
 
 

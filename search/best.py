@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import mean
 from typing import Any
 
@@ -66,16 +66,26 @@ def finish(search: Search, observer: Observer | None = None) -> Finished | None:
         best, n_done = search.study.best_trial, len(search.trials(*DONE))
         if before and before["trials"] == n_done and enough_seeds(search, before, best):
             search.runs.set_status(FINISHED)
-            return Finished(**before)
+            return remembered(search, before)
         search.runs.set_status(RUNNING)
         log_report(search, best)
         if before and enough_seeds(search, before, best):
-            found = Finished(**{**before, "trials": n_done})
+            found = replace(remembered(search, before), trials=n_done)
         else:
             found = train_best(search, best, n_done, observer)
         search.study.set_user_attr(FOUND, asdict(found))
         search.runs.set_status(FINISHED)
     return found
+
+
+def remembered(search: Search, before: dict[str, Any]) -> Finished:
+    """What an earlier call has found and recorded. Raises `StudyError` for another version's."""
+    if before.keys() != {one.name for one in fields(Finished)}:
+        raise StudyError(
+            f"study {search.name!r} was ended by another version of genre-mlflow; name another "
+            "--study"
+        )
+    return Finished(**before)
 
 
 @contextmanager

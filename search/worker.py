@@ -156,7 +156,8 @@ class Worker:
         """Run one trial and record how it ended, in Optuna and in MLflow."""
         search = self.search
         if not self.begun:
-            search.runs.set_status(RUNNING)  # it may have been at its end before
+            with store_errors():
+                search.runs.set_status(RUNNING)  # it may have been at its end before
             self.begun = True
         self.running_before.add(trial.number)
         value, state, failure = None, TrialState.FAIL, None

@@ -22,6 +22,7 @@ from genre_mlflow.cli.options import MODEL_OPTION, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import file_names
+from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.model.settings import check_model
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from genre_mlflow.library.predict import Predictor, Row
 
 ENGINES = ("local", "spark")
-MOST_WORKERS = 256
 WIDEST = 60  # characters of a path before its answer
 
 

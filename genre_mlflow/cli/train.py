@@ -15,7 +15,7 @@ from genre_mlflow.cli.options import (
     is_given,
     options,
 )
-from genre_mlflow.model.settings import ModelSettings, check_model
+from genre_mlflow.model.settings import ModelSettings, check_model, check_reason
 from genre_mlflow.options import TrainOptions
 
 SERVE_PORT = 5001  # the MLflow UI has 5000
@@ -104,6 +104,7 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 
     Exit code 1 when it stays as it is, 2 when the two cannot be compared.
     """
+    check_reason(force, why)
     from genre_mlflow.jobs.promote import promote as promote_challenger
 
     quiet_mlflow()
@@ -119,6 +120,7 @@ def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
 @click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(model: str, host: str, port: int) -> None:
     """Serve a model over HTTP, as `mlflow models serve` does."""
+    check_model(model)
     from genre_mlflow.serving import server
 
     server.check_port(host, port)

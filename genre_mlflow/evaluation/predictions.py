@@ -9,6 +9,7 @@ import torch
 
 from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.errors import DataError
 from genre_mlflow.model.aggregation import aggregate_logits
 from genre_mlflow.model.classifier import BATCH, Classifier
 
@@ -89,8 +90,15 @@ def write_predictions(predictions: pd.DataFrame, path: Path) -> None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read what `write_predictions` wrote; a genre may be called NA, or 1990."""
+    """Read what `write_predictions` wrote; a genre may be called NA, or 1990.
+
+    Raises `DataError` for a table of another version.
+    """
     table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False)
+    if not {*TEXTS} <= {*table.columns} or not genres_of(table):
+        raise DataError(
+            f"{path.name} was written by another version of genre-mlflow; train the model anew"
+        )
     return table.astype({f"{LOGIT}{genre}": np.float32 for genre in genres_of(table)})
 
 

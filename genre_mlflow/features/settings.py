@@ -75,7 +75,9 @@ class PreprocessingSettings(SpectrogramSettings):
     segment_s: float = option(
         30.0, "Seconds of a recording in one image.", unit="s", low=1, high=LONGEST_SEGMENT_S
     )
-    hop_s: float = option(0.0, "Seconds from one segment to the next; 0: --segment-s.", unit="s")
+    hop_s: float = option(
+        0.0, "Seconds from one segment to the next; 0: --segment-s.", unit="s", low=0
+    )
     loudness: str = option(
         "as-is",
         "Scale recordings to one loudness; matters to almost silent ones, and to MFCCs.",

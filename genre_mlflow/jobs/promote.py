@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.evaluation.predictions import by_recording
-from genre_mlflow.model.settings import CHAMPION
+from genre_mlflow.model.settings import CHAMPION, check_reason
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
 from genre_mlflow.tracking.store import open_store, store_errors
 
@@ -24,8 +24,7 @@ def promote(name: str, *, force: bool = False, why: str = "") -> Promotion:
     `force` skips the comparison and keeps `why` as a tag of the version. Raises `ModelError` when
     there is no challenger, or when the two were tested on different tracks.
     """
-    if force != bool(why):
-        raise ModelError("--force and --why TEXT go together: a forced promotion keeps its reason")
+    check_reason(force, why)
     open_store()
     model = RegisteredModel(name)
     with store_errors():

@@ -77,9 +77,11 @@ def train(
     corpus = open_corpus(options.corpus, options.split)
     session.check_data(corpus.digest)
     with store_errors():
-        run = session.open(run_name(options, corpus))
+        name = run_name(options, corpus)
+        run = session.open(name)
         session.check_checkpoint(run)
         with hold(run.id):
+            session.present(run, name)
             try:
                 with store_errors(), run.running(owned=session.owned):
                     outcome = train_in_run(run, options, corpus, device, observer)

@@ -18,13 +18,13 @@ import torch
 from genre_mlflow.corpus.folders import EMPTY, BadFile, check_paths, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
+from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.classifiers import classifier_folder
 
 Row = dict[str, str | float | int]
 
 ALONE = 200  # files that one process predicts before another has imported everything
-MOST_WORKERS = 256
 AHEAD = 4  # files that each process may be ahead of the slowest one
 THREADS = 1  # of a process: two take four times the processor time, waiting for each other
 DIGITS = 6  # of a probability in a table

@@ -29,6 +29,12 @@ class ModelSettings(Settings):
             )
 
 
+def check_reason(force: bool, why: str) -> None:
+    """Refuse a forced promotion without a reason, and the reverse. Raises `ModelError`."""
+    if force != bool(why):
+        raise ModelError("--force and --why TEXT go together: a forced promotion keeps its reason")
+
+
 def check_model(model: str) -> None:
     """Say at once that a model's folder is missing; whether an address is there, MLflow knows.
 

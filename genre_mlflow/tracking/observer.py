@@ -94,7 +94,10 @@ class RunTracker(Observer):
         return model_id
 
     def drop_weights(self) -> None:
-        """Delete the weights of all epochs but the best and the last; their entries stay."""
+        """Delete the weights of all epochs but the best and the last, and hide their entries.
+
+        In the UI they would bury the model that counts; what they reached is in the run's metrics.
+        """
         if self.keep == "all":
             return
         kept = {best_epoch(self.history).epoch, self.history[-1].epoch}
@@ -104,6 +107,7 @@ class RunTracker(Observer):
             if WEIGHTS_FILE in files:
                 location = self.run.client.get_logged_model(model_id).artifact_location
                 delete_files(location, WEIGHTS_FILE)
+            self.run.client.delete_logged_model(model_id)
             self.stored.discard(epoch)
 
     def logged_epochs(self) -> dict[int, str]:

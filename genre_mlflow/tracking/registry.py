@@ -38,7 +38,8 @@ class RegisteredModel:
             version = self.version_of(model_id) or mlflow.register_model(
                 f"models:/{model_id}", self.name, tags=tags
             )
-            self.client.update_model_version(self.name, version.version, description)
+            if description and not version.description:  # it may be edited by people
+                self.client.update_model_version(self.name, version.version, description)
             challenger = self.find(CHALLENGER)
             if challenger is None or int(challenger.version) < int(version.version):
                 self.set_alias(CHALLENGER, version)

@@ -75,7 +75,7 @@ class TrackedRun:
     @property
     def name(self) -> str:
         """Its name in the UI."""
-        return str(self.entity.info.run_name)
+        return self.entity.info.run_name or ""
 
     @property
     def status(self) -> str:
@@ -189,13 +189,20 @@ class TrackedRun:
             if owned:
                 self.end(status)
 
+    def mark_experiment(self) -> None:
+        """Give its experiment the tags of ours, where it lacks them."""
+        known = self.client.get_experiment(self.experiment_id).tags
+        for key, value in EXPERIMENT_TAGS.items():
+            if key not in known:
+                self.client.set_experiment_tag(self.experiment_id, key, value)
+
     def rename(self, name: str) -> None:
         """Give it another name."""
         self.client.update_run(self.id, name=name)
         self.entity = self.client.get_run(self.id)
 
-    def reopen(self, name: str) -> None:
-        """Let it run again, under another name."""
+    def reopen(self, name: str | None = None) -> None:
+        """Let it run again, under another name if one is given."""
         self.client.update_run(self.id, status=RUNNING, name=name)
 
     def end(self, status: str) -> None:

@@ -58,13 +58,16 @@ class Session:
             )
 
     def open(self, name: str) -> TrackedRun:
-        """The run itself, created now if there is none yet, and named unless somebody has."""
+        """The run itself, created now if there is none yet."""
         if not self.run_id:
             return TrackedRun.create(experiment_id(self.experiment), name, {"task": "train"})
-        run = TrackedRun.find(self.run_id)
-        if MLFLOW_NAME.fullmatch(run.name):
+        return TrackedRun.find(self.run_id)
+
+    def present(self, run: TrackedRun, name: str) -> None:
+        """Make the run, and an experiment of `mlflow run`, look as ours do, unless somebody has."""
+        if not run.name or MLFLOW_NAME.fullmatch(run.name):
             run.rename(name)
-        return run
+        run.mark_experiment()
 
     def resume_command(self, run: TrackedRun) -> str:
         """How to go on with the run; one that `mlflow run` opened is joined by it again."""
@@ -136,6 +139,8 @@ def resumed_options(
     """The recorded options, with more epochs if asked for."""
     asked = options.with_absolute_paths().flat()
     differing = changes(recorded, {name: asked[name] for name in given if name in asked})
+    strange = {name for name in given if name in declared()} - recorded.keys()
+    differing |= {name: ("not there", "given") for name in strange}
     epochs = differing.pop("epochs", None)
     if epochs and asked["epochs"] < recorded["epochs"]:
         differing["epochs"] = epochs

@@ -135,7 +135,7 @@ class StudyRuns:
         if self.status == status:
             return
         if status == RUNNING:
-            self.parent.reopen(self.parent.name)
+            self.parent.reopen()
         else:
             self.parent.client.set_terminated(self.parent.id, status)
 

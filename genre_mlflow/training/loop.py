@@ -176,9 +176,9 @@ def make_loop(
     )
 
 
-def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, how: str) -> Confusion:
+def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, aggregation: str) -> Confusion:
     """Counts of tracks, `[genre, predicted genre]`, from the answers for their segments."""
-    answers = aggregate(probabilities, owners, how).argmax(dim=1)
+    answers = aggregate(probabilities, owners, aggregation).argmax(dim=1)
     n_genres = probabilities.shape[1]
     genres = torch.zeros_like(answers)
     genres[owners] = labels

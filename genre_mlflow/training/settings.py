@@ -40,7 +40,7 @@ class TrainingSettings(Settings):
     seed: int = option(0, "Seed of weights, order and dropout.", low=0, high=2**32 - 1)
     keep: str = option("best-last", "Epochs whose weights are kept in MLflow.", choices=KEEP)
     segments: str = option("all", "Segments of a track that an epoch trains on.", choices=SEGMENTS)
-    device: str = option("auto", "auto (CUDA, then MPS, then CPU), or a torch device.")
+    device: str = option("auto", "auto (CUDA, then MPS, then CPU), cpu, cuda, cuda:N or mps.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -219,3 +219,8 @@ def test_a_parameter_that_no_network_has_is_refused(tmp_path: Path) -> None:
 
 def small() -> TrainOptions:
     return TrainOptions.from_flat({"image_size": 64})
+
+
+def test_an_unknown_network_in_a_space_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="network is 'nope'; allowed are vgg, resnet18"):
+        load_space(write(tmp_path, "network: [vgg, nope]"))

@@ -316,17 +316,21 @@ def test_with_random_segments_an_epoch_takes_one_of_each_track(run, make_tracks,
         assert [sum(row) for row in result.train.confusion] == [1, 2, 1]
 
 
-@pytest.mark.parametrize("how", ["mean", "vote", "max"])
-def test_validation_is_what_the_segments_say_together(run, make_tracks, make_classifier, how):
+@pytest.mark.parametrize("aggregation", ["mean", "vote", "max"])
+def test_validation_is_what_the_segments_say_together(
+    run, make_tracks, make_classifier, aggregation
+):
     genres, segments = [0, 1, 1, 1, 2, 2], [4, 1, 2, 1, 3, 1]
     cut = make_tracks(genres, segments)
-    fitted = run(replace(SETTINGS, epochs=1), val=cut, classifier=make_classifier(aggregation=how))
+    fitted = run(
+        replace(SETTINGS, epochs=1), val=cut, classifier=make_classifier(aggregation=aggregation)
+    )
     network = make_classifier().network
     network.load_state_dict(fitted.best_weights)
     network.eval()
     with torch.inference_mode():
         logits = network(every(cut))
-    answers = aggregate(logits.softmax(dim=1), cut.owners, how).argmax(dim=1)
+    answers = aggregate(logits.softmax(dim=1), cut.owners, aggregation).argmax(dim=1)
     result = fitted.history[0].val
     assert result.accuracy == pytest.approx(float((answers == torch.tensor(genres)).float().mean()))
     losses = torch.nn.functional.cross_entropy(logits, cut.labels, reduction="none")

@@ -1,0 +1,103 @@
+"""Options: flat and nested are the same, and nothing that was said is lost."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.model.networks import NETWORKS
+from genre_mlflow.model.networks.resnet import ResNet18
+from genre_mlflow.model.settings import ModelSettings
+from genre_mlflow.options import TrainOptions, changes, declared
+from genre_mlflow.settings import Settings, option
+
+
+@dataclass(frozen=True)
+class Some(Settings):
+    share: float = option(0.5, "A share.", low=0, below=1)
+    count: int = option(3, "A count.", unit="pieces", low=1)
+    rate: float = option(1.0, "A rate.", above=0, high=10)
+    kind: str = option("a", "A kind.", choices=("a", "b"))
+    sizes: tuple[int, ...] = option((1, 2), "Sizes.", unit="channels", low=1, high=8)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"share": 1.0}, r"share is 1\.0; allowed are 0 to below 1$"),
+        ({"share": float("nan")}, r"share is nan; allowed are"),
+        ({"count": 0}, r"count is 0; allowed are 1 pieces or more$"),
+        ({"count": 1.5}, r"count is 1\.5; allowed is a whole number$"),
+        ({"count": True}, r"count is True; allowed is a whole number$"),
+        ({"rate": 0.0}, r"rate is 0\.0; allowed are values above 0 up to 10$"),
+        ({"kind": "c"}, r"kind is 'c'; allowed are a, b$"),
+        ({"kind": None}, r"kind is None; allowed is a text$"),
+        ({"sizes": (1, 9)}, r"sizes is \(1, 9\); allowed are 1 to 8 channels$"),
+        ({"sizes": (1, 2.0)}, r"sizes is \(1, 2\.0\); allowed is a list of whole numbers$"),
+    ],
+)
+def test_a_value_out_of_range_or_of_another_type_is_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        Some(**values)
+
+
+def test_numbers_of_any_size_and_lists_are_taken():
+    assert Some(count=10**400, sizes=[1, 8]).sizes == (1, 8)
+
+
+def test_saved_settings_need_every_field_and_no_other():
+    assert Some.from_saved({**vars(Some()), "sizes": [1, 2]}) == Some()
+    with pytest.raises(SettingsError, match=r"lacking are share, unknown part$"):
+        Some.from_saved({**{n: v for n, v in vars(Some()).items() if n != "share"}, "part": 1})
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_flat_and_nested_are_the_same(network):
+    options = TrainOptions.from_flat({"network": network, "lr": 0.01, "split_seed": 3})
+    assert options.training.lr == 0.01
+    assert options.split.split_seed == 3
+    assert TrainOptions.from_flat(options.flat()) == options
+    assert TrainOptions.from_saved(options.flat()) == options
+    assert options.flat().keys() <= declared().keys()
+
+
+def test_an_option_of_another_network_is_refused_unless_at_its_default():
+    assert TrainOptions.from_flat({"network": "resnet18", "widths": (8, 16, 32, 64, 128)})
+    message = r"widths is 4,8, but network resnet18 has no such option; its own are dropout$"
+    with pytest.raises(SettingsError, match=message):
+        TrainOptions.from_flat({"network": "resnet18", "widths": (4, 8)})
+
+
+def test_another_network_takes_along_what_both_have():
+    options = TrainOptions.from_flat({"widths": (4, 8), "dropout": 0.2})
+    changed = options.changed(network="resnet18", lr=0.1)
+    assert changed.family == ResNet18(dropout=0.2)
+    assert changed.training.lr == 0.1
+
+
+def test_options_recorded_by_another_version_are_refused():
+    recorded = TrainOptions().flat()
+    del recorded["dropout"]
+    with pytest.raises(SettingsError, match="recorded by another version"):
+        TrainOptions.from_saved(recorded)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TrainOptions.from_flat({"network": "nope"}),
+        lambda: TrainOptions().changed(network="nope"),
+    ],
+)
+def test_an_unknown_network_is_one_line(make):
+    with pytest.raises(SettingsError, match="network is 'nope'; allowed are vgg, resnet18"):
+        make()
+
+
+def test_settings_of_another_network_are_refused():
+    with pytest.raises(SettingsError, match=r"network is 'resnet18', but its settings are .* VGG"):
+        TrainOptions(model=ModelSettings(network="resnet18"))
+
+
+def test_changes_are_told_as_text_before_and_now():
+    assert changes({"lr": 0.1, "old": 1}, {"lr": 0.2, "new": 1}) == {"lr": ("0.1", "0.2")}
