@@ -117,8 +117,10 @@ class Storage:
             except Timeout:
                 yield False
                 return
-            with lock:
+            try:
                 yield True
+            finally:
+                lock.release()
             return
         held = False
         try:

@@ -19,7 +19,7 @@ from genre_mlflow.cli.options import (
     options,
 )
 from genre_mlflow.corpus.folders import check_render
-from genre_mlflow.corpus.settings import CorpusSettings
+from genre_mlflow.corpus.settings import CorpusSettings, check_one_source
 from genre_mlflow.files.names import printable
 from genre_mlflow.options import TrainOptions
 
@@ -67,6 +67,7 @@ def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> Non
     Files of a folder are linked, those of an archive (.zip, .tar.gz) extracted. Checked tracks
     that are in OUT stay, so that the command can be stopped and given again.
     """
+    check_one_source(source, download)
     from genre_mlflow.corpus.gtzan.collection import gtzan
     from genre_mlflow.corpus.gtzan.layout import prepare, summary
 

@@ -90,3 +90,12 @@ def check_folder(folder: Path) -> None:
         raise DataError(
             f"{folder} is no folder; give one with a folder of music per genre, or 'demo'"
         )
+
+
+def check_one_source(source: str, fetch: bool) -> None:
+    """Refuse a collection without a source, and one with two. Raises `SettingsError`."""
+    if bool(source) == fetch:
+        raise SettingsError(
+            f"{'both' if fetch else 'neither'} of --source and --download given; one is needed: "
+            "the folder or archive that you have, or the download"
+        )

@@ -23,13 +23,13 @@ class TrackDataset(Dataset[Pair]):
     def __init__(self, manifest: pd.DataFrame, genres: Sequence[str], cache: PixelCache) -> None:
         places = {genre: place for place, genre in enumerate(genres)}
         spans = [cache.span[sha] for sha in manifest["sha256"]]
-        self._first = torch.tensor([first for first, _ in spans])
+        first = torch.tensor([first for first, _ in spans])
         counts = torch.tensor([count for _, count in spans])
         self.owners = torch.arange(len(manifest)).repeat_interleave(counts)
         self.labels = torch.tensor([places[genre] for genre in manifest["genre"]])[self.owners]
         before = counts.cumsum(0) - counts  # items of the tracks before
         within = torch.arange(len(self.owners)) - before[self.owners]
-        self._rows = (self._first[self.owners] + within).numpy()
+        self._rows = (first[self.owners] + within).numpy()
         self._pixels = cache.pixels
 
     def __len__(self) -> int:

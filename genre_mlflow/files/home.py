@@ -5,9 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from genre_mlflow.errors import DataError
+from genre_mlflow.files.locks import hold_lock
 
 HOME_VARIABLE = "GENRE_HOME"
 HOME_DEFAULT = ".genre"
@@ -38,12 +37,11 @@ def empty_home() -> None:
     Raises `DataError` while a run is being trained.
     """
     for lock in home().glob("checkpoints/*/lock"):
-        try:
-            FileLock(lock).acquire(timeout=0).lock.release()
-        except Timeout as error:
-            raise DataError(
-                f"run {lock.parent.name} is being trained; stop it first, or wait for its end"
-            ) from error
+        trained = DataError(
+            f"run {lock.parent.name} is being trained; stop it first, or wait for its end"
+        )
+        with hold_lock(lock, trained):
+            pass
     for path in sizes():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     with contextlib.suppress(OSError):

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from genre_mlflow.errors import GenreError
 from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.locks import hold_lock
 
 # What torchrun tells every process of a group alike, on whatever machine. The id alone is not
 # enough: it is "none" unless one is asked for.
@@ -54,11 +53,7 @@ def hold_together(file: Path, taken: GenreError) -> Iterator[None]:
             )
         yield
         return
-    try:
-        lock = FileLock(file).acquire(timeout=0)
-    except Timeout as error:
-        raise taken from error
-    with lock, leading(leader, rank):
+    with hold_lock(file, taken), leading(leader, rank):
         yield
 
 

@@ -21,8 +21,8 @@ from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.classifiers import load
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.registry import logged_model_id
-from genre_mlflow.tracking.run import TrackedRun, experiment_id
-from genre_mlflow.tracking.store import open_store, store_errors
+from genre_mlflow.tracking.run import TrackedRun
+from genre_mlflow.tracking.store import experiment_id, open_store, store_errors
 
 ALL = "all"
 PARAMS = (

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
-from mlflow.entities import LoggedModel
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Map
@@ -61,47 +60,19 @@ def requirements(features: str) -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in names]
 
 
-def create_model(run: TrackedRun, name: str, kind: str, epoch: int) -> str:
-    """Open a logged model of an epoch of a run; return its id."""
-    entry = run.client.create_logged_model(
-        run.experiment_id,
-        name=name,
-        source_run_id=run.id,
-        model_type=kind,
-        params={"epoch": str(epoch)},
-    )
-    return str(entry.model_id)
-
-
-def models_of(run: TrackedRun, words: str = "") -> list[LoggedModel]:
-    """All logged models of a run; `words` is a further filter in MLflow's language."""
-    found: list[LoggedModel] = []
-    token = None
-    while True:
-        page = run.client.search_logged_models(
-            experiment_ids=[run.experiment_id],
-            filter_string=f"source_run_id = '{run.id}'{words}",
-            page_token=token,
-        )
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
 def find_model(run: TrackedRun, epoch: int) -> str | None:
     """The model of this epoch that a run has logged before it was killed; a half one is deleted."""
-    found = models_of(run, f" AND name = '{MODEL_TYPE}'")
+    found = run.models(f" AND name = '{MODEL_TYPE}'")
     for model in found:
         if model.status != "READY":
-            run.client.delete_logged_model(model.model_id)
+            run.hide_model(model.model_id)
     ours = [m for m in found if m.status == "READY" and m.params["epoch"] == str(epoch)]
     return str(ours[0].model_id) if ours else None
 
 
 def log_classifier(run: TrackedRun, classifier: Classifier, epoch: int) -> str:
     """Log the classifier as a pyfunc model of `run` and return the model's id."""
-    model_id = create_model(run, MODEL_TYPE, MODEL_TYPE, epoch)
+    model_id = run.create_model(MODEL_TYPE, MODEL_TYPE, epoch)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, served_model.ARTIFACT)  # its name is kept inside the model
         classifier.save(folder)
@@ -125,9 +96,8 @@ def log_classifier(run: TrackedRun, classifier: Classifier, epoch: int) -> str:
 def log_predictions(run: TrackedRun, model_id: str, predictions: pd.DataFrame) -> None:
     """Keep the table beside the model: a run that goes on may log another model and table."""
     parent, _, name = MODEL_PREDICTIONS.rpartition("/")
-    with tempfile.TemporaryDirectory() as folder:
-        write_predictions(predictions, Path(folder, name))
-        run.client.log_model_artifacts(model_id, folder, parent)
+    with run.model_folder(model_id, parent) as folder:
+        write_predictions(predictions, folder / name)
 
 
 def input_example(size: int) -> pd.DataFrame:

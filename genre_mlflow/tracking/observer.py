@@ -2,21 +2,17 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.entities import LoggedModelOutput
 
 from genre_mlflow.evaluation.metrics import recalls
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.image import to_image
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE
-from genre_mlflow.tracking.models import create_model, models_of
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.store import delete_files
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.observer import Observer
 
@@ -41,7 +37,6 @@ class RunTracker(Observer):
         self.history: list[EpochResult] = []
         self.model_ids: dict[int, str] = {}
         self.stored: set[int] = set()  # epochs whose weights lie in the store
-        self.linked: set[str] = set()  # ids of models that a resumed run has as outputs
 
     def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
         """Find the checkpoints that a resumed run has logged before."""
@@ -49,7 +44,6 @@ class RunTracker(Observer):
             self.history = list(history[:-1])
             self.model_ids = self.logged_epochs()
             self.stored = set(self.model_ids)
-            self.linked = self.run.linked_models()
             self.remove_images(history[-1].epoch)
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
@@ -66,30 +60,21 @@ class RunTracker(Observer):
         """The validation confusion matrix as JSON, and as an image with a step."""
         epoch = result.epoch
         table = {"epoch": epoch, "genres": self.genres, "confusion": result.val.confusion}
-        self.run.client.log_dict(self.run.id, table, f"confusion/val-epoch-{epoch:04d}.json")
+        self.run.log_json(table, f"confusion/val-epoch-{epoch:04d}.json")
         figure = confusion_figure(matrix, self.genres, f"Validation, epoch {epoch}")
-        self.run.client.log_image(
-            self.run.id,
-            to_image(figure, IMAGE_DPI),
-            key=CONFUSION_KEY,
-            step=epoch,
-            timestamp=result.finished_ms,
-        )
+        image = to_image(figure, IMAGE_DPI)
+        self.run.log_image(image, CONFUSION_KEY, epoch, result.finished_ms)
 
     def log_checkpoint(self, epoch: int, weights: Path) -> str:
         """The epoch as a logged model: a folder that `Classifier.load` reads."""
         if epoch not in self.model_ids:
-            self.model_ids[epoch] = create_model(
-                self.run, epoch_name(epoch), CHECKPOINT_TYPE, epoch
-            )
-        model_id, client = self.model_ids[epoch], self.run.client
-        with tempfile.TemporaryDirectory() as folder:
-            Path(folder, CONFIG_FILE).write_text(self.config, encoding="utf-8")
-            Path(folder, WEIGHTS_FILE).write_bytes(weights.read_bytes())
-            client.log_model_artifacts(model_id, folder)
-        client.finalize_logged_model(model_id, "READY")
-        if model_id not in self.linked:  # MLflow refuses a second link
-            client.log_outputs(self.run.id, [LoggedModelOutput(model_id, step=epoch)])
+            name = epoch_name(epoch)
+            self.model_ids[epoch] = self.run.create_model(name, CHECKPOINT_TYPE, epoch)
+        model_id = self.model_ids[epoch]
+        with self.run.model_folder(model_id) as folder:
+            (folder / CONFIG_FILE).write_text(self.config, encoding="utf-8")
+            (folder / WEIGHTS_FILE).write_bytes(weights.read_bytes())
+        self.run.finish_model(model_id, epoch)
         self.stored.add(epoch)
         return model_id
 
@@ -102,17 +87,13 @@ class RunTracker(Observer):
             return
         kept = {best_epoch(self.history).epoch, self.history[-1].epoch}
         for epoch in sorted(self.stored - kept):
-            model_id = self.model_ids[epoch]
-            files = [f.path for f in self.run.client.list_logged_model_artifacts(model_id)]
-            if WEIGHTS_FILE in files:
-                location = self.run.client.get_logged_model(model_id).artifact_location
-                delete_files(location, WEIGHTS_FILE)
-            self.run.client.delete_logged_model(model_id)
+            self.run.drop_model_file(self.model_ids[epoch], WEIGHTS_FILE)
+            self.run.hide_model(self.model_ids[epoch])
             self.stored.discard(epoch)
 
     def logged_epochs(self) -> dict[int, str]:
         """Ids of the checkpoints that this run has logged, by epoch."""
-        models = models_of(self.run)
+        models = self.run.models()
         return {
             int(model.params["epoch"]): model.model_id
             for model in models

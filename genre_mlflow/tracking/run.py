@@ -8,20 +8,29 @@ from pathlib import Path
 from typing import Any, Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, DataType, Schema
+from PIL import Image
 
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
-from genre_mlflow.tracking.store import NOT_THERE, delete_files
+from genre_mlflow.tracking.store import EXPERIMENT_TAGS, NOT_THERE, delete_files
 
 PARAMS_PER_BATCH = 100  # MLflow's limit
-# The UI shows such an experiment with its views for model training.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 DESCRIPTION_TAG = "mlflow.note.content"
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
@@ -37,6 +46,8 @@ class TrackedRun:
         self.id: str = entity.info.run_id
         self.experiment_id: str = entity.info.experiment_id
         self.dataset: tuple[str, str] | None = None  # name and digest
+        outputs = entity.outputs.model_outputs if entity.outputs else []
+        self.linked = {output.model_id for output in outputs}  # models that are its outputs
 
     @classmethod
     def find(cls, run_id: str) -> Self:
@@ -162,10 +173,62 @@ class TrackedRun:
         """Delete one artifact."""
         delete_files(self.entity.info.artifact_uri, path)
 
-    def linked_models(self) -> set[str]:
-        """Ids of the logged models that are its outputs."""
-        outputs = self.client.get_run(self.id).outputs
-        return {output.model_id for output in outputs.model_outputs} if outputs else set()
+    def log_json(self, values: Mapping[str, Any], path: str) -> None:
+        """A JSON file as an artifact."""
+        self.client.log_dict(self.id, dict(values), path)
+
+    def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
+        """An image with a step, which the UI shows as a series."""
+        self.client.log_image(self.id, image, key=key, step=step, timestamp=timestamp_ms)
+
+    def create_model(self, name: str, kind: str, epoch: int) -> str:
+        """Open a logged model of one of its epochs; return the model's id."""
+        entry = self.client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self.id,
+            model_type=kind,
+            params={"epoch": str(epoch)},
+        )
+        return str(entry.model_id)
+
+    def models(self, words: str = "") -> list[LoggedModel]:
+        """All its logged models; `words` is a further filter in MLflow's language."""
+        found: list[LoggedModel] = []
+        token = None
+        while True:
+            page = self.client.search_logged_models(
+                experiment_ids=[self.experiment_id],
+                filter_string=f"source_run_id = '{self.id}'{words}",
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    @contextmanager
+    def model_folder(self, model_id: str, path: str | None = None) -> Iterator[Path]:
+        """A folder to write into, logged into a model below `path` when the block has ended."""
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+            self.client.log_model_artifacts(model_id, name, path)
+
+    def finish_model(self, model_id: str, epoch: int) -> None:
+        """Say that a logged model is whole, and an output of this run."""
+        self.client.finalize_logged_model(model_id, "READY")
+        if model_id not in self.linked:  # MLflow refuses a second link
+            self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=epoch)])
+            self.linked.add(model_id)
+
+    def drop_model_file(self, model_id: str, path: str) -> None:
+        """Delete a file of a logged model, if it is there."""
+        if path in [entry.path for entry in self.client.list_logged_model_artifacts(model_id)]:
+            delete_files(self.client.get_logged_model(model_id).artifact_location, path)
+
+    def hide_model(self, model_id: str) -> None:
+        """Delete the entry of a logged model."""
+        self.client.delete_logged_model(model_id)
 
     @contextmanager
     def running(self, *, owned: bool = True) -> Iterator[None]:
@@ -208,27 +271,14 @@ class TrackedRun:
     def end(self, status: str) -> None:
         """Write its last status; a store that is gone must not hide why the run ended."""
         try:
-            self.client.set_terminated(self.id, status)
+            self.terminate(status)
         except MlflowException:
             if status == FINISHED:
                 raise
 
-
-def experiment_id(name: str) -> str:
-    """Id of the experiment, created if there is none of that name."""
-    client = MlflowClient()
-    for _ in range(2):  # a second look, when another process has made it in between
-        experiment = client.get_experiment_by_name(name)
-        if experiment is not None:
-            if experiment.lifecycle_stage == "deleted":
-                raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
-            return str(experiment.experiment_id)
-        try:
-            return client.create_experiment(name, tags=EXPERIMENT_TAGS)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-    raise ModelError(f"experiment {name!r} can be neither found nor created")
+    def terminate(self, status: str, end_time_ms: int | None = None) -> None:
+        """Write its last status, and when it ended if that was not now."""
+        self.client.set_terminated(self.id, status, end_time=end_time_ms)
 
 
 def to_json(values: Mapping[str, Any]) -> str:

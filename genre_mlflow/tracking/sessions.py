@@ -16,8 +16,8 @@ from genre_mlflow.files.ranks import hold_together
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking import commands
-from genre_mlflow.tracking.run import TrackedRun, experiment_id, to_json
-from genre_mlflow.tracking.store import joined_run_id, store_errors
+from genre_mlflow.tracking.run import TrackedRun, to_json
+from genre_mlflow.tracking.store import experiment_id, joined_run_id, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
 CONFIG_FILE = "config.json"

@@ -20,6 +20,8 @@ from genre_mlflow.errors import ModelError
 
 SQLITE = "sqlite:///"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls it
+# The UI shows such an experiment with its views for model training.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 REACH_S = 10  # wait for a server this long before saying that it is not there
 RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
 
@@ -105,3 +107,20 @@ def delete_files(artifact_location: str, path: str | None = None) -> None:
     """Delete files below an artifact location, and keep the entry they belong to."""
     with store_errors():
         get_artifact_repository(artifact_location).delete_artifacts(path)
+
+
+def experiment_id(name: str) -> str:
+    """Id of the experiment, created if there is none of that name."""
+    client = MlflowClient()
+    for _ in range(2):  # a second look, when another process has made it in between
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
+            return str(experiment.experiment_id)
+        try:
+            return client.create_experiment(name, tags=EXPERIMENT_TAGS)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    raise ModelError(f"experiment {name!r} can be neither found nor created")

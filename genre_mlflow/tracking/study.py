@@ -16,10 +16,9 @@ from genre_mlflow.tracking.run import (
     FAILED,
     RUNNING,
     TrackedRun,
-    experiment_id,
 )
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder
-from genre_mlflow.tracking.store import joined_run_id
+from genre_mlflow.tracking.store import experiment_id, joined_run_id
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
@@ -113,7 +112,7 @@ class StudyRuns:
         if end.best_epoch is not None and end.best_val_accuracy is not None:
             values = {BEST: end.best_val_accuracy, "best_epoch": float(end.best_epoch)}
             run.log_metrics(values, end.best_epoch, end.finished_ms)
-        run.client.set_terminated(run_id, end.status, end_time=end.finished_ms)
+        run.terminate(end.status, end.finished_ms)
         if end.status != FAILED:
             shutil.rmtree(checkpoint_folder(run_id), ignore_errors=True)
 
@@ -137,7 +136,7 @@ class StudyRuns:
         if status == RUNNING:
             self.parent.reopen()
         else:
-            self.parent.client.set_terminated(self.parent.id, status)
+            self.parent.terminate(status)
 
     def adopt(self, run_id: str) -> None:
         """Nest the run that `mlflow run` has opened for this process, as that of a worker."""

@@ -63,13 +63,13 @@ def done(tmp_path_factory: pytest.TempPathFactory, make_request: MakeRequest) ->
     lines: list[str] = []
     with store_in(folder) as client:
         search = open_search(request)
-        trained = [set(t._first.tolist()) for t in search.tracks.values()]
+        trained = [set(t._rows.tolist()) for t in search.tracks.values()]
         rows = search.corpus.rows("test")
         everything = TrackDataset(rows, search.corpus.genres, cache_of(search))
         with speaking(lines.append):
             found = run(request)
         assert found is not None
-        yield Done(client, found, request, trained, set(everything._first.tolist()), lines)
+        yield Done(client, found, request, trained, set(everything._rows.tolist()), lines)
 
 
 def cache_of(search: Search) -> object:

@@ -15,9 +15,9 @@ from genre_mlflow.corpus.gtzan.collection import EXCLUDED, Collection
 from genre_mlflow.corpus.gtzan.download import ARCHIVE, download
 from genre_mlflow.corpus.gtzan.sources import Found, read_source
 from genre_mlflow.corpus.scan import scan
-from genre_mlflow.corpus.settings import SPLITS
+from genre_mlflow.corpus.settings import SPLITS, check_one_source
 from genre_mlflow.corpus.splits import check_every_genre, few
-from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
 
 GENRES, LISTS, MANIFEST, DOWNLOAD = "genres", "split", "manifest.csv", "download"
@@ -65,11 +65,7 @@ def prepare(
     or have a wrong checksum; `on_bad_file="skip"` goes on without those, but
     not with a wrong file in `out` itself.
     """
-    if bool(source) == fetch:
-        raise SettingsError(
-            f"{'both' if fetch else 'neither'} of --source and --download given; one is needed: "
-            "the folder or archive that you have, or the download"
-        )
+    check_one_source(source, fetch)
     check_out(out, source)
     stock = take_stock(out / GENRES, collection)
     n_there = len(stock.right)
