@@ -4,7 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,22 +127,12 @@ def predict(
     if table is None or not table.exists():
         check_paths(paths)
     check_model(model)  # all of this before the seconds of the imports
-    with ExitStack() as stack:
-        with heavy_imports():
-            from rich.console import Console
+    with loaded(model, table) as predictor:
+        from genre_mlflow.library import playlists
+        from genre_mlflow.library import predict as predicting
+        from genre_mlflow.library import table as tables
+        from genre_mlflow.library.sorting import moves_beside, moves_of
 
-            from genre_mlflow.cli.bars import Progress
-            from genre_mlflow.features.audio import mute_decoders
-            from genre_mlflow.library import playlists
-            from genre_mlflow.library import predict as predicting
-            from genre_mlflow.library import table as tables
-            from genre_mlflow.library.sorting import moves_beside, moves_of
-
-            signal.signal(signal.SIGTERM, interrupt)
-            quiet_mlflow()
-            mute_decoders()
-            predictor = stack.enter_context(predicting.open_predictor(model))
-        stack.enter_context(tables.hold(table))
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
@@ -150,22 +140,59 @@ def predict(
         done = known.paths(moves_of(moves_beside(table)) if table else {})
         files = predicting.find_files(paths, sorting.results(table, names), done)
         left = [file for file in files if predicting.place_of(file) not in done]
-        width = min(WIDEST, max((len(predicting.name_of(file)) for file in left), default=0))
-        counts: Counter[str] = Counter()
-        with (
-            tables.open_table(table, predictor.columns) as write,
-            Progress(Console(), len(left), "songs") as progress,
-        ):
-            for row in rows_of(left, predictor, model, workers, engine, master):
-                write({**row, "path": os.path.abspath(str(row["path"]))})
-                counts[str(row["predicted"])] += 1
-                if row["error"] or not quiet:
-                    progress.say(predicting.to_line(row, top_k, width))
-                progress.advance()
+        rows = rows_of(left, predictor, model, workers, engine, master)
+        counts = write_rows(rows, left, predictor, table, top_k, quiet)
         click.echo(summary(counts, len(done)), err=not out)
         n_failed = sort(table, names, sorting)
     if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
         ctx.exit(USER_MISTAKE)
+
+
+@contextmanager
+def loaded(model: str, table: Path | None) -> "Iterator[Predictor]":
+    """The predictor, once the heavy packages are imported, and the table kept for this process."""
+    with ExitStack() as stack:
+        with heavy_imports():
+            from genre_mlflow.features.audio import mute_decoders
+            from genre_mlflow.library.predict import open_predictor
+            from genre_mlflow.library.table import hold
+
+            signal.signal(signal.SIGTERM, interrupt)
+            quiet_mlflow()
+            mute_decoders()
+            predictor = stack.enter_context(open_predictor(model))
+        stack.enter_context(hold(table))
+        yield predictor
+
+
+def write_rows(
+    rows: "Iterator[Row]",
+    files: "list[Path | BadFile]",
+    predictor: "Predictor",
+    table: Path | None,
+    top_k: int,
+    quiet: bool,
+) -> Counter[str]:
+    """Write and show each row as it comes; return how many there are of each answer."""
+    from rich.console import Console
+
+    from genre_mlflow.cli.bars import Progress
+    from genre_mlflow.library.predict import name_of, to_line
+    from genre_mlflow.library.table import open_table
+
+    width = min(WIDEST, max((len(name_of(file)) for file in files), default=0))
+    counts: Counter[str] = Counter()
+    with (
+        open_table(table, predictor.columns) as write,
+        Progress(Console(), len(files), "songs") as progress,
+    ):
+        for row in rows:
+            write({**row, "path": os.path.abspath(str(row["path"]))})
+            counts[str(row["predicted"])] += 1
+            if row["error"] or not quiet:
+                progress.say(to_line(row, top_k, width))
+            progress.advance()
+    return counts
 
 
 def rows_of(
