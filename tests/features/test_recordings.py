@@ -115,7 +115,7 @@ def test_content_is_that_of_samples_or_pixels(tmp_path):
         ({"segment_s": 0.5}, "segment_s is 0.5; allowed are 1 to 600 s"),
         ({"segment_s": float("nan")}, "segment_s is nan; allowed are 1 to 600 s"),
         ({"hop_s": 3.0}, r"hop_s is 3 s; allowed are 0.1 s to segment_s \(2 s\), or 0"),
-        ({"hop_s": -1.0}, "hop_s is -1 s; allowed"),
+        ({"hop_s": -1.0}, "hop_s is -1.0; allowed are 0 s or more"),
         ({"n_fft": 20_000}, "n_fft is 20000; allowed are 2 to 16384"),
         ({"n_mels": 0}, "n_mels is 0; allowed are 1 to 1024"),
         ({"fmax": 12_000.0}, "fmax is 12000.0 Hz; allowed"),
