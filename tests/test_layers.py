@@ -197,6 +197,7 @@ def test_settings_and_the_list_of_networks_are_light():
     assert imported_by("import genre_mlflow.options, genre_mlflow.model.networks", HEAVY) == ""
 
 
+@pytest.mark.slow
 def test_training_knows_no_tracker():
     code = "import genre_mlflow.training.loop, genre_mlflow.model.classifier"
     assert imported_by(code, ("mlflow", "optuna", "rich", "sklearn", "click")) == ""

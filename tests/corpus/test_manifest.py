@@ -171,6 +171,7 @@ for folder in sys.argv[1:]:
 
 
 @posix_only
+@pytest.mark.slow
 def test_folders_that_cannot_be_read_are_bad(make_corpus):
     with tempfile.TemporaryDirectory() as name:  # pytest's own belong to one user alone
         corpus, other = make_corpus(Path(name, "music")), make_corpus(Path(name, "other"))

@@ -23,6 +23,8 @@ import genre_mlflow
 from genre_mlflow.evaluation.predictions import genres_of, probabilities, read_predictions
 from genre_mlflow.features.preprocessing import KNOWN
 
+pytestmark = pytest.mark.slow  # the server imports everything anew
+
 
 @pytest.fixture(scope="module")
 def endpoint(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
