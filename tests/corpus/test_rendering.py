@@ -58,7 +58,7 @@ def music(tmp_path: Path) -> Path:
     ("features", "loudness"),
     [
         ("mel", "as-is"), ("mel", "normalised"), ("mfcc", "as-is"),
-        pytest.param("chroma", "as-is", marks=pytest.mark.slow),  # librosa compiles for half a minute
+        pytest.param("chroma", "as-is", marks=pytest.mark.slow),  # librosa compiles, 30 s
     ],
 )  # fmt: skip
 def test_the_model_answers_the_same_for_image_and_recording(tmp_path, music, features, loudness):
