@@ -300,17 +300,17 @@ def reader(tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., 
 @pytest.fixture(scope="module")
 def real(reader: Path) -> dict[str, str]:
     """What stands for the placeholders: the id of a run that was stopped, a port that is free."""
+    from mlflow import MlflowClient
     from support import InterruptAfter, free_port, small_options
 
     from genre_mlflow.jobs.train import train
-    from genre_mlflow.tracking.store import open_store
 
     with at_home(reader):
         options = small_options(reader / "music", epochs=2)
         train(options.from_flat({**options.flat(), "epochs": 1}), experiment="earlier")
         with pytest.raises(KeyboardInterrupt):
-            train(options, experiment="stopped", observers=[InterruptAfter(1)])
-        client = open_store()
+            train(options, experiment="stopped", observer=InterruptAfter(1))
+        client = MlflowClient()
         experiment = client.get_experiment_by_name("stopped")
         (run,) = client.search_runs([experiment.experiment_id])
     return {"RUN_ID": run.info.run_id, "5001": str(free_port())}
