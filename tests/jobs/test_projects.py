@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from processes import Command
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"image_size": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
@@ -17,19 +17,15 @@ SMALL = {"image_size": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def mlflow_run(
-    folder: Path, project: str, *words: str, **parameters: object
-) -> subprocess.CompletedProcess[str]:
+def mlflow_run(folder: Path, project: str, *words: str, **parameters: object) -> Command:
     """Run the project from `folder`, as with this environment activated."""
     many = [f"{name}={value}" for name, value in {**SMALL, **parameters}.items()]
-    command = [sys.executable, "-m", "mlflow", "run", project, *words]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     hidden = ("MLFLOW_TRACKING_URI", "GENRE_HOME", "MLFLOW_RUN_ID", "VIRTUAL_ENV")
     env = {name: value for name, value in os.environ.items() if name not in hidden}
-    return subprocess.run(
-        [*command, *(word for parameter in many for word in ("-P", parameter))],
-        cwd=folder, env={**env, "PATH": path}, capture_output=True, text=True,
-    )  # fmt: skip
+    command = ["run", project, *words, *(word for one in many for word in ("-P", one))]
+    log = folder.parent / f"{folder.name}.log"
+    return Command("mlflow", command, log, folder, {**env, "PATH": path}).join()
 
 
 @pytest.fixture
@@ -57,8 +53,8 @@ def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
         here, str(project), "--env-manager", "local", "--experiment-name", "mine",
         data=data, lr="2e-3", allow_leak="true",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    run_id = run_id_in(done.stderr)
+    assert done.code == 0, done.said
+    run_id = run_id_in(done.said)
     client = MlflowClient(f"sqlite:///{here}/mlflow.db")
     run = client.get_run(run_id)
     assert client.get_experiment(run.info.experiment_id).name == "mine"
@@ -69,7 +65,7 @@ def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
     assert (project / ".genre" / "cache").is_dir()
     assert not (project / "mlflow.db").exists()
     assert sorted(path.name for path in here.iterdir()) == ["mlflow.db", "mlflow.db.lock", "mlruns"]
-    assert f"--backend-store-uri sqlite:///{here}/mlflow.db" in done.stdout
+    assert f"--backend-store-uri sqlite:///{here}/mlflow.db" in done.said
 
 
 def test_finished_run_is_joined_and_resumed_with_more_epochs(
@@ -77,13 +73,13 @@ def test_finished_run_is_joined_and_resumed_with_more_epochs(
 ) -> None:
     data = make_corpus(tmp_path / "music")
     first = mlflow_run(project, ".", "--env-manager", "local", data=data, schedule="none")
-    assert first.returncode == 0, first.stderr
-    run_id = run_id_in(first.stderr)
+    assert first.code == 0, first.said
+    run_id = run_id_in(first.said)
     more = mlflow_run(
         project, ".", "--env-manager", "local", "--run-id", run_id, data=data,
         schedule="none", resume=run_id, epochs=3,
     )  # fmt: skip
-    assert more.returncode == 0, more.stderr
+    assert more.code == 0, more.said
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
     steps = [m.step for m in client.get_metric_history(run_id, "val_loss")]
     assert steps == [1, 2, 3]
@@ -91,10 +87,10 @@ def test_finished_run_is_joined_and_resumed_with_more_epochs(
     other = mlflow_run(
         project, ".", "--env-manager", "local", "--run-id", run_id, data=data, resume=run_id, lr=0.5
     )
-    assert other.returncode != 0
-    assert "Error: run" in other.stderr
-    assert "lr was 0.001, now 0.5" in other.stderr
-    assert "Traceback" not in other.stderr.split("mlflow.cli")[0]
+    assert other.code != 0
+    assert "Error: run" in other.said
+    assert "lr was 0.001, now 0.5" in other.said
+    assert "Traceback" not in other.said.split("mlflow.cli")[0]
 
 
 def test_remote_git_address_runs(tmp_path: Path, make_corpus: Callable[..., Path]) -> None:
@@ -102,7 +98,7 @@ def test_remote_git_address_runs(tmp_path: Path, make_corpus: Callable[..., Path
         pytest.skip("the tests do not lie in a git checkout")
     data = make_corpus(tmp_path / "music")
     done = mlflow_run(tmp_path, f"file://{ROOT}", "--env-manager", "local", data=data)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.said
     assert (tmp_path / "mlflow.db").exists()
 
 
@@ -112,8 +108,8 @@ def test_environment_manager_uv_builds_from_conda_yaml(
     data = make_corpus(tmp_path / "music")
     monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path / "envs"))
     done = mlflow_run(project, ".", "--env-manager", "uv", data=data)
-    assert done.returncode == 0, done.stderr[-3000:]
-    run = MlflowClient(f"sqlite:///{project}/mlflow.db").get_run(run_id_in(done.stderr))
+    assert done.code == 0, done.said[-3000:]
+    run = MlflowClient(f"sqlite:///{project}/mlflow.db").get_run(run_id_in(done.said))
     assert "genre-mlflow" in run.data.tags["versions"]
     assert run.info.status == "FINISHED"
 
@@ -126,9 +122,9 @@ def test_search_makes_its_own_parent_and_nests_the_run_of_mlflow(
         project, ".", "-e", "search", "--env-manager", "local", "--experiment-name", "mine",
         data=data, trials=2, workers=2, enqueue="lr=3e-3; lr=5e-3 dropout=0.2", final_seeds=1,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.said
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
-    worker = client.get_run(run_id_in(done.stderr))
+    worker = client.get_run(run_id_in(done.said))
     parent = client.get_run(worker.data.tags["mlflow.parentRunId"])
     assert (worker.data.tags["task"], parent.data.tags["task"]) == ("worker", "search")
     assert (worker.info.status, parent.info.status) == ("FINISHED", "FINISHED")

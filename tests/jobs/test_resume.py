@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from mlflow import MlflowClient
+from processes import Command
 from safetensors.torch import load_file
 from support import EXPERIMENT, SMALL, InterruptAfter, small_options, store_in
 
@@ -271,14 +272,18 @@ def test_unknown_run_is_named(store: MlflowClient) -> None:
         train(small_options("unused"), experiment=EXPERIMENT, resume="f00")
 
 
-def command(data: Path, name: str, *more: str) -> list[str]:
+def words(data: Path, name: str, *more: str) -> list[str]:
     flat = [
         f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items() if k not in ("widths", "epochs")
     ]
     return [
-        sys.executable, "-m", "genre_mlflow", "train", f"--data={data}", "--widths=4,8", *flat,
-        "--epochs=12", f"--experiment={EXPERIMENT}", f"--model-name={name}", *more,
+        "train", f"--data={data}", "--widths=4,8", *flat, "--epochs=12",
+        f"--experiment={EXPERIMENT}", f"--model-name={name}", *more,
     ]  # fmt: skip
+
+
+def begin(folder: Path, words: list[str]) -> Command:
+    return Command("genre_mlflow", words, folder / "command.log", folder, os.environ)
 
 
 @pytest.mark.slow
@@ -290,23 +295,21 @@ def test_run_killed_at_random_moments_ends_as_if_never_stopped(
     """SIGKILL, four times in one run, each a random time after the run has come to life."""
     rng = random.Random(seed)
     data = make_corpus(tmp_path / "music")
-    subprocess.run(command(data, "reference"), check=True, capture_output=True)
+    begin(tmp_path, words(data, "reference")).wait()
     experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
     reference = store.search_runs([experiment])[0].info.run_id
     run_id, kills, more = "", 0, []
     while kills < 4:
         before = started_at(run_id) if run_id else 0
-        process = subprocess.Popen(command(data, "resumed", *more), stdout=subprocess.DEVNULL)
+        process = begin(tmp_path, words(data, "resumed", *more))
         run_id = run_id or wait_for_run(store, experiment, reference)
         wait_until_running(process, run_id, before)
         time.sleep(rng.uniform(0, 1.5))
-        process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:
+        if process.kill() == 0:
             break
         kills += 1
         more = ["--resume", run_id]
-    finished = subprocess.run(command(data, "resumed", *more), capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+    begin(tmp_path, words(data, "resumed", *more)).wait()
     assert kills >= 1
     assert_same(store, run_id, reference, ["resumed", "reference"])
 
@@ -326,10 +329,10 @@ def started_at(run_id: str) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def wait_until_running(process: subprocess.Popen[bytes], run_id: str, before: int) -> None:
-    """Until the process has come to life: what lies before are seconds of imports."""
+def wait_until_running(process: Command, run_id: str, before: int) -> None:
+    """Until the process has come to life."""
     for _ in range(2400):
-        if process.poll() is not None or started_at(run_id) != before:
+        if process.code is not None or started_at(run_id) != before:
             return
         time.sleep(0.05)
 
@@ -340,10 +343,10 @@ def test_ctrl_c_on_the_command_line_says_how_to_resume(
 ) -> None:
     data = make_corpus(tmp_path / "music")
     lines = []
-    words = command(data, "m", "--epochs=100000")
+    command = [sys.executable, "-m", "genre_mlflow", *words(data, "m", "--epochs=100000")]
     # A shell that runs the tests in the background has them ignore SIGINT; a user's does not.
     with subprocess.Popen(
-        words,
+        command,
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -1,13 +1,10 @@
 """Several workers at once, killed ones among them: real processes, stores and servers."""
 
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import optuna
 import pytest
@@ -16,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from processes import Command
 from sqlalchemy.pool import NullPool
 from support import free_port, server
 
@@ -29,34 +27,13 @@ TINY = [
 ]  # fmt: skip
 
 
-class Command:
-    """A `python -m search` in a process group of its own, as on a host of its own."""
-
-    def __init__(self, folder: Path, number: int, words: list[str], **env: str) -> None:
-        self.log = folder / f"{number}.log"
-        self.out: IO[str] = self.log.open("w")
-        hidden = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "GENRE_SEARCH_STORAGE")
-        kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        own = {"GENRE_HOME": str(folder / ".genre"), "OMP_NUM_THREADS": "1", **env}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "search", *words],
-            cwd=folder, stdout=self.out, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**kept, **{name: value for name, value in own.items() if value}},
-        )  # fmt: skip
-
-    def wait(self) -> str:
-        """What it has printed; it must have ended well."""
-        code = self.process.wait(timeout=600)
-        self.out.close()
-        text = self.log.read_text()
-        assert code == 0, text[-3000:]
-        return text
-
-    def kill(self) -> None:
-        """As a power cut would end it."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.out.close()
+def begin(folder: Path, number: int, words: list[str], **env: str) -> Command:
+    """A `python -m search`, as on a host of its own."""
+    hidden = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "GENRE_SEARCH_STORAGE")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    own = {"GENRE_HOME": str(folder / ".genre"), "OMP_NUM_THREADS": "1", **env}
+    given = {name: value for name, value in {**kept, **own}.items() if value}
+    return Command("search", words, folder / f"{number}.log", folder, given)
 
 
 def runs_by_task(client: MlflowClient) -> dict[str, list[Run]]:
@@ -87,7 +64,7 @@ def check_whole(client: MlflowClient, study: optuna.Study, trials: int) -> dict[
 
 def test_eight_at_once_on_an_empty_folder(tmp_path: Path, music: Path) -> None:
     words = [*TINY, "--data", str(music), "--epochs", "1", "--trials", "8"]
-    commands = [Command(tmp_path, number, words) for number in range(8)]
+    commands = [begin(tmp_path, number, words) for number in range(8)]
     texts = [command.wait() for command in commands]
     assert all("Best of 8 trials" in text for text in texts)
     study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/.genre/search.db")
@@ -98,7 +75,7 @@ def test_eight_at_once_on_an_empty_folder(tmp_path: Path, music: Path) -> None:
 
 def test_workers_share_the_cores_of_one_machine(tmp_path: Path, music: Path) -> None:
     words = [*TINY, "--data", str(music), "--epochs", "40", "--trials", "4", "--workers", "2"]
-    text = Command(tmp_path, 0, words, OMP_NUM_THREADS="").wait()
+    text = begin(tmp_path, 0, words, OMP_NUM_THREADS="").wait()
     share = f"at work on cpu ({threads_of_worker(2)} thread"
     assert {line[:3] for line in text.splitlines() if share in line} == {"[1]", "[2]"}
     # A trial of 40 epochs outlasts any difference between the starts of the two.
@@ -128,7 +105,7 @@ def trial_under_way(study: optuna.Study, commands: list[Command]) -> tuple[Comma
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             if 1 <= (trial.last_step or 0) < 40:
                 pid = int(trial.user_attrs["worker"].rpartition(":")[2])
-                return next(c for c in commands if c.process.pid == pid), trial
+                return next(c for c in commands if c.pid == pid), trial
         time.sleep(0.05)
     pytest.fail("\n".join(command.log.read_text()[-1000:] for command in commands))
 
@@ -139,7 +116,7 @@ def test_three_hosts_on_postgresql_survive_the_death_of_one(
     with database() as address:
         words = [*TINY, "--data", str(music), "--epochs", "80", "--trials", "6"]
         env = {"GENRE_SEARCH_STORAGE": address, "MLFLOW_TRACKING_URI": tracker}
-        commands = [Command(tmp_path, number, words, **env) for number in range(3)]
+        commands = [begin(tmp_path, number, words, **env) for number in range(3)]
         study = wait_for_study(address, commands)
         killed, trial = trial_under_way(study, commands)
         killed.kill()
