@@ -26,7 +26,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from genre_mlflow.corpus.folders import tracks_in
+from genre_mlflow.corpus.folders import look_below
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render
@@ -46,10 +46,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     args = parser.parse_args()
     data = Path(os.environ["GENRE_REAL_DATA"])
-    images = tracks_in(data / "gtzan-mel")
+    images = look_below(data / "gtzan-mel")[0]
     contents = {
         "image": spread(images, args.requests),
-        "FLAC of 30 s": spread(tracks_in(data / "gtzan-audio"), args.requests),
+        "FLAC of 30 s": spread(look_below(data / "gtzan-audio")[0], args.requests),
     }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"

@@ -137,14 +137,21 @@ def declared() -> dict[str, Declared]:
     }
 
 
+def off_default(values: Mapping[str, Any]) -> dict[str, str]:
+    """The training options among `values` that are not at their defaults, as text."""
+    defaults = {name: as_text(one.default) for name, one in declared().items()}
+    texts = {name: as_text(value) for name, value in values.items() if name in defaults}
+    return {name: text for name, text in texts.items() if text != defaults[name]}
+
+
 def check_strangers(network: str, values: Mapping[str, Any]) -> None:
     """Refuse what another network's option would say to this one."""
     own = options_of(family(network))
     others = {name for n in NETWORKS for name in options_of(family(n))} - own.keys()
-    for name in sorted(others & values.keys()):
-        if as_text(values[name]) != as_text(declared()[name].default):
+    for name, text in sorted(off_default(values).items()):
+        if name in others:
             raise SettingsError(
-                f"{name} is {as_text(values[name])}, but network {network} has no such option; "
+                f"{name} is {text}, but network {network} has no such option; "
                 f"its own are {', '.join(own) or 'none'}"
             )
 

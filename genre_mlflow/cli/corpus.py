@@ -15,13 +15,12 @@ from genre_mlflow.cli.options import (
     RECORDING_OPTIONS,
     SPLIT_OPTIONS,
     check_output,
-    off_default,
     options,
 )
 from genre_mlflow.corpus.folders import check_render
 from genre_mlflow.corpus.settings import CorpusSettings, check_one_source
 from genre_mlflow.files.names import printable
-from genre_mlflow.options import TrainOptions
+from genre_mlflow.options import TrainOptions, off_default
 
 
 @click.group()

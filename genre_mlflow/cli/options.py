@@ -15,7 +15,6 @@ from genre_mlflow.options import declared
 from genre_mlflow.settings import as_text, options_of
 
 EXPERIMENT = "genre-mlflow"
-DEFAULTS = {name: as_text(one.default) for name, one in declared().items()}
 
 Decorator = Callable[[Any], Any]
 
@@ -49,7 +48,7 @@ def training_option(name: str) -> Decorator:
     return click.option(
         f"--{name.replace('_', '-')}",
         type=kind,
-        default=DEFAULTS[name],
+        default=as_text(one.default),
         show_default=True,
         help=one.option.help,
         **switch,
@@ -87,12 +86,6 @@ def options(many: Iterable[Decorator]) -> Decorator:
 def is_given(ctx: click.Context, name: str) -> bool:
     """True for an option that stands on the command line or in the environment."""
     return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-
-
-def off_default(values: dict[str, Any]) -> dict[str, str]:
-    """The training options among `values` that are not at their defaults, as text."""
-    texts = {name: as_text(value) for name, value in values.items() if name in DEFAULTS}
-    return {name: text for name, text in texts.items() if text != DEFAULTS[name]}
 
 
 def check_output(out: str, endings: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from genre_mlflow.cli.options import (
     options,
 )
 from genre_mlflow.model.settings import ModelSettings, check_model, check_reason
-from genre_mlflow.options import TrainOptions
+from genre_mlflow.options import TrainOptions, off_default
 
 SERVE_PORT = 5001  # the MLflow UI has 5000
 
@@ -41,7 +41,6 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from genre_mlflow.cli.bars import Bar, Table
     from genre_mlflow.cli.messages import summary
     from genre_mlflow.jobs.train import train as train_classifier
-    from genre_mlflow.tracking.sessions import given_to_mlflow
     from genre_mlflow.tracking.store import joined_run_id
     from genre_mlflow.training.observer import Observers
 
@@ -49,7 +48,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     quiet_mlflow()
     given = {name for name in values if is_given(ctx, name)}
     if joined_run_id():
-        given &= given_to_mlflow(values)
+        given &= off_default(values).keys()  # `mlflow run` passes every option on
     with Bar(Console()) as bar, speaking(bar.say):
         outcome = train_classifier(
             train_options,

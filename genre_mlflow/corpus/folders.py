@@ -28,11 +28,6 @@ def subfolders(folder: Path) -> list[Path]:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def tracks_in(folder: Path) -> list[Path]:
-    """Files at any depth; hidden ones, and the `._*` doubles of a Mac's archives, are none."""
-    return look_below(folder)[0]
-
-
 def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
     """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
     tracks, bad = walk(folder)

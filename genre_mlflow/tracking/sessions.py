@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,6 @@ from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.files.ranks import hold_together
 from genre_mlflow.options import TrainOptions, changes, declared
-from genre_mlflow.settings import as_text
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.run import TrackedRun, to_json
 from genre_mlflow.tracking.store import experiment_id, joined_run_id, store_errors
@@ -151,12 +150,6 @@ def resumed_options(
             "only more epochs are allowed"
         )
     return TrainOptions.from_saved(recorded | ({"epochs": asked["epochs"]} if epochs else {}))
-
-
-def given_to_mlflow(values: Mapping[str, Any]) -> set[str]:
-    """Options that `mlflow run` was given: it passes every one on, so those off their default."""
-    defaults = {name: as_text(one.default) for name, one in declared().items()}
-    return {name for name, value in values.items() if as_text(value) != defaults.get(name)}
 
 
 def checkpoint_folder(run_id: str) -> Path:
