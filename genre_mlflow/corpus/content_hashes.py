@@ -4,14 +4,12 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-import PIL
-import soundfile
-
+from genre_mlflow.features.preprocessing import DECODERS
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 
-DECODER = 2  # raise it whenever `content_of` gives something else for a file
-VERSION = f"{DECODER}, Pillow {PIL.__version__}, {soundfile.__libsndfile_version__}"
+DECODER = 3  # raise it whenever `content_of` gives something else for a file
+VERSION = f"{DECODER}, {DECODERS}"
 
 
 def memo_file() -> Path:

@@ -17,7 +17,7 @@ from genre_mlflow.corpus.folders import SETTINGS_FILE, BadFile, check_render, wa
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording
+from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, decode_image, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
@@ -27,7 +27,6 @@ LOCK_FILE = ".render.lock"  # in the folder of images
 COMPRESSION = 1
 Result = int | BadFile | None
 Job = Callable[[], Result]
-HEAD = 16  # bytes that tell a recording from anything else
 
 Progress = Callable[[int, int], None]  # files done, files in all
 
@@ -95,15 +94,14 @@ def render_folder(
 
 
 def look_through(audio: Path) -> tuple[list[Path], list[Path], list[BadFile]]:
-    """Recordings by their first bytes, other files, and what is out of reach."""
+    """Recordings by their content, other files, and what is out of reach."""
     recordings: list[Path] = []
     others: list[Path] = []
     paths, bad = walk(audio)
     for path in paths:
         try:
             str(path).encode()
-            with path.open("rb") as file:
-                (recordings if is_recording(file.read(HEAD)) else others).append(path)
+            (recordings if is_recording_file(path) else others).append(path)
         except OSError as error:
             bad.append(BadFile(path, f"cannot be read: {error.strerror}"))
         except UnicodeEncodeError:

@@ -15,7 +15,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
+from genre_mlflow.features.preprocessing import DECODERS, RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 
@@ -45,16 +45,20 @@ def open_cache(
     settings: PreprocessingSettings,
     folder: Path,
     progress: Progress | None = None,
+    *,
+    part_of: pd.DataFrame | None = None,
 ) -> PixelCache:
     """The cache of these files under these settings, made now if it isn't there.
 
-    Its name holds a digest of contents and settings, so it is out of date only when a library that
-    decodes changes what it gives. One process makes it while others wait; one that is killed
-    leaves no cache behind. Raises `DataError` for a file that has changed since the manifest was
-    made.
+    Its name holds a digest of contents, settings and the versions that decode. One process makes
+    it while others wait; one that is killed leaves no cache behind. Where that of the manifest
+    that these files are `part_of` is there, it serves. Raises `DataError` for a file that has
+    changed since the manifest was made.
     """
+    if part_of is not None and (folder / file_of(part_of, settings)).exists():
+        manifest = part_of
     paths = dict(sorted(zip(manifest["sha256"], manifest["path"], strict=True)))
-    file = folder / f"{cache_key(list(paths), settings)}.npy"
+    file = folder / file_of(manifest, settings)
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
@@ -63,9 +67,14 @@ def open_cache(
     return PixelCache(file, list(paths))
 
 
+def file_of(manifest: pd.DataFrame, settings: PreprocessingSettings) -> str:
+    """Name of the cache of these files."""
+    return f"{cache_key(sorted(set(manifest['sha256'])), settings)}.npy"
+
+
 def cache_key(shas: Sequence[str], settings: PreprocessingSettings) -> str:
     """Digest of what a cache depends on."""
-    content = json.dumps([RECIPE, asdict(settings), list(shas)], sort_keys=True)
+    content = json.dumps([RECIPE, DECODERS, asdict(settings), list(shas)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 

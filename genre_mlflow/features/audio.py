@@ -3,9 +3,10 @@
 import hashlib
 import io
 import os
-import struct
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,38 +14,41 @@ import soundfile
 import soxr
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.formats.streams import is_image, kind_of, streams
+from genre_mlflow.features.loudness import Heard
 from genre_mlflow.features.settings import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
+Block = npt.NDArray[np.int16] | Samples  # `[samples]` or `[samples, channels]`
 
 MAX_BYTES = 1_000_000_000  # an hour of stereo at 44.1 kHz and 24 bits is 0.95 GB
 LONGEST_S = 3600.0  # 318 MB of mono sound at 22,050 Hz
 SHORTEST_S = 1.0
 LOUDEST = 1e6  # full scale is 1; the square of far louder samples would overflow
-MISSING_S, MISSING_BYTES = 0.1, 4096  # a header may count padding, or the header itself
+MISSING_S = 0.1  # a header may count padding
 # A recording this near to the length of a segment is one as it is: GTZAN's have 29.93 to 30.65 s.
 NEARLY = 0.95
 BLOCK = 1 << 16  # samples decoded at a time: they stay in the cache, a wrong header costs little
 STANDARD_ERROR = 2  # file descriptor
 NORMALISED_RMS = 0.1  # -20 dB of full scale
+HEAD = 1 << 16  # bytes that tell most recordings from anything else
 UNKNOWN = 1 << 56  # samples; libsndfile has a number beyond for a length that it does not know
-HEAD = 1 << 16  # bytes; a picture in front of an MP3 may hide the tag that tells its length
-STREAMED = (0, 0xFFFFFFFF)  # sizes in headers of what was written to a pipe: not known
 
 
 def is_recording(data: bytes) -> bool:
-    """True for what begins as WAV, AU, FLAC, OGG and MP3 do, whatever the file is called."""
-    if data[:4] == b"RIFF":
-        return data[8:12] == b"WAVE"
-    return data[:4] in (b"fLaC", b"OggS", b".snd") or data[:3] == b"ID3" or is_mpeg(data)
+    """True for what is WAV, AU, FLAC, OGG or MP3 by its content, whatever the file is called."""
+    return bool(kind_of(data))
 
 
-def is_mpeg(data: bytes) -> bool:
-    """True for the header of a frame of MPEG audio (ISO/IEC 11172-3, 2.4.1.3)."""
-    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
-        return False
-    version, layer, bit_rate, rate = data[1] >> 3 & 3, data[1] >> 1 & 3, data[2] >> 4, data[2] >> 2
-    return version != 1 and layer != 0 and bit_rate != 15 and rate & 3 != 3
+def is_recording_file(path: Path) -> bool:
+    """The same of a file, of which mostly the head is read. Raises `OSError`."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        if is_recording(head) or is_image(head) or len(head) < HEAD:
+            return is_recording(head)
+        if path.stat().st_size > MAX_BYTES:
+            return False
+        return is_recording(head + file.read())  # frames may begin behind anything
 
 
 def decode(data: bytes, sample_rate: int = SAMPLE_RATE) -> Samples:
@@ -96,53 +100,57 @@ def resampled(blocks: Iterable[Samples], rate: int, sample_rate: int) -> Iterato
 
 def open_blocks(data: bytes) -> tuple[int, Iterator[Samples]]:
     """Sample rate of the file, and the mean of its channels in blocks that have been checked."""
-    check_size(data)
+    if len(data) > MAX_BYTES:
+        raise DataError(f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+    files = [open_stream(stream) for stream in streams(data)]
+    rates = sorted({file.samplerate for file in files})
+    if len(rates) > 1:
+        raise DataError(
+            f"is a chained OGG whose parts have {' and '.join(f'{r:,}' for r in rates)} Hz; "
+            "encode it anew, or split it"
+        )
+    seconds = sum(file.frames for file in files) / rates[0]
+    if seconds > LONGEST_S:
+        raise DataError(
+            f"lasts {seconds:,.0f} s by its header; at most {LONGEST_S:,.0f} s are read"
+        )
+    return rates[0], checked(chain.from_iterable(map(read_blocks, files)), rates[0])
+
+
+def open_stream(data: bytes) -> soundfile.SoundFile:
+    """What libsndfile makes of a stream, before any sample is read."""
     try:
         file = soundfile.SoundFile(io.BytesIO(data))
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DataError(f"is damaged or truncated ({reason(error)})") from error
     if file.frames > UNKNOWN:
-        raise DataError(
-            "tells no length in its header, as a FLAC that was written to a pipe; encode it anew"
-        )
-    if file.frames > LONGEST_S * file.samplerate:
-        raise DataError(
-            f"lasts {file.frames / file.samplerate:,.0f} s by its header; at most "
-            f"{LONGEST_S:,.0f} s are read"
-        )
-    return file.samplerate, checked(read_blocks(file, data[:HEAD]), file.samplerate)
+        raise DataError("tells no length that can be found; encode it anew")
+    return file
 
 
-def checked(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
-    """The same blocks. Raises `DataError` for what is no sound, or too little of it."""
-    n_samples, peak = 0, 0.0
+def checked(blocks: Iterable[Block], rate: int) -> Iterator[Samples]:
+    """The mean of the channels. Raises `DataError` for what is no sound, or too little of it."""
+    n_samples, heard = 0, Heard(rate)
     for block in blocks:
-        loudest = float(np.abs(block).max(initial=0.0))
-        if not loudest <= LOUDEST:  # NaN is not, either
+        mixed = mono(block)
+        lowest, highest = (mixed.min(), mixed.max()) if len(mixed) else (0.0, 0.0)
+        if not (lowest >= -LOUDEST and highest <= LOUDEST):  # NaN is not, either
+            loudest = float(max(-lowest, highest))
             what = f"samples of {loudest:g}" if np.isfinite(loudest) else "NaN or infinite samples"
             raise DataError(f"holds {what}; allowed are -{LOUDEST:g} to {LOUDEST:g}")
-        n_samples, peak = n_samples + len(block), max(peak, loudest)
-        yield block
+        n_samples += len(mixed)
+        heard.listen(block, mixed)
+        yield mixed
     seconds = n_samples / rate
     if seconds < SHORTEST_S:
         raise DataError(f"lasts {seconds:.2f} s; at least {SHORTEST_S:g} s are needed")
-    if peak == 0:
-        raise DataError(f"is silent throughout ({seconds:.1f} s)")
+    heard.check(seconds)
 
 
-def is_counted(file: soundfile.SoundFile, head: bytes) -> bool:
-    """Whether the header says how long the recording is.
+def read_blocks(file: soundfile.SoundFile) -> Iterator[Block]:
+    """The samples, at most `BLOCK` of each channel at a time, and close the file.
 
-    An MP3 without a Xing, Info or VBRI tag does not: there libsndfile estimates from the size of
-    the file and its first frames.
-    """
-    return file.format != "MP3" or any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
-
-
-def read_blocks(file: soundfile.SoundFile, head: bytes) -> Iterator[Samples]:
-    """The mean of the channels, at most `BLOCK` samples at a time, and close the file.
-
-    `head`: the first bytes of the file. Raises `DataError` when it ends before its header says.
+    Raises `DataError` when it ends before its header says.
     """
     # Whole numbers are read eight times as fast as libsndfile makes floats of them.
     kind = "int16" if file.subtype == "PCM_16" else "float32"
@@ -154,10 +162,10 @@ def read_blocks(file: soundfile.SoundFile, head: bytes) -> Iterator[Samples]:
                 if not len(block):
                     break
                 found += len(block)
-                yield mono(block)
+                yield block
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise DataError(f"is damaged or truncated ({reason(error)})") from error
-        if is_counted(file, head) and file.frames - found > MISSING_S * file.samplerate:
+        if file.frames - found > MISSING_S * file.samplerate:
             raise DataError(
                 f"is truncated: {found / file.samplerate:.1f} s of the "
                 f"{file.frames / file.samplerate:.1f} s in its header"
@@ -169,7 +177,7 @@ def reason(error: Exception) -> str:
     return str(error).rpartition(": ")[2].strip(" .") or type(error).__name__
 
 
-def mono(block: npt.NDArray[np.int16] | Samples) -> Samples:
+def mono(block: Block) -> Samples:
     """The mean of the channels, `[samples]` of `[samples]` or `[samples, channels]`.
 
     Channel by channel: `mean(axis=1)` takes twenty times as long.
@@ -184,30 +192,6 @@ def mono(block: npt.NDArray[np.int16] | Samples) -> Samples:
         mixed += channel
     mixed *= np.float32(scale / len(channels))
     return mixed
-
-
-def check_size(data: bytes) -> None:
-    """Refuse what is too large, and a WAV or AU file that ends before its header says."""
-    if len(data) > MAX_BYTES:
-        raise DataError(f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    claimed = claimed_bytes(data)
-    if claimed - len(data) > MISSING_BYTES:
-        raise DataError(
-            f"is truncated: {len(data):,} bytes of the {claimed:,} that its header tells of"
-        )
-
-
-def claimed_bytes(data: bytes) -> int:
-    """Size of the file as a WAV or AU header has it; 0 where it does not say."""
-    if len(data) < 12:
-        return 0
-    if data[:4] == b"RIFF":
-        size: int = struct.unpack_from("<I", data, 4)[0]
-        return 0 if size in STREAMED else size + 8
-    if data[:4] == b".snd":
-        offset, size = struct.unpack_from(">II", data, 4)
-        return 0 if size in STREAMED else offset + size
-    return 0
 
 
 def segment_bounds(n_samples: int, length: int, step: int) -> list[tuple[int, int]]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
+import soundfile
+import soxr
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -14,6 +17,7 @@ from torch import Tensor
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
+from genre_mlflow.features.loudness import is_audible
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
 
@@ -23,7 +27,12 @@ FORMATS = ("PNG", "JPEG")  # Pillow's other decoders would be open to every clie
 GREY_16_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-RECIPE = 4  # raise it whenever this code gives other pixels for the same settings
+RECIPE = 5  # raise it whenever this code gives other pixels for the same settings
+# Other versions may give other samples and pixels for the same file.
+DECODERS = (
+    f"Pillow {PIL.__version__}, libsndfile {soundfile.__libsndfile_version__}, "
+    f"soxr {soxr.__version__}"
+)
 KNOWN = "a PNG or JPEG image nor a WAV, AU, FLAC, OGG or MP3 recording"
 MAX_SEGMENTS = 4000  # 600 MB at 224 x 224 pixels
 
@@ -70,7 +79,7 @@ class Preprocessor:
     def segments(self, data: bytes) -> Iterator[Segment]:
         """The images that a file is or is drawn as, before the border is taken off.
 
-        Segments of digital silence are left out. Raises `DataError` for what cannot be decoded.
+        Segments of silence are left out. Raises `DataError` for what cannot be decoded.
         """
         if not audio.is_recording(data):
             yield Segment(decode_image(data))
@@ -87,10 +96,11 @@ class Preprocessor:
         bounds = audio.segment_bounds(len(samples), length, step)
         if len(bounds) > MAX_SEGMENTS:
             raise DataError(f"has {len(bounds):,} segments; at most {MAX_SEGMENTS:,} are read")
-        for start, end in bounds:
-            sound = samples[start:end]
-            if len(bounds) == 1 or sound.any():
-                yield audio.fill(sound, length), start / rate, end / rate
+        audible = [b for b in bounds if len(bounds) == 1 or is_audible(samples[slice(*b)], rate)]
+        if not audible:
+            raise DataError("has no segment with more than a click of sound")
+        for start, end in audible:
+            yield audio.fill(samples[start:end], length), start / rate, end / rate
 
     def decode(self, data: bytes) -> audio.Samples:
         """A whole recording at the loudness that is asked for."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.files.atomic import atomic_write
-from genre_mlflow.library.sorting import is_song
 
 HEAD = "#EXTM3U\n#PLAYLIST:{genre}\n# written by genre-mlflow\n"
 OURS = b"# written by genre-mlflow"
@@ -49,7 +49,9 @@ def write_playlists(
             files[genre].write(HEAD.format(genre=one_line(genre)).encode())
         for row in rows:
             place = os.path.abspath(row["path"])
-            if not row["predicted"] or not os.path.isfile(place) or not is_song(Path(place)):
+            if not row["predicted"] or not os.path.isfile(place):
+                continue
+            if not is_recording_file(Path(place)):
                 continue
             if one_line(place) != place:
                 n_left_out += 1

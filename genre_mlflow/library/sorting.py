@@ -13,13 +13,12 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from genre_mlflow.features.audio import is_recording
+from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.files.atomic import sync_folder
 from genre_mlflow.library.table import WholeRows, Write, hold, open_table
 
 MOVES = ("path", "moved_to")  # columns of the table of moves
 ANYBODY_WRITES = 0o222
-HEAD_BYTES = 64  # which tell a recording
 
 Put = Callable[[Path, Path], None]  # a file into a folder
 Failure = tuple[Path, str]
@@ -59,19 +58,13 @@ def put_files(
         if not row["predicted"] or not os.path.exists(source):
             continue
         try:
-            if not is_song(source):  # a cover stays with its album
+            if not is_recording_file(source):  # a cover stays with its album
                 continue
             target = folder / names[row["predicted"]]
             target.mkdir(parents=True, exist_ok=True)
             put(source, target)
         except OSError as error:
             yield source, f"{what} failed: {error.strerror or error}"
-
-
-def is_song(path: Path) -> bool:
-    """Whether a file is a recording by its content; an image is none."""
-    with path.open("rb") as file:
-        return is_recording(file.read(HEAD_BYTES))
 
 
 def link_file(source: Path, folder: Path) -> None:

@@ -120,6 +120,22 @@ def test_another_recipe_has_another_cache(monkeypatch):
     assert cache_key(["a", "b"], SMALL) != before
 
 
+def test_another_decoder_has_another_cache(monkeypatch):
+    before = cache_key(["a"], SMALL)
+    monkeypatch.setattr(caching, "DECODERS", "Pillow 99")
+    assert cache_key(["a"], SMALL) != before
+
+
+def test_a_split_is_read_from_the_cache_of_its_corpus(tmp_path, manifest, monkeypatch):
+    part = manifest[::3]
+    alone = open_cache(part, SMALL, tmp_path / "alone", part_of=manifest)
+    assert len(alone.span) == len(part)
+    whole = open_cache(manifest, SMALL, tmp_path / "cache")
+    monkeypatch.setattr(caching, "decode", None)  # nothing is decoded again
+    found = open_cache(part, SMALL, tmp_path / "cache", part_of=manifest)
+    assert found.span == whole.span
+
+
 def test_a_file_that_has_changed_since_the_scan_is_an_error(tmp_path, corpus, manifest):
     shutil.copy(corpus / "jazz" / "jazz.00000.png", corpus / "jazz" / "jazz.00001.png")
     message = r"jazz.00001.png has changed since it was scanned; start again"

@@ -9,6 +9,8 @@ from genre_mlflow.library.playlists import check_playlists, write_playlists
 
 NAMES = {"jazz": "jazz", "two\nlines": "two%0Alines"}
 
+TAGGED = b"ID3\x04" + bytes(9)
+
 
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
@@ -17,8 +19,8 @@ def rows(tmp_path, monkeypatch):
     os.mkdir("music")
     found = []
     for name, genre, content in [
-        ("a.mp3", "jazz", b"ID3"), ("é 🎷.wav", "jazz", b"fLaC"), ("bad.mp3", "", b"ID3"),
-        ("# hash.mp3", "two\nlines", b"OggS"), ("Icon\r", "jazz", b"ID3"),
+        ("a.mp3", "jazz", TAGGED), ("é 🎷.wav", "jazz", b"fLaC"), ("bad.mp3", "", TAGGED),
+        ("# hash.mp3", "two\nlines", b"OggS"), ("Icon\r", "jazz", TAGGED),
         ("cover.jpg", "jazz", b"\xff\xd8\xff\xe0"), ("gone.mp3", "jazz", b""),
     ]:  # fmt: skip
         path = tmp_path / "music" / name
