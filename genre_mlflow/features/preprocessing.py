@@ -1,6 +1,5 @@
 """From the bytes of a file to model input: the only way in, in training and in serving."""
 
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +10,16 @@ import PIL
 import soundfile
 import soxr
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
+from genre_mlflow.features.images import decode_spectrogram, pixels_of, to_rgb
 from genre_mlflow.features.loudness import is_audible
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
-
-MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
-BACKGROUND = (255, 255, 255, 255)  # what transparent parts of a plot are seen on
-FORMATS = ("PNG", "JPEG")  # Pillow's other decoders would be open to every client of a server
-GREY_16_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-
 
 RECIPE = 5  # raise it whenever this code gives other pixels for the same settings
 # Other versions may give other samples and pixels for the same file.
@@ -33,7 +27,6 @@ DECODERS = (
     f"Pillow {PIL.__version__}, libsndfile {soundfile.__libsndfile_version__}, "
     f"soxr {soxr.__version__}"
 )
-KNOWN = "a PNG or JPEG image nor a WAV, AU, FLAC, OGG or MP3 recording"
 MAX_SEGMENTS = 4000  # 600 MB at 224 x 224 pixels
 
 
@@ -82,7 +75,7 @@ class Preprocessor:
         Segments of silence are left out. Raises `DataError` for what cannot be decoded.
         """
         if not audio.is_recording(data):
-            yield Segment(decode_image(data))
+            yield Segment(decode_spectrogram(data))
             return
         for sound, start_s, end_s in self.sounds(data):
             yield Segment(self.draw(sound), start_s, end_s)
@@ -134,54 +127,6 @@ def read(source: bytes | str | Path) -> bytes:
         raise DataError(f"cannot be read: {error.strerror or error}") from error
 
 
-def decode_image(data: bytes) -> Image.Image:
-    """A whole image from its bytes, in the mode of its file.
-
-    Raises `DataError` for what is empty, no PNG or JPEG, truncated, or larger than `MAX_PIXELS`.
-    A file that may be a recording has been asked about that before.
-    """
-    if not data:
-        raise DataError("is empty")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_pixels(image)
-        image.load()
-    except UnidentifiedImageError as error:
-        raise DataError(f"is neither {KNOWN} ({len(data):,} bytes)") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"has too many pixels; at most {MAX_PIXELS:,} are read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise DataError(f"is damaged or truncated ({error})") from error
-    return image
-
-
-def check_pixels(image: Image.Image) -> None:
-    """Refuse from the header alone what would fill the memory once decoded."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise DataError(
-            f"has {width} x {height} = {width * height:,} pixels; at most {MAX_PIXELS:,} are read"
-        )
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB; what is transparent is laid on white, 16-bit grey keeps its high bits."""
-    if image.mode in GREY_16_BIT:
-        levels = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
-        image = Image.fromarray((levels >> 8).astype(np.uint8), mode=None)
-    if image.has_transparency_data:
-        seen = Image.new("RGBA", image.size, BACKGROUND)
-        seen.alpha_composite(image.convert("RGBA"))
-        image = seen
-    return image.convert("RGB")
-
-
-def pixels_of(image: Image.Image) -> bytes:
-    """What two images have in common exactly when they look the same: size and RGB pixels."""
-    rgb = to_rgb(image)
-    return f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()
-
-
 def content_of(data: bytes) -> bytes:
     """What two files have in common exactly when they show or sound the same: pixels or samples.
 
@@ -189,5 +134,5 @@ def content_of(data: bytes) -> bytes:
     of the file. Raises `DataError` for what cannot be decoded.
     """
     if not audio.is_recording(data):
-        return pixels_of(decode_image(data))
+        return pixels_of(decode_spectrogram(data))
     return audio.digest_of(data)

@@ -29,9 +29,9 @@ SLANEY_LOG_STEP = np.log(6.4) / 27.0
 
 MIN_POWER = 1e-10  # keeps the logarithm finite in silence, as librosa.power_to_db does
 FRAMES_PER_BLOCK = 128  # 1 MB of windowed frames at a time: they stay in the cache
-# Depth down to which single precision stays within 1e-3 dB, at two thirds of the time of double;
-# at 100 dB it is off by 8e-3 dB.
-SINGLE_DB = 80.0
+# Of the loudest frequency in a frame: what is lower in it, single precision has wrong by more than
+# 3e-3 dB. Doing such frames again costs a quarter; doing all in double, more than twice the time.
+DOUBT = np.float32(1e-8)
 N_MFCC = 20  # coefficients, librosa's default
 
 
@@ -167,16 +167,32 @@ def _decibels(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.N
 def _mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
     """Power in each mel band, `[n_mels, frames]`; the sound is padded with silence at both ends.
 
-    In single precision where that is exact enough. On one thread: tracks are what is worth doing
-    at the same time.
+    In single precision, and once more in double where its rounding could be seen. On one thread:
+    tracks are what is worth doing at the same time.
     """
     padded = np.pad(samples.astype(np.float32, copy=False), settings.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)
     frames = frames[:: settings.hop_length]
-    kind = np.float32 if settings.top_db <= SINGLE_DB else np.float64
+    power, loudest = _power_of(frames, settings, np.float32)
+    lowest = power.max() * np.float32(10 ** (-settings.top_db / 10))  # what lies below is not seen
+    in_doubt = (power < DOUBT * loudest) & (power > lowest / 2)
+    again = np.flatnonzero(in_doubt.any(axis=0))
+    if len(again):
+        power[:, again], _ = _power_of(frames[again], settings, np.float64)
+    return power
+
+
+def _power_of(
+    frames: npt.NDArray[np.float32], settings: SpectrogramSettings, kind: type[np.floating[Any]]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Power in each mel band of `[frames, n_fft]`, computed in single or in double precision.
+
+    And, by frame, what a band would have if all its frequencies were as loud as the loudest.
+    """
     window, bands = _hann_window(settings.n_fft).astype(kind), _mel_bands(settings)
     windowed = np.empty((FRAMES_PER_BLOCK, settings.n_fft), kind)
     power = np.empty((settings.n_mels, len(frames)), np.float32)
+    loudest = np.empty(len(frames), np.float32)
     for start in range(0, len(frames), FRAMES_PER_BLOCK):
         block = slice(start, start + FRAMES_PER_BLOCK)
         some = frames[block]
@@ -185,7 +201,8 @@ def _mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.
         bins = spectrum.real**2
         bins += spectrum.imag**2
         power[:, block] = bands @ bins
-    return power
+        loudest[block] = bins.max(axis=0)
+    return power, loudest * (settings.n_fft / settings.sample_rate)  # a band's weights add up so
 
 
 @cache

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genre_mlflow.features.preprocessing import Preprocessor, read, to_rgb
+from genre_mlflow.features.images import to_rgb
+from genre_mlflow.features.preprocessing import Preprocessor, read
 
 COLUMNS_OF_MISTAKES = 4
 LABEL_CHARACTERS = 26

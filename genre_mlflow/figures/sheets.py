@@ -14,7 +14,8 @@ from genre_mlflow.corpus.folders import BadFile, look_below
 from genre_mlflow.corpus.scan import genre_folders
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
-from genre_mlflow.features.preprocessing import Preprocessor, decode_image, read, to_rgb
+from genre_mlflow.features.images import decode_spectrogram, to_rgb
+from genre_mlflow.features.preprocessing import Preprocessor, read
 from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX
 from genre_mlflow.figures.mistakes import shorten
@@ -115,7 +116,7 @@ def draw_genre(
             repeated = ", repeated" if len(sound) / SAMPLE_RATE > end_s - start_s + 0.01 else ""
             image, times = preprocessor.draw(sound), f", {start_s:g} to {end_s:.3g} s{repeated}"
         else:
-            image, times = decode_image(data), ""
+            image, times = decode_spectrogram(data), ""
             draw_picture(left, np.asarray(to_rgb(image)))
         name = shorten(printable(Path(path.stem))) + times
         left.set_title(name, fontsize=8, loc="left", parse_math=False)

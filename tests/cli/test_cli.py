@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from support import Trained, store_in
 
 from genre_mlflow.cli.main import main
-from genre_mlflow.features.preprocessing import KNOWN
+from genre_mlflow.features.images import KNOWN
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.version import VERSION
 

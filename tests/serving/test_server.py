@@ -21,7 +21,7 @@ from support import Trained, free_port, server
 
 import genre_mlflow
 from genre_mlflow.evaluation.predictions import genres_of, probabilities, read_predictions
-from genre_mlflow.features.preprocessing import KNOWN
+from genre_mlflow.features.images import KNOWN
 
 pytestmark = pytest.mark.slow  # the server imports everything anew
 
