@@ -1,8 +1,10 @@
 """What our command lines share: errors in one line, plug-ins, log lines, an end on SIGTERM."""
 
 import gc
+import io
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -22,10 +24,13 @@ class OneLineErrors(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # not where a notebook or a test has its own
+                stream.reconfigure(errors="backslashreplace")  # a name of any script is printed
         try:
             return super().invoke(ctx)
         except GenreError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {harmless(str(error))}", err=True)
             ctx.exit(USER_MISTAKE)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
@@ -35,6 +40,14 @@ class OneLineErrors(click.Command):
             where = f" ({error.filename})" if error.filename else ""
             click.echo(f"Error: {error.strerror}{where}", err=True)
             ctx.exit(USER_MISTAKE)
+
+
+def harmless(text: str) -> str:
+    """Lines without what would steer a terminal, such as the name of a file may hold."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
 
 
 class PluginGroup(OneLineErrors, click.Group):
@@ -62,8 +75,8 @@ class Speaker(logging.Handler):
         self.say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say the line as it is."""
-        self.say(self.format(record))
+        """Say the line, and nothing that would steer the terminal."""
+        self.say(harmless(self.format(record)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A corpus: a folder of music that has been scanned and split, and what is wrong with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
 from genre_mlflow.files.home import home
+from genre_mlflow.files.names import printable
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Corpus:
     folder: Path
     split: SplitResult
     bad_files: list[BadFile]
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def manifest(self) -> pd.DataFrame:
@@ -53,7 +55,8 @@ def open_corpus(settings: CorpusSettings, dealing: SplitSettings) -> Corpus:
     folder = corpus_folder(settings.data)
     scanned = scan(folder, settings.on_bad_file)
     dealt = split(scanned.manifest, dealing)
-    return Corpus(corpus_name(settings.data), folder, dealt, scanned.bad_files)
+    name = corpus_name(settings.data)
+    return Corpus(name, folder, dealt, scanned.bad_files, scanned.notes)
 
 
 def corpus_folder(data: str) -> Path:
@@ -75,6 +78,7 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
         "copies_in_two_splits": corpus.split.leaks,
         "listed_but_missing": corpus.split.missing,
         "in_the_folder_but_not_listed": corpus.split.excluded,
+        **corpus.notes,
     }
 
 
@@ -93,5 +97,5 @@ def overview(corpus: Corpus) -> str:
 def fault_text(fault: object) -> str:
     """One fault in one line."""
     if isinstance(fault, dict):
-        return f"{fault['path']} {fault['reason']}"
-    return " = ".join(fault) if isinstance(fault, list) else str(fault)
+        return f"{printable(Path(fault['path']))} {fault['reason']}"
+    return printable(Path(" = ".join(fault) if isinstance(fault, list) else str(fault)))

@@ -4,12 +4,30 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from genre_mlflow.errors import DataError
 
 SETTINGS_FILE = ".render.json"  # in a folder of drawn images
 EMPTY = "is empty"  # what is wrong with a folder without files
+# Of operating systems, file managers, clouds, version control and our own, in small letters.
+LITTER = (
+    "._*", ".ds_store", ".appledouble", ".spotlight-v100", ".trash*", ".fseventsd",
+    ".temporaryitems", ".localized", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "$recycle.bin", "system volume information", ".directory", ".hidden", ".nomedia",
+    ".picasa.ini", ".thumbnails", "@eadir", "lost+found", ".nfs*", ".fuse_hidden*", ".~lock*",
+    ".syncthing*", ".stfolder*", ".stversions", ".dropbox*", ".git", ".gitignore",
+    ".gitattributes", ".gitkeep", ".hg", ".svn", ".ipynb_checkpoints", ".cache", ".genre",
+    ".venv", ".render.json", ".*.partial", ".*.lock",
+)  # fmt: skip
+ENDINGS = frozenset({
+    "wav", "wave", "w64", "rf64", "au", "snd", "flac", "ogg", "oga", "opus", "spx", "mp3", "mp2",
+    "mp1", "mpga", "mpeg", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "wma", "asf", "ape", "wv",
+    "mka", "mkv", "webm", "caf", "amr", "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif",
+    "tiff", "webp",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,30 +38,66 @@ class BadFile:
     reason: str
 
 
+class Below(NamedTuple):
+    """What lies in a folder: tracks, folders that are out of reach, and what was passed over."""
+
+    tracks: list[Path]
+    bad: list[BadFile]
+    litter: list[Path]
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or a folder of this name is of some program, and never music."""
+    return any(fnmatchcase(name.lower(), pattern) for pattern in LITTER)
+
+
+def without_ending(name: str) -> str:
+    """A file's name without the ending of a known format; `Mr. X` and `blues.00000` stay."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and stem and ending.lower() in ENDINGS else name
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """Folders directly below, by name, hidden ones left out."""
+    """Folders directly below, by name, but those that are litter."""
     try:
-        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not is_litter(p.name))
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def look_below(folder: Path) -> tuple[list[Path], list[BadFile]]:
-    """The tracks in a folder, and the folders that are out of reach, or the folder if empty."""
-    tracks, bad = walk(folder)
-    return tracks, bad if tracks or bad else [BadFile(folder, EMPTY)]
+def look_below(folder: Path) -> Below:
+    """The same as `walk`; an empty folder is out of reach, too."""
+    below = walk(folder)
+    if not below.tracks and not below.bad:
+        below.bad.append(BadFile(folder, EMPTY))
+    return below
 
 
-def walk(folder: Path) -> tuple[list[Path], list[BadFile]]:
-    """The tracks in a folder, and the folders that are out of reach."""
-    tracks: list[Path] = []
+def walk(folder: Path) -> Below:
+    """What lies in a folder at any depth, links followed, each folder read once."""
+    below = Below([], [], [])
     closed: list[OSError] = []
-    for root, folders, names in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(root, name) for name in names if not name.startswith(".")]
-        tracks += [path for path in paths if is_track(path)]
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, onerror=closed.append, followlinks=True):
+        below.litter.extend(Path(root, name) for name in folders + names if is_litter(name))
+        folders[:] = sorted(name for name in folders if not is_litter(name))
+        folders[:] = [name for name in folders if is_new(Path(root, name), seen)]
+        paths = [Path(root, name) for name in names if not is_litter(name)]
+        below.tracks.extend(path for path in paths if is_track(path))
+    below.tracks.sort()
     bad = [BadFile(Path(error.filename), f"cannot be read: {error.strerror}") for error in closed]
-    return sorted(tracks), sorted(bad, key=lambda file: file.path)
+    below.bad.extend(sorted(bad, key=lambda file: file.path))
+    return below
+
+
+def is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether this folder has not been read, by this path or another; links may form a loop."""
+    place = os.path.realpath(folder)
+    is_above = Path(os.path.realpath(folder.parent)).is_relative_to(place)
+    if place in seen or is_above:
+        return False
+    seen.add(place)
+    return True
 
 
 def is_track(path: Path) -> bool:

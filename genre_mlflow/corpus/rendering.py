@@ -98,7 +98,7 @@ def look_through(audio: Path) -> tuple[list[Path], list[Path], list[BadFile]]:
     """Recordings by their content, other files, and what is out of reach."""
     recordings: list[Path] = []
     others: list[Path] = []
-    paths, bad = walk(audio)
+    paths, bad, _ = walk(audio)
     for path in paths:
         try:
             str(path).encode()

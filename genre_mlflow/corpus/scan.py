@@ -1,30 +1,62 @@
 """Scanning a folder of music: every usable track, and what is wrong with the others."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from genre_mlflow.corpus import content_hashes
-from genre_mlflow.corpus.folders import BadFile, look_below, subfolders
+from genre_mlflow.corpus.folders import (
+    BadFile,
+    is_litter,
+    look_below,
+    subfolders,
+    without_ending,
+)
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import is_recording
+from genre_mlflow.features.formats.streams import is_image
 from genre_mlflow.features.preprocessing import content_of, read
+from genre_mlflow.files.names import folded, printable
 
+COLLECTION = re.compile(r"audio|image|genres|spectro|feature|mel|wav|png|original|data")
+# Names of pictures in albums, as players and taggers write them.
+COVER = re.compile(
+    r"(.*[ _.()-])?(albumart.*|art|artwork|back|booklet|cd|cover|disc|disk|folder|front|inlay|"
+    r"inside|label|poster|scan|sleeve|thumb|tray)s?([ _.()-]*\w{0,3}\)?)?"
+)
+HEAD = 1 << 16  # bytes that tell what a file is
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """The manifest of a folder, and what was left out of it."""
+    """The manifest of a folder, and what was left out of it.
+
+    `notes`: what else is worth knowing, by its kind: paths that were left out, and which genre has
+    recordings or images where the corpus has both.
+    """
 
     manifest: pd.DataFrame
     bad_files: list[BadFile]
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A file that can be used: SHA-256 of its bytes and of its content, and which kind it is."""
+
+    sha256: str
+    content: str
+    is_recording: bool
 
 
 def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
@@ -40,25 +72,54 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     """
     folder = folder.absolute()
     splits, genres = genre_folders(folder)
-    found = [(split, genre, *look_below(root)) for split, genre, root in genres]
-    files = [(split, genre, path) for split, genre, paths, _ in found for path in paths]
+    found = [(split, genre, root, look_below(root)) for split, genre, root in genres]
+    files = [(s, genre, root, path) for s, genre, root, below in found for path in below.tracks]
     known = content_hashes.recall()
     with ThreadPoolExecutor() as pool:
-        examined = list(pool.map(partial(examine, known=known), [path for _, _, path in files]))
-    content_hashes.remember(dict(result for result in examined if not isinstance(result, BadFile)))
-    bad = [file for *_, unreadable in found for file in unreadable]
+        examined = list(pool.map(partial(examine, known=known), [path for *_, path in files]))
+    good = {
+        path: result
+        for (*_, path), result in zip(files, examined, strict=True)
+        if isinstance(result, Examined)
+    }
+    content_hashes.remember({result.sha256: result.content for result in good.values()})
+    bad = [file for *_, below in found for file in below.bad]
     bad += [result for result in examined if isinstance(result, BadFile)]
     if bad and on_bad_file == "error":
         raise DataError(describe_bad_files(folder, bad))
+    covers = album_pictures({path: root for *_, root, path in files}, good)
     rows = [
-        (track_id(folder, path), str(path), genre, result[1], result[0], split)
-        for (split, genre, path), result in zip(files, examined, strict=True)
-        if not isinstance(result, BadFile)
+        (track_id(folder, path), str(path), genre, good[path].content, good[path].sha256, split)
+        for split, genre, _, path in files
+        if path in good and path not in covers
     ]
     manifest = pd.DataFrame(rows, columns=COLUMNS).sort_values("track_id", ignore_index=True)
     manifest["group"] = name_groups(manifest)
     check_manifest(folder, manifest, bad, splits)
-    return ScanResult(manifest, bad)
+    left_out = {
+        "pictures_of_albums_left_out": sorted(covers),
+        "files_of_other_programs_left_out": [p for *_, below in found for p in below.litter],
+        "music_beside_the_folders_of_genres_left_out": loose_music(folder),
+    }
+    notes = {kind: [str(path) for path in paths] for kind, paths in left_out.items()}
+    tracks = manifest[["genre", "path"]].itertuples(index=False)
+    kinds = [(genre, good[Path(path)].is_recording) for genre, path in tracks]
+    notes["genres_of_recordings_and_of_images"] = mixture(kinds)
+    return ScanResult(manifest, bad, notes)
+
+
+def mixture(kinds: Sequence[tuple[str, bool]]) -> list[str]:
+    """How many recordings and images each genre has, where there are both.
+
+    `kinds`: of each track, the genre and whether it is a recording.
+    """
+    counts = Counter(kinds)
+    if len({is_recording for _, is_recording in counts}) < 2:
+        return []
+    return [
+        f"{genre}: {counts[genre, True]} recordings, {counts[genre, False]} images"
+        for genre in sorted({genre for genre, _ in counts})
+    ]
 
 
 def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
@@ -67,25 +128,91 @@ def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
     below = subfolders(folder)
     names = {path.name for path in below}
     if names == set(SPLITS):
-        return True, [(s.name, g.name, g) for s in below for g in subfolders(s)]
+        found = [(s.name, g.name, g) for s in below for g in subfolders(s)]
+        check_names({genre for _, genre, _ in found})
+        return True, found
     if any(name.lower() in SPLIT_NAMES for name in names):
         raise DataError(
             f"{folder} holds {', '.join(sorted(names))}; allowed are the folders "
             f"{', '.join(SPLITS)}, spelled so and nothing beside them, or folders of genres alone"
         )
+    check_names(names)
+    check_collections(folder, below)
     return False, [("", path.name, path) for path in below]
 
 
-def examine(path: Path, known: Mapping[str, str]) -> tuple[str, str] | BadFile:
-    """SHA-256 of a file's bytes and of its content, or what is wrong with it.
+def check_names(genres: Set[str]) -> None:
+    """Refuse genres that look alike. Raises `DataError`."""
+    alike: dict[str, list[str]] = {}
+    for genre in sorted(genres):
+        alike.setdefault(folded(genre).strip(), []).append(genre)
+    for names in alike.values():
+        if len(names) > 1:
+            raise DataError(
+                f"the genres {' and '.join(map(ascii, names))} differ only in letters that look "
+                "alike, in capitals or in blanks; join their folders, or rename one"
+            )
 
-    `known`: the second by the first, for files that need not be decoded again.
+
+def check_collections(folder: Path, below: Sequence[Path]) -> None:
+    """Refuse a folder of collections, each of which has the genres. Raises `DataError`."""
+    inner = [{path.name for path in subfolders(one)} for one in below]
+    shared = set.intersection(*inner) if len(inner) > 1 else set()
+    named = [path for path in below if COLLECTION.search(path.name.lower())]
+    if len(shared) > 1 and named:
+        raise DataError(
+            f"{folder} holds {', '.join(repr(path.name) for path in below)}, which have the "
+            f"folders {', '.join(sorted(shared))} in common and look like collections, not "
+            f"genres; give one of them, such as {named[0]}"
+        )
+
+
+def album_pictures(roots: Mapping[Path, Path], good: Mapping[Path, Examined]) -> set[Path]:
+    """Images that lie with recordings and are a cover by their name or their place in an album.
+
+    `roots`: the folder of the genre of each file.
+    """
+    with_sound = {path.parent for path, result in good.items() if result.is_recording}
+    covers = set()
+    for path, result in good.items():
+        if result.is_recording:
+            continue
+        root = roots[path]
+        above = [one for one in path.parents if one.is_relative_to(root)]  # up to the genre's own
+        is_with_sound = not with_sound.isdisjoint(above)
+        is_in_album = path.parent != root and (
+            path.parent in with_sound or not with_sound.isdisjoint(set(above) - {root})
+        )
+        if is_in_album or (is_with_sound and COVER.fullmatch(without_ending(path.name).lower())):
+            covers.add(path)
+    return covers
+
+
+def loose_music(folder: Path) -> list[Path]:
+    """Recordings and images that lie beside the folders of genres, by their first bytes."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not is_litter(path.name):
+            try:
+                with path.open("rb") as file:
+                    head = file.read(HEAD)
+            except OSError:
+                continue
+            if is_image(head) or is_recording(head):
+                found.append(path)
+    return found
+
+
+def examine(path: Path, known: Mapping[str, str]) -> Examined | BadFile:
+    """What a file is, or what is wrong with it.
+
+    `known`: SHA-256 of contents by that of bytes, for files that need not be decoded again.
     """
     try:
         str(path).encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
         data = read(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        return sha256, known.get(sha256) or hash_content(data)
+        return Examined(sha256, known.get(sha256) or hash_content(data), is_recording(data))
     except DataError as error:
         return BadFile(path, str(error))
     except UnicodeEncodeError:
@@ -98,8 +225,9 @@ def hash_content(data: bytes) -> str:
 
 
 def track_id(folder: Path, path: Path) -> str:
-    """The path below the folder, without extension, with forward slashes on every system."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+    """The path below the folder, without a known extension, with forward slashes everywhere."""
+    below = path.relative_to(folder)
+    return below.with_name(without_ending(below.name)).as_posix()
 
 
 def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], splits: bool) -> None:
@@ -123,7 +251,7 @@ def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], spl
 
 def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
     """All bad files with their reasons."""
-    lines = [f"  {file.path}: {file.reason}" for file in bad]
+    lines = [f"  {printable(file.path)}: {file.reason}" for file in bad]
     return (
         f"{len(bad)} files below {folder} cannot be used; mend or remove them, or go on without "
         "them with --on-bad-file skip:\n" + "\n".join(lines)

@@ -67,21 +67,24 @@ class SplitSettings(Settings):
                 self.listed(name)
 
     def listed(self, name: str) -> list[str]:
-        """The ids in the list of one split."""
+        """The lines in the list of one split, comments among them."""
         return read_list(Path(self.split_dir) / f"{name}.txt")
 
 
 def read_list(path: Path) -> list[str]:
-    """The ids in a text file; empty lines and lines that start with # are none."""
+    """The lines of a text file, without blanks at their ends; an empty one is an empty word.
+
+    What begins with # may be a comment or a name: who knows the tracks decides. Only line feeds
+    part lines; a name may hold what else Unicode calls so.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"the split list {path} cannot be read ({error}); a split folder holds train.txt, "
             "val.txt and test.txt with one track id a line"
         ) from error
-    stripped = [line.strip() for line in lines]
-    return [line for line in stripped if line and not line.startswith("#")]
+    return [line.strip(" \t\r") for line in lines]
 
 
 def check_folder(folder: Path) -> None:

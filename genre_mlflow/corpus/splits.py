@@ -1,11 +1,13 @@
 """Dealing tracks to train, val and test so that no copy of a track is on two sides."""
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from genre_mlflow.corpus.folders import without_ending
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.settings import SPLITS, SplitSettings
 from genre_mlflow.errors import DataError
@@ -101,11 +103,13 @@ def split_by_lists(
     names = short_names(manifest["track_id"])
     side: dict[str, str] = {}
     missing: list[str] = []
+    places: list[str] = []
     for name in SPLITS:
-        for line in settings.listed(name):
+        for number, line in enumerate(settings.listed(name), start=1):
             tracks = find_tracks(line, names)
-            if not tracks:
+            if not tracks and line and not line.startswith("#"):
                 missing.append(line)
+                places.append(f"{line!r} ({name}.txt, line {number})")
             for track in tracks:
                 if track in side:
                     raise DataError(
@@ -115,7 +119,7 @@ def split_by_lists(
     if missing and settings.on_missing == "error":
         raise DataError(
             f"{len(missing)} ids in {settings.split_dir} are no track of the folder: "
-            f"{few(missing)}; go on without them with --on-missing skip"
+            f"{few(places)}; go on without them with --on-missing skip"
         )
     listed = manifest["track_id"].isin(list(side))
     excluded = list(manifest["track_id"][~listed])
@@ -124,20 +128,36 @@ def split_by_lists(
 
 
 def short_names(track_ids: "pd.Series[str]") -> dict[str, list[str]]:
-    """Track ids by their full and their bare name, and by those of the recording."""
+    """Track ids by their full and their bare name, and by those of the recording.
+
+    In Unicode's composed form: systems differ in how they write an accent.
+    """
     names: dict[str, list[str]] = {}
     for track in track_ids:
-        full = {track, recording_of(track)}
+        full = {composed(track), composed(recording_of(track))}
         for name in full | {name.rsplit("/", 1)[-1] for name in full}:
             names.setdefault(name, []).append(track)
     return names
 
 
+def composed(name: str) -> str:
+    """A name in Unicode's form NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
 def find_tracks(name: str, names: dict[str, list[str]]) -> list[str]:
-    """The track that a list means by `name`, or all segments of that recording, or none."""
-    found = names.get(name, [])
-    if name in found:
-        return [track for track in found if recording_of(track) == recording_of(name)]
+    """The track that a list means by `name`, or all segments of that recording, or none.
+
+    A list may have the names of files, with their endings.
+    """
+    name = composed(name)
+    found = names.get(name) or names.get(without_ending(name), [])
+    if name not in names:
+        name = without_ending(name)
+    exact = [track for track in found if composed(track) == name]
+    if exact:
+        recording = recording_of(exact[0])
+        return [track for track in found if recording_of(track) == recording]
     if len({recording_of(track) for track in found}) > 1:
         raise DataError(f"{name!r} could be any of {few(found)}; write the id with its folder")
     return found

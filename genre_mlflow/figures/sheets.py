@@ -64,7 +64,7 @@ def tracks_by_genre(folder: Path, bad: list[BadFile]) -> dict[str, list[Path]]:
     """The files of each genre, of all splits; what is out of reach is added to `bad`."""
     paths: dict[str, list[Path]] = {}
     for _, genre, root in genre_folders(folder)[1]:
-        found, closed = look_below(root)
+        found, closed, _ = look_below(root)
         paths.setdefault(genre, []).extend(found)
         bad += closed
     return dict(sorted(paths.items()))

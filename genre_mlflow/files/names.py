@@ -12,8 +12,11 @@ LONGEST = 200  # bytes of a name that something is added to; file systems take 2
 
 
 def printable(path: Path) -> str:
-    """A path for a terminal or a figure, whatever bytes its name is made of."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    """A path for a terminal or a figure: what is no letter of a name is written as its number."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in os.fsencode(path).decode(errors="backslashreplace")
+    )
 
 
 def file_names(words: Iterable[str]) -> dict[str, str]:

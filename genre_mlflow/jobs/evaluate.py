@@ -73,7 +73,8 @@ def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
     folder = corpus_folder(options.corpus.data)
     scanned = scan(folder, options.corpus.on_bad_file)
     unsplit = SplitResult(scanned.manifest, [], [], [])
-    return Corpus(corpus_name(options.corpus.data), folder, unsplit, scanned.bad_files)
+    name = corpus_name(options.corpus.data)
+    return Corpus(name, folder, unsplit, scanned.bad_files, scanned.notes)
 
 
 def check_known(classifier: Classifier, manifest: pd.DataFrame) -> None:

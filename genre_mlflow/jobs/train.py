@@ -200,4 +200,7 @@ def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:
         kept = f"{leaks} of them in two splits" if leaks else "each within one split"
         lines.append(f"{len(copies)} groups of copies, {kept}")
     lines += [f"  copies with different genres: {' = '.join(group)}" for group in conflicts]
+    left_out = {name: len(found) for name, found in corpus.notes.items()}
+    left_out["files_that_cannot_be_used_left_out"] = len(corpus.bad_files)
+    lines += [f"{name.replace('_', ' ')}: {count}" for name, count in left_out.items() if count]
     return "\n".join(lines)

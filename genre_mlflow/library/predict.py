@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genre_mlflow.corpus.folders import EMPTY, BadFile, check_paths, look_below
+from genre_mlflow.corpus.folders import EMPTY, BadFile, Below, check_paths, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
 from genre_mlflow.library import MOST_WORKERS
@@ -132,7 +132,7 @@ def find_files(
     below_hidden = tuple(f"{path}{os.sep}" for path in hidden)
     found: dict[str, Path | BadFile] = {}
     for path in map(Path, paths):
-        tracks, bad = look_below(path) if os.path.isdir(path) else ([path], [])
+        tracks, bad, _ = look_below(path) if os.path.isdir(path) else Below([path], [], [])
         for track in tracks:
             place = os.path.abspath(track)
             if place not in hidden and not place.startswith(below_hidden):

@@ -1,6 +1,7 @@
 """No copy of a track is ever on two sides, however the tracks are dealt."""
 
 import shutil
+import unicodedata
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SPLITS, SplitSettings
-from genre_mlflow.corpus.splits import split
+from genre_mlflow.corpus.splits import split, split_by_lists
 from genre_mlflow.errors import DataError, SettingsError
 
 
@@ -191,7 +192,7 @@ def test_lists_written_on_windows_are_read(lists, start):
 def test_ids_that_are_not_there_are_an_error(lists):
     folder = lists("g0.00000\ng1.00000\n" + "\n".join(f"lost.{i}" for i in range(7)))
     message = (
-        "^7 ids in .* are no track of the folder: lost.0, lost.1, lost.2, lost.3, lost.4 and 2 more"
+        r"^7 ids in .* are no track of the folder: 'lost.0' \(train.txt, line 3\), .* and 2 more"
         "; go on without them with --on-missing skip"
     )
     with pytest.raises(DataError, match=message):
@@ -357,7 +358,9 @@ def test_unknown_way_with_missing_ids_is_refused():
 
 def test_filtered_split_of_the_real_images(real_data, real_manifest):
     folder = str(real_data / "splits" / "gtzan-filtered")
-    with pytest.raises(DataError, match=r"^1 ids in .*: jazz.00054; .*--on-missing skip"):
+    with pytest.raises(
+        DataError, match=r"^1 ids in .*: 'jazz.00054' \(train.txt, line 253\); .*--on-missing skip"
+    ):
         by_lists(folder, real_manifest)
     result = by_lists(folder, real_manifest, on_missing="skip")
     assert sizes(result.manifest) == {"train": 442, "val": 197, "test": 290}
@@ -374,3 +377,31 @@ def test_random_split_of_the_real_images_keeps_copies_together(real_manifest, se
     counts = sizes(dealt)
     assert abs(counts["val"] - 100) <= 5
     assert abs(counts["test"] - 100) <= 5
+
+
+def test_names_in_lists_are_those_of_the_tracks_however_they_are_written(tmp_path, make_corpus):
+    folder = make_corpus(tmp_path / "music", ("blues", "jazz"), tracks=6)
+    odd = ["#1 Crush", "Jose\u0301", "two\u2028lines", "Mr. X", "dot.wav", "blues.00000.png"]
+    for number, name in enumerate(odd[:5]):
+        (folder / "blues" / f"blues.{number:05d}.png").rename(folder / "blues" / f"{name}.png")
+    (folder / "blues" / "Mr. X.png").rename(folder / "blues" / "Mr. X")
+    manifest = scan(folder).manifest
+    lines = ["# a comment", "#1 Crush", "Jos\u00e9", "two\u2028lines", "Mr. X", "blues/dot.wav"]
+    sides = {
+        "train": [*lines, "jazz.00000.png", "jazz/jazz.00001.png", "", "jazz.00002"],
+        "val": ["blues.00005", "jazz.00003"], "test": ["jazz.00004"],
+    }  # fmt: skip
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for side, names in sides.items():
+        (lists / f"{side}.txt").write_text("\n".join(names), encoding="utf-8")
+    dealt, missing, excluded = split_by_lists(manifest, SplitSettings(split_dir=str(lists)))
+    assert missing == []
+    assert list(excluded) == ["jazz/jazz.00005"]
+    trained = set(dealt["track_id"][dealt["split"] == "train"])
+    expected = {f"blues/{name}" for name in [*odd[:4], "dot.wav"]} | {
+        f"jazz/jazz.0000{n}" for n in range(3)
+    }
+    assert {unicodedata.normalize("NFC", track) for track in trained} == {
+        unicodedata.normalize("NFC", track) for track in expected
+    }

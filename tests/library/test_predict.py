@@ -129,13 +129,14 @@ def test_the_classifier_is_loaded_once_and_only_its_folder_travels(
         assert (there, len(loaded)) == (here, 2)
 
 
-def test_each_file_is_found_once_and_hidden_folders_not(library: Path, tmp_path: Path) -> None:
-    (library / ".hidden.mp3").touch()
+def test_each_file_is_found_once_and_litter_not(library: Path, tmp_path: Path) -> None:
+    (library / "._album.wav").touch()
+    (library / "...Baby One More Time.mp3").touch()
     (library / "sorted").mkdir()
     (library / "sorted" / "x.mp3").touch()
     words = [str(library / "image.png"), str(library), str(library / "album.wav")]
     found = find_files(words, [library / "sorted", library / "album.wav.csv"])
-    assert len(found) == 5
+    assert len(found) == 6
     assert found[0] == library / "image.png"
     with pytest.raises(DataError, match=r"nothing does not exist"):
         find_files([str(tmp_path / "nothing")])
