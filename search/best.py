@@ -14,6 +14,7 @@ from genre_mlflow.errors import StudyError
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import Outcome, register_outcome, train_in_run
 from genre_mlflow.options import TrainOptions
+from genre_mlflow.tracking.registry import RegisteredModel
 from genre_mlflow.tracking.run import FINISHED, RUNNING
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.tracking.store import store_errors
@@ -48,7 +49,7 @@ class Finished:
     n_test: int
     model_name: str
     version: str
-    champion: str
+    role: str
 
 
 def finish(search: Search, observer: Observer | None = None) -> Finished | None:
@@ -85,7 +86,10 @@ def remembered(search: Search, before: dict[str, Any]) -> Finished:
             f"study {search.name!r} was ended by another version of genre-mlflow; name another "
             "--study"
         )
-    return Finished(**before)
+    found = Finished(**before)
+    if not found.version:
+        return found
+    return replace(found, role=RegisteredModel(found.model_name).role_of(found.version))
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def train_best(
         n_test=outcomes[0].n_test if outcomes else 0,
         model_name=search.options.model.model_name,
         version=registered.version if registered else "",
-        champion=registered.champion if registered else "",
+        role=registered.role if registered else "",
     )
     if outcomes:
         tags = {
@@ -187,5 +191,5 @@ def register_best(outcomes: Sequence[Outcome]) -> Outcome:
 
 def promote_best(found: Finished) -> str:
     """Make the registered version the champion if it is better; say what happened."""
-    result = promote(found.model_name)
+    result = promote(found.model_name, version=found.version)
     return f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}"

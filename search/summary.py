@@ -2,9 +2,8 @@
 
 from statistics import mean
 
-from genre_mlflow.cli.messages import look_at
+from genre_mlflow.cli.messages import look_at, promote_it, role
 from genre_mlflow.settings import as_text
-from genre_mlflow.tracking import commands
 from search.best import Finished
 from search.worker import rounded
 
@@ -32,15 +31,9 @@ def summary(found: Finished) -> str:
             lines.append(f"  mean {mean(found.test_accuracies):.1%}")
         lines.append(
             f"Registered the one with the best validation: {found.model_name} version "
-            f"{found.version} ({role(found)})"
+            f"{found.version} ({role(found.role)})"
         )
     lines += ["", *look_at(found.experiment_id, found.parent_run_id)]
-    if found.version and role(found) == "challenger":
-        promote = commands.genre_mlflow(f"promote --model-name {found.model_name}")
-        lines.append(f"  promote it      {promote}")
+    if found.version:
+        lines += promote_it(found.model_name, found.version, found.role)
     return "\n".join(lines)
-
-
-def role(found: Finished) -> str:
-    """What the registered version is."""
-    return "champion" if found.version == found.champion else "challenger"

@@ -1,30 +1,45 @@
 """What is printed at the end of training: the result, and the exact commands to go on with."""
 
+import shlex
+
+from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.jobs.train import Outcome
+from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking import commands
 
 
 def summary(outcome: Outcome) -> str:
     """Test accuracy, the run, the version, and how to look at, serve and repeat it."""
     m = outcome.metrics
-    role = "champion" if outcome.version == outcome.champion else "challenger"
-    uri = f"models:/{outcome.model_name}@{role}"
+    name, version = outcome.model_name, outcome.version
+    uri = f"models:/{name}@{outcome.role}" if outcome.role else f"models:/{name}/{version}"
     lines = [
         "",
         f"Test accuracy {m['test_accuracy']:.1%} (95 % interval {m['test_accuracy_low']:.1%} to "
         f"{m['test_accuracy_high']:.1%}) on {outcome.n_test} tracks of {outcome.n_genres} genres, "
         f"macro F1 {m['test_macro_f1']:.3f}, best epoch {m['best_epoch']:.0f}",
-        f"Run {outcome.run_id}, registered as {outcome.model_name} version {outcome.version} "
-        f"({role})",
+        f"Run {outcome.run_id}, registered as {name} version {version} ({role(outcome.role)})",
         "",
         *look_at(outcome.experiment_id, outcome.run_id),
-        f"  serve it        {commands.genre_mlflow(f'serve --model {uri}')}",
-        f"  your own music  {commands.genre_mlflow('train --data /path/to/folder')}",
+        f"  serve it        {commands.genre_mlflow(f'serve --model {shlex.quote(uri)}')}",
     ]
-    if role == "challenger":
-        promote = commands.genre_mlflow(f"promote --model-name {outcome.model_name}")
-        lines.append(f"  promote it      {promote}")
-    return "\n".join(lines)
+    if outcome.tags["corpus"] == DEMO:
+        own = "train --data /path/to/folder --model-name my-genres"
+        lines.append(f"  your own music  {commands.genre_mlflow(own)}")
+    return "\n".join(lines + promote_it(name, version, outcome.role))
+
+
+def role(alias: str) -> str:
+    """What a version is, by the alias that points to it."""
+    return alias or "neither champion nor challenger: a newer version is"
+
+
+def promote_it(name: str, version: str, alias: str) -> list[str]:
+    """A line that says how to promote this very version, unless it is the champion."""
+    if alias == CHAMPION:
+        return []
+    words = f"promote --model-name {shlex.quote(name)}" + ("" if alias else f" --version {version}")
+    return [f"  promote it      {commands.genre_mlflow(words)}"]
 
 
 def look_at(experiment_id: str, run_id: str) -> list[str]:

@@ -95,19 +95,22 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
 @click.option(
     "--model-name", default=ModelSettings().model_name, show_default=True, help="Registered model."
 )
+@click.option("--version", default="", metavar="N", help="Its version; empty: the challenger.")
 @click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
 @click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
 @click.pass_context
-def promote(ctx: click.Context, model_name: str, force: bool, why: str) -> None:
-    """Make the challenger the champion if it is better on the same test tracks.
+def promote(ctx: click.Context, model_name: str, version: str, force: bool, why: str) -> None:
+    """Make the challenger, or another version, the champion if it is better.
+
+    Better is: more accurate on the same test tracks.
 
     Exit code 1 when it stays as it is, 2 when the two cannot be compared.
     """
     check_reason(force, why)
-    from genre_mlflow.jobs.promote import promote as promote_challenger
+    from genre_mlflow.jobs.promote import promote as promote_version
 
     quiet_mlflow()
-    result = promote_challenger(model_name, force=force, why=why)
+    result = promote_version(model_name, version=version, force=force, why=why)
     click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)

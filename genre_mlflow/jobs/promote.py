@@ -18,17 +18,18 @@ class Promotion:
     reason: str
 
 
-def promote(name: str, *, force: bool = False, why: str = "") -> Promotion:
-    """Make the challenger of `name` the champion if it is more accurate on the same test tracks.
+def promote(name: str, *, version: str = "", force: bool = False, why: str = "") -> Promotion:
+    """Make a version of `name` the champion if it is more accurate on the same test tracks.
 
-    `force` skips the comparison and keeps `why` as a tag of the version. Raises `ModelError` when
-    there is no challenger, or when the two were tested on different tracks.
+    `version`: its number; empty for the challenger. `force` skips the comparison and keeps `why`
+    as a tag of the version. Raises `ModelError` when there is no such version, or when it and the
+    champion were tested on different tracks.
     """
     check_reason(force, why)
     open_store()
     model = RegisteredModel(name)
     with store_errors():
-        challenger = model.find(CHALLENGER)
+        challenger = model.get(version) if version else model.find(CHALLENGER)
         if challenger is None:
             raise ModelError(f"model {name!r} has no version with the alias {CHALLENGER}")
         champion = model.find(CHAMPION)
@@ -53,9 +54,10 @@ def compare(model: RegisteredModel, champion: Version, challenger: Version) -> P
     digests = {model.tags(version).get(TEST_DIGEST) for version in (champion, challenger)}
     if len(digests) > 1 or None in digests:
         raise ModelError(
-            f"versions {champion.version} (champion) and {challenger.version} (challenger) of "
+            f"versions {champion.version} (champion) and {challenger.version} of "
             f"{model.name!r} were tested on different tracks, so their accuracies say nothing "
-            "about each other; train both on the same data and split, or use --force --why TEXT"
+            "about each other; train both on the same data and split, name other music's models "
+            "otherwise (--model-name), or use --force --why TEXT"
         )
     before, after = (
         accuracy(by_recording(model.test_predictions(v))) for v in (champion, challenger)

@@ -18,7 +18,6 @@ from genre_mlflow.files.home import home
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.report import final_metrics, log_report
 from genre_mlflow.model.classifier import Classifier
-from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
 from genre_mlflow.tracking.observer import RunTracker
@@ -39,7 +38,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training run reached; `version` and `champion` are empty until it is registered."""
+    """What a training run reached; `version` is empty until it is registered.
+
+    `role`: the alias that points to the version, empty where newer ones have both.
+    """
 
     run_id: str
     experiment_id: str
@@ -51,7 +53,7 @@ class Outcome:
     tags: dict[str, str]  # of the registered version
     description: str  # of the registered version
     version: str = ""
-    champion: str = ""  # version that is served
+    role: str = ""
 
 
 def train(
@@ -176,13 +178,10 @@ def register_outcome(outcome: Outcome) -> Outcome:
     """Register the model of a run as the challenger; a second time changes nothing."""
     model = RegisteredModel(outcome.model_name)
     version = model.register(outcome.model_id, outcome.tags, outcome.description)
-    champion = model.find(CHAMPION)
     TrackedRun.find(outcome.run_id).log_tags({"registered": f"{model.name} {version.version}"})
-    return replace(
-        outcome,
-        version=str(version.version),
-        champion=str(champion.version) if champion else "",
-    )
+    number = str(version.version)
+    with store_errors():
+        return replace(outcome, version=number, role=model.role_of(number))
 
 
 def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:

@@ -61,6 +61,23 @@ class RegisteredModel:
                 return None
             raise
 
+    def role_of(self, version: str) -> str:
+        """Which alias points to a version now: champion, else challenger, else empty."""
+        for alias in (CHAMPION, CHALLENGER):
+            found = self.find(alias)
+            if found is not None and str(found.version) == version:
+                return alias
+        return ""
+
+    def get(self, version: str) -> ModelVersion:
+        """The version of this number. Raises `ModelError` where there is none."""
+        try:
+            return self.client.get_model_version(self.name, version)
+        except MlflowException as error:
+            if error.error_code in NOT_THERE:
+                raise ModelError(f"model {self.name!r} has no version {version!r}") from error
+            raise
+
     def set_alias(self, alias: str, version: ModelVersion) -> None:
         """Point an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, version.version)

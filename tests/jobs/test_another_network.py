@@ -51,7 +51,7 @@ def outcome(store: MlflowClient, options: TrainOptions) -> Outcome:
 def test_resnet18_trains_resumes_is_registered_predicts_and_is_served(
     store: MlflowClient, options: TrainOptions, outcome: Outcome, tmp_path: Path
 ) -> None:
-    assert (outcome.version, outcome.champion) == ("1", "1")
+    assert (outcome.version, outcome.role) == ("1", "champion")
     run = store.get_run(outcome.run_id)
     assert run.info.run_name == "resnet18, music, seed 0"
     assert run.data.params["network"] == "resnet18"

@@ -74,6 +74,14 @@ def test_better_challenger_becomes_champion_once(two_versions: MlflowClient) -> 
     assert again.reason == "version 2 is the champion already"
 
 
+def test_a_version_is_promoted_by_its_number(two_versions: MlflowClient) -> None:
+    two_versions.set_registered_model_alias(NAME, "challenger", "1")
+    assert promote(NAME, version="2").promoted
+    assert champion(two_versions) == "2"
+    with pytest.raises(ModelError, match=r"model 'genre-classifier' has no version '9'"):
+        promote(NAME, version="9")
+
+
 def test_equal_challenger_is_not_promoted(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

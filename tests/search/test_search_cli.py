@@ -57,10 +57,16 @@ def test_mistake_is_one_line_with_exit_code_2(
 
 def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> None:
     words = ["--data", str(music), *SMALL, "--lr", "0.01", "--trials", "2", "--promote"]
-    with store_in(tmp_path / "work"):
+    with store_in(tmp_path / "work") as client:
         result = run(*words)
         assert result.exit_code == 0, result.output
         again = run(*words)
+        # Another version takes both aliases: the study still speaks of its own.
+        source = client.get_model_version("genre-classifier", "1").source
+        other = client.create_model_version("genre-classifier", source, tags={"test_digest": "x"})
+        for alias in ("champion", "challenger"):
+            client.set_registered_model_alias("genre-classifier", alias, other.version)
+        later = run(*words)
     lines = result.output
     assert re.search(r"^Study music-small in sqlite:.*search\.db, run \w{32}$", lines, re.M)
     assert re.search(r"^trial   0  complete .* dropout 0\.5, lr 0\.01 ", lines, re.M)
@@ -71,6 +77,10 @@ def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> No
     assert "2 are there already" in again.output
     assert again.output.count("trial   ") == 0
     assert "version 1 (champion)" in again.output
+    assert "version 1 (neither champion nor challenger: a newer version is)" in later.output
+    assert "genre-mlflow promote --model-name genre-classifier --version 1" in later.output
+    assert later.exit_code == 2
+    assert "versions 2 (champion) and 1 of 'genre-classifier' were tested on" in later.stderr
 
 
 def test_address_of_the_storage_may_stand_in_the_environment(
