@@ -7,7 +7,6 @@ even in decibels; ours: `decode` and `log_mel`, which is.
 
 import argparse
 import io
-import os
 import statistics
 import tempfile
 import time
@@ -22,6 +21,7 @@ import threadpoolctl
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from real_data import real_data
 
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.preprocessing import Preprocessor
@@ -44,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
-    recordings = sorted(Path(os.environ["GENRE_REAL_DATA"]).glob("gtzan-audio/*/*.flac"))
+    recordings = sorted(real_data().glob("gtzan-audio/*/*.flac"))
     print("| 30 s recording to log-mel | librosa, ms | ours, ms | times as fast | goal |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from real_data import real_data
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     device = choose_device(args.device)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,6 @@ the last, so that imports are left out. An untrained network of the default shap
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
+from real_data import real_data
 
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
-    recordings = sorted(Path(os.environ["GENRE_REAL_DATA"]).glob("gtzan-audio/*/*.flac"))
+    recordings = sorted(real_data().glob("gtzan-audio/*/*.flac"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Classifier(GENRES, VGG(), PreprocessingSettings()).save(folder / "model")

@@ -6,13 +6,12 @@ page cache. The share is that of an epoch's seconds, which `bench_epoch.py` meas
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
+from real_data import real_data
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from genre_mlflow.corpus.scan import scan
@@ -77,7 +76,7 @@ def main() -> None:
 
 def loaders() -> dict[str, Callable[[], Iterable[Pair]]]:
     """By name, what gives the batches of an epoch."""
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
     manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
     cache = open_cache(manifest, PreprocessingSettings(), home() / "cache")

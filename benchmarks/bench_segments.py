@@ -7,7 +7,6 @@ epoch is chosen by the validation accuracy of the mean; accuracy is per track.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from PIL import Image
+from real_data import real_data
 from torch import Tensor
 
 from genre_mlflow.corpus.scan import scan
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--segments", choices=SEGMENTS, default="random")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
     manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
     genres = sorted(manifest["genre"].unique())

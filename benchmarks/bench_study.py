@@ -21,6 +21,7 @@ from pathlib import Path
 import optuna
 import requests
 from optuna.trial import Trial
+from real_data import real_data
 
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.study import TrialTracker
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--pruner", default="none", help="none: every trial has all its epochs")
     args = parser.parse_args()
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     split = {"split_dir": str(data / "splits/gtzan-filtered"), "on_missing": "skip"}
     flat = {"data": str(data / "gtzan-mel"), "image_size": 32, "widths": (4,), **split}

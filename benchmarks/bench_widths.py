@@ -5,12 +5,12 @@ median over epochs, so run it on an idle machine for those: `--epochs 3` is enou
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from pathlib import Path
 
 import torch
+from real_data import real_data
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--schedule", default=TrainingSettings().schedule)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
     manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
     cache = open_cache(manifest, PreprocessingSettings(), home() / "cache")

@@ -8,11 +8,11 @@ stopped goes on. 108 settings of 20 epochs at 64 pixels take 40 minutes on one c
 import argparse
 import itertools
 import json
-import os
 import tempfile
 from pathlib import Path
 
 import torch
+from real_data import real_data
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    data = Path(os.environ["GENRE_REAL_DATA"])
+    data = real_data()
     lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
     manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
     genres = sorted(manifest["genre"].unique())

@@ -1,0 +1,50 @@
+"""Every benchmark runs, in small, and says in one line what it lacks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+SMALL = {
+    "bench_audio": "--rounds 1",
+    "bench_epoch": "--rounds 1",
+    "bench_library": "--sizes 4 --workers 1",
+    "bench_loading": "--rounds 1",
+    "bench_search": "--replays 1 --trials 3",
+    "bench_segments": "--epochs 1 --seeds 0 --image-size 32",
+    "bench_serving": "--requests 4 --clients 2",
+    "bench_start": "--rounds 1",
+    "bench_study": "--trials 21",
+    "bench_widths": "--epochs 1 --networks 8-128",
+}
+
+
+def run(name: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in (os.environ | changes).items() if value}
+    command = [sys.executable, FOLDER / f"{name}.py", *SMALL[name].split()]
+    return subprocess.run(command, capture_output=True, text=True, env=env)
+
+
+def test_all_of_them_are_tried():
+    assert {path.stem for path in FOLDER.glob("bench_*.py")} == SMALL.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", SMALL)
+def test_it_runs(name: str, real_data: Path) -> None:
+    done = run(name)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("\n") > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["", "/nowhere"])
+def test_without_the_real_data_it_says_so(folder: str) -> None:
+    done = run("bench_serving", GENRE_REAL_DATA=folder)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"GENRE_REAL_DATA is '{folder}'; set it to a folder with")
+    assert done.stderr.count("\n") == 1
