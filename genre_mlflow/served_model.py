@@ -5,6 +5,8 @@ what they are. Output, one row for each: `genre`, `confidence`, `probabilities` 
 genre first) and `segments` (how many the recording was cut into; 1 for an image).
 """
 
+import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import is_recording
+from genre_mlflow.features.formats.streams import is_image
 from genre_mlflow.model.classifier import Classifier, Prediction
 
 CONTENT = "content"  # the name that Spark's binaryFile source gives this column too
 ARTIFACT = "classifier"
 ON_ERROR = RAISE, ROW = "raise", "row"
+TEXT = re.compile(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*")  # base64, also as it stands in addresses
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 class GenreModel(PythonModel):
@@ -43,9 +49,9 @@ class GenreModel(PythonModel):
         top_k = self.check_top_k(params.get("top_k", 0))
         on_error = params.get("on_error", RAISE)
         if on_error not in ON_ERROR:
-            raise bad_request(f"on_error is {on_error!r}; allowed are {', '.join(ON_ERROR)}")
+            raise BadRequest(f"on_error is {on_error!r}; allowed are {', '.join(ON_ERROR)}")
         if len(model_input) == 0:
-            raise bad_request(f"no rows were sent; send one file or more in column {CONTENT!r}")
+            raise BadRequest(f"no rows were sent; send one file or more in column {CONTENT!r}")
         rows = [self.answer(i, x, on_error) for i, x in enumerate(model_input[CONTENT])]
         table = {
             "genre": [p.genre if p else "" for p, _ in rows],
@@ -62,24 +68,51 @@ class GenreModel(PythonModel):
 
     def answer(self, row: int, content: Any, on_error: str) -> tuple[Prediction | None, str]:
         """Genre of one file and an empty error, or no genre and what is wrong with the file."""
-        if not isinstance(content, bytes | bytearray):
-            raise bad_request(
-                f"row {row} of {CONTENT!r} is {type(content).__name__}; send a file as base64"
-            )
         try:
-            pixels, times = self.classifier.preprocessor.timed(bytes(content))
+            pixels, times = self.classifier.preprocessor.timed(content_of(content))
             return self.classifier.predict_pixels(pixels, times), ""
         except DataError as error:
             if on_error == ROW:
                 return None, str(error)
-            raise bad_request(f"row {row} of {CONTENT!r} {error}") from error
+            raise BadRequest(f"row {row} of {CONTENT!r} {error}") from error
 
-    def check_top_k(self, top_k: int) -> int:
+    def check_top_k(self, top_k: int | None) -> int:
         """Number of genres to list."""
         n_genres = len(self.classifier.genres)
-        if not 0 <= top_k <= n_genres:
-            raise bad_request(f"top_k is {top_k}; allowed are 0 (all) to {n_genres}")
+        if top_k is None or not 0 <= top_k <= n_genres:
+            raise BadRequest(f"top_k is {top_k}; allowed are 0 (all) to {n_genres}")
         return top_k or n_genres
+
+
+def content_of(sent: Any) -> bytes:
+    """The bytes of a file, which are sent as they are or as base64 of either alphabet.
+
+    Raises `DataError` for anything else, and never repeats it.
+    """
+    if isinstance(sent, bytes | bytearray):
+        data = bytes(sent)
+        found = decoded(data) if TEXT.fullmatch(data) else None
+        return found if found and (is_image(found) or is_recording(found)) else data
+    if isinstance(sent, str):
+        data = sent.encode()
+        if not data:
+            return b""
+        found = decoded(data) if TEXT.fullmatch(data) else None
+        if found is None:
+            raise DataError(f"is text of {len(sent):,} letters that is no base64")
+        return found
+    kind = "null" if sent is None or sent is pd.NaT or sent != sent else type(sent).__name__
+    raise DataError(f"is {kind}; send a file as base64")
+
+
+def decoded(text: bytes) -> bytes | None:
+    """What base64 stands for; None where its letters or their number are wrong."""
+    letters = b"".join(text.split()).translate(URL_SAFE)
+    missing = -len(letters) % 4  # addresses often lack the signs of equality at the end
+    try:
+        return base64.b64decode(letters + b"=" * (missing if missing < 3 else 0), validate=True)
+    except ValueError:
+        return None
 
 
 def timeline(prediction: Prediction, top_k: int) -> list[dict[str, Any]]:
@@ -94,9 +127,24 @@ def timeline(prediction: Prediction, top_k: int) -> list[dict[str, Any]]:
     ]
 
 
-def bad_request(message: str) -> MlflowException:
-    """An error that MLflow's server answers with status 400."""
-    return MlflowException(f"{message}.", error_code=INVALID_PARAMETER_VALUE)
+class BadRequest(MlflowException):
+    """An error that MLflow's server answers with status 400.
+
+    The server puts all that was sent in front of the message; this one keeps its own.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = f"{sentence}."
+        super().__init__(self.sentence, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return self.sentence
+
+    @message.setter
+    def message(self, text: str) -> None:
+        """What MLflow would say in its place."""
 
 
 set_model(GenreModel())

@@ -30,12 +30,16 @@ FOR_CHROMA = "librosa"
 
 
 def signature() -> ModelSignature:
-    """Bytes in; genre, confidence, a map of probabilities and the number of segments out.
+    """A file in; genre, confidence, a map of probabilities and the number of segments out.
+
+    The column is text, base64 that the model decodes: a binary one MLflow would decode, dropping
+    letters that it does not know, in two of its formats alone, and refuse a whole batch for a null.
+    Bytes, as Spark and Python have them, pass as they are.
 
     Parameters may add columns, which MLflow's schema does not hold: `timeline`, `error`.
     """
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.binary, served_model.CONTENT)]),
+        inputs=Schema([ColSpec(DataType.string, served_model.CONTENT)]),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "genre"),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -139,6 +140,44 @@ def test_a_bad_file_is_a_row_on_request(endpoint: str) -> None:
     assert bad["error"] == f"is neither {KNOWN} (4 bytes)"
 
 
+def test_a_null_is_a_row_on_request(endpoint: str) -> None:
+    records = [{"content": None}, {"content": 5}, {"content": encoded(encode(tone(2.0)))}]
+    status, answer = ask(endpoint, {"dataframe_records": records, "params": {"on_error": "row"}})
+    assert status == 200, answer
+    errors = [row["error"] for row in answer["predictions"]]
+    assert errors == ["is null; send a file as base64", "is int; send a file as base64", ""]
+
+
+def test_base64_is_read_in_every_format_and_alphabet(endpoint: str) -> None:
+    data = encode(tone(1.3))
+    (expected,) = ask_for(endpoint, [data])
+    text, safe = encoded(data), base64.urlsafe_b64encode(data).decode()
+    assert sum(map(safe.count, "-_")) > 100
+    bodies = [
+        {"dataframe_split": {"columns": ["content"], "data": [[text]]}},
+        {"inputs": {"content": [text]}}, {"inputs": [text]}, {"instances": [{"content": text}]},
+        {"dataframe_records": [{"content": safe}]},
+        {"dataframe_records": [{"content": safe.rstrip("=")}]},
+        {"dataframe_records": [{"content": base64.encodebytes(data).decode()}]},
+    ]  # fmt: skip
+    for body in bodies:
+        assert ask(endpoint, body) == (200, {"predictions": [expected]})
+    lines = f"content\n{text}\n".encode()
+    request = urllib.request.Request(endpoint, lines, {"Content-Type": "text/csv"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert json.load(response) == {"predictions": [expected]}
+
+
+def test_the_model_in_python_takes_bytes_and_base64(trained: Trained) -> None:
+    model = mlflow.pyfunc.load_model("models:/genre-classifier@champion")
+    data = encode(tone(1.3))
+    table = pd.DataFrame({"content": [data, encoded(data), None, float("nan")]})
+    rows = model.predict(table, params={"on_error": "row"}).to_dict("records")
+    assert rows[0] == rows[1]
+    assert rows[0]["error"] == ""
+    assert {row["error"] for row in rows[2:]} == {"is null; send a file as base64"}
+
+
 def test_a_recording_and_its_published_image_get_the_same_answer(
     real_data: Path, endpoint: str
 ) -> None:
@@ -167,13 +206,14 @@ def truncated() -> bytes:
         ({"dataframe_records": [{"content": encoded(b"text")}]},
          f"row 0 of 'content' is neither {KNOWN} (4 bytes)."),
         ({"dataframe_records": [{"content": "no base64 here!!!!"}]},
-         "row 0 of 'content' is neither a PNG or JPEG image"),
+         "row 0 of 'content' is text of 18 letters that is no base64."),
         ({"dataframe_records": [{"content": ""}]}, "row 0 of 'content' is empty."),
         ({"dataframe_records": [{"content": encoded(truncated())}]},
          "row 0 of 'content' is damaged or truncated"),
         ({"dataframe_records": [{"content": encoded(bomb())}]},
-         "has too many pixels; at most 50,000,000 are read."),
-        ({"dataframe_records": [{"content": None}]}, "Failed to convert column content"),
+         "row 0 of 'content' has 60000 x 60000 = 3,600,000,000 pixels; at most 50,000,000 are"),
+        ({"dataframe_records": [{"content": None}]},
+         "row 0 of 'content' is null; send a file as base64."),
         ({"dataframe_records": [{"picture": "AAAA"}]}, "Model is missing inputs ['content']"),
         ({"dataframe_records": [{"content": encoded(encode(tone(0.01)))}]},
          "row 0 of 'content' lasts 0.01 s; at least 1 s are needed."),
@@ -191,6 +231,12 @@ def truncated() -> bytes:
         ({"dataframe_split": {"columns": ["content"], "data": []}}, "no rows were sent"),
         ({"dataframe_records": [{"content": "AAAA"}], "params": {"top_k": 9}},
          "top_k is 9; allowed are 0 (all) to 3."),
+        ({"dataframe_records": [{"content": "AAAA"}], "params": {"top_k": None}},
+         "top_k is None; allowed are 0 (all) to 3."),
+        ({"dataframe_records": [{"content": "AAAA"}], "params": {"on_error": None}},
+         "on_error is None; allowed are raise, row."),
+        ({"inputs": {"content": [encoded(b"text" * 99)]}}, "row 0 of 'content' is neither"),
+        ({"instances": [{"content": encoded(b"text" * 99)}]}, "row 0 of 'content' is neither"),
     ],
 )  # fmt: skip
 def test_bad_request_gets_400_and_the_next_one_is_served(
@@ -199,5 +245,7 @@ def test_bad_request_gets_400_and_the_next_one_is_served(
     status, answer = ask(endpoint, body)
     assert status == 400
     assert sentence in answer["message"]
+    assert len(answer["message"]) < 300  # what was sent is not repeated
+    assert "stack_trace" not in answer
     good = {"dataframe_records": [{"content": encoded(images(trained)[0].read_bytes())}]}
     assert ask(endpoint, good)[0] == 200
