@@ -184,13 +184,13 @@ def mono(block: Block) -> Samples:
     """
     scale = 1 / 32768 if block.dtype == np.int16 else 1.0
     channels = block.reshape(len(block), -1).T
-    if len(channels) == 1:
-        with np.errstate(invalid="ignore"):  # a NaN is refused later
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused later
+        if len(channels) == 1:
             return np.multiply(channels[0], np.float32(scale), dtype=np.float32)
-    mixed = np.add(channels[0], channels[1], dtype=np.float32)
-    for channel in channels[2:]:
-        mixed += channel
-    mixed *= np.float32(scale / len(channels))
+        mixed = np.add(channels[0], channels[1], dtype=np.float32)
+        for channel in channels[2:]:
+            mixed += channel
+        mixed *= np.float32(scale / len(channels))
     return mixed
 
 

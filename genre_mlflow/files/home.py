@@ -10,7 +10,12 @@ from genre_mlflow.files.locks import hold_lock
 
 HOME_VARIABLE = "GENRE_HOME"
 HOME_DEFAULT = ".genre"
-OURS = ("cache", "checkpoints", "demo*", "matplotlib", "mlflow-run")  # what lies in `home`
+DOWNLOAD_LOCK = "gtzan-download.lock"
+# What lies in `home`; links for Spark and the lock of a download are left by killed processes.
+OURS = (
+    "cache", "checkpoints", "demo*", DOWNLOAD_LOCK, "matplotlib", "mlflow-run",
+    "spark-links-*",
+)  # fmt: skip
 
 
 def home() -> Path:
@@ -41,6 +46,12 @@ def empty_home() -> None:
             f"run {lock.parent.name} is being trained; stop it first, or wait for its end"
         )
         with hold_lock(lock, trained):
+            pass
+    download = home() / DOWNLOAD_LOCK
+    if download.exists():
+        with hold_lock(
+            download, DataError("the GTZAN collection is being downloaded; stop it first")
+        ):
             pass
     for path in sizes():
         shutil.rmtree(path) if path.is_dir() else path.unlink()

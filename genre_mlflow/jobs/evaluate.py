@@ -45,8 +45,8 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
 
     Raises `DataError` for genres that the model does not know.
     """
-    open_store()
     classifier = load(model)
+    open_store()
     corpus = corpus_to_evaluate(options, split)
     rows = corpus.manifest if split == ALL else corpus.rows(split)
     check_known(classifier, rows)

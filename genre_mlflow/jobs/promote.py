@@ -7,7 +7,7 @@ from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.evaluation.predictions import by_recording
 from genre_mlflow.model.settings import CHAMPION, check_reason
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
-from genre_mlflow.tracking.store import open_store, store_errors
+from genre_mlflow.tracking.store import find_store, store_errors
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def promote(name: str, *, version: str = "", force: bool = False, why: str = "")
     champion were tested on different tracks.
     """
     check_reason(force, why)
-    open_store()
+    find_store()
     model = RegisteredModel(name)
     with store_errors():
         challenger = model.get(version) if version else model.find(CHALLENGER)

@@ -26,8 +26,8 @@ def classifier_folder(model: str) -> Iterator[Path]:
     if ":/" not in model:
         yield classifier_below(model, Path(model))
         return
-    from genre_mlflow.tracking.store import fetched, open_store
+    from genre_mlflow.tracking.store import fetched, find_store
 
-    open_store()
+    find_store()
     with fetched(model) as folder:
         yield classifier_below(model, folder)

@@ -14,7 +14,7 @@ from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
-from genre_mlflow.tracking.store import NOT_THERE, fetched, open_store, read_file, store_errors
+from genre_mlflow.tracking.store import NOT_THERE, fetched, find_store, read_file, store_errors
 
 CHALLENGER = "challenger"
 Version = ModelVersion
@@ -118,7 +118,7 @@ def source_id(version: ModelVersion) -> str:
 def check_servable(model: str) -> None:
     """Raise `ModelError` for what MLflow cannot serve; an epoch's checkpoint, for one."""
     if ":/" in model:
-        open_store()
+        find_store()
     with fetched(model) as folder:
         if not (folder / MLMODEL_FILE_NAME).exists():
             raise ModelError(

@@ -43,6 +43,22 @@ def open_store() -> None:
         raise ModelError(f"the store {uri} cannot be opened: {reason}") from error
 
 
+def find_store() -> None:
+    """The same for a command that only reads: it makes no store where there is none."""
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(SQLITE) and not sqlite_file(uri).exists():
+        raise ModelError(
+            f"there is no MLflow store {uri}; give the command in the folder where you trained, or "
+            "set MLFLOW_TRACKING_URI"
+        )
+    open_store()
+
+
+def sqlite_file(uri: str) -> Path:
+    """The file of a SQLite store."""
+    return Path(unquote(uri[len(SQLITE) :])).absolute()
+
+
 def check_server(uri: str) -> None:
     """Ask a server for a sign of life, without MLflow's minutes of retries."""
     try:
@@ -60,7 +76,7 @@ def store_lock(uri: str) -> Iterator[None]:
     if not uri.startswith(SQLITE):
         yield
         return
-    file = Path(unquote(uri[len(SQLITE) :])).absolute()
+    file = sqlite_file(uri)
     if not file.parent.is_dir():
         raise ModelError(f"the store {uri} lies in {file.parent}, which does not exist")
     with FileLock(file.with_name(f"{file.name}.lock")):
@@ -86,11 +102,15 @@ def joined_run_id() -> str:
 def fetched(uri: str) -> Iterator[Path]:
     """A copy of what `uri` names, until the block ends. Raises `ModelError`."""
     with tempfile.TemporaryDirectory() as folder:
-        with store_errors():
-            try:
-                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-            except OSError as error:
-                raise ModelError(f"{uri} cannot be read: {error}") from error
+        try:
+            path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+        except OSError as error:
+            raise ModelError(f"{uri} cannot be read: {error}") from error
+        except MlflowException as error:
+            text = " ".join(str(error.message).split())
+            raise ModelError(
+                f"MLflow: {text} (looked for in the store {mlflow.get_tracking_uri()})"
+            ) from error
         yield path
 
 

@@ -200,6 +200,27 @@ def test_clean_shows_asks_and_deletes(home: Path) -> None:
     assert run("clean", "--yes").exit_code == 0
 
 
+@pytest.mark.parametrize("words", [
+    ("predict", "."), ("promote",), ("serve",), ("evaluate", "models:/x@champion", "--data", "."),
+])  # fmt: skip
+def test_a_command_that_reads_makes_no_store(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    result = run(*words)
+    assert_mistake(
+        result, r"^Error: there is no MLflow store sqlite:.*mlflow\.db; give the command"
+    )
+    assert not [path for path in tmp_path.iterdir() if path.name != ".genre"]
+
+
+def test_clean_deletes_what_killed_processes_have_left(home: Path) -> None:
+    (home / "gtzan-download.lock").touch()
+    (home / "spark-links-x1").mkdir()
+    (home / "spark-links-x1" / "0.mp3").symlink_to(home / "gone.mp3")
+    assert run("clean", "--yes").exit_code == 0
+    assert not home.exists()
+
+
 def test_clean_leaves_what_is_not_ours(home: Path) -> None:
     (home / "thesis.txt").write_text("mine")
     assert run("clean", "--yes").exit_code == 0

@@ -77,6 +77,8 @@ def test_a_long_recording_is_resampled_as_a_short_one_is():
 
 NAN, LOUD = tone(1.5), tone(1.5)
 NAN[7], LOUD[7] = np.nan, 1e20
+OPPOSITE = np.stack([tone(1.5), tone(1.5)], axis=1)
+OPPOSITE[9] = np.inf, -np.inf
 INFINITE = np.where(np.isnan(NAN), np.inf, NAN).astype(np.float32)
 
 
@@ -87,6 +89,7 @@ INFINITE = np.where(np.isnan(NAN), np.inf, NAN).astype(np.float32)
         (encode(np.zeros(2 * RATE)), r"^is silent throughout \(2\.0 s\)$"),
         (encode(NAN, "WAV", "FLOAT"), "^holds NaN or infinite samples; allowed"),
         (encode(INFINITE, "WAV", "FLOAT"), "^holds NaN or infinite samples; allowed"),
+        (encode(OPPOSITE, "WAV", "FLOAT"), "^holds NaN or infinite samples; allowed"),
         (encode(LOUD, "WAV", "FLOAT"), r"^holds samples of 1e\+20; allowed are -1e\+06 to 1e\+06$"),
         (encode(SOUND)[:50_000], r"^is truncated: 50,000 bytes of the 88,244"),
         (encode(SOUND, "AU")[:50_000], "^is truncated: 50,000 bytes of the 88,224"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.files.home import home
+from genre_mlflow.files.home import DOWNLOAD_LOCK, home
 
 REPOSITORY = "marsyas/gtzan"
 ARCHIVE = "data/genres.tar.gz"
@@ -25,7 +25,7 @@ def download(folder: Path) -> Path:
     archive = folder / Path(ARCHIVE).name
     folder.mkdir(parents=True, exist_ok=True)
     home().mkdir(parents=True, exist_ok=True)
-    with FileLock(home() / "gtzan-download.lock"):  # two would write one partial file
+    with FileLock(home() / DOWNLOAD_LOCK):  # two would write one partial file
         return archive if archive.is_file() else fetch_checked(archive)
 
 
