@@ -156,7 +156,12 @@ def check_names(genres: Set[str]) -> None:
 
 def check_collections(folder: Path, below: Sequence[Path]) -> None:
     """Refuse a folder of collections, each of which has the genres. Raises `DataError`."""
-    inner = [{path.name for path in subfolders(one)} for one in below]
+    inner = []
+    for one in below:
+        try:
+            inner.append({path.name for path in subfolders(one)})
+        except DataError:
+            return  # out of reach, which is said with all else that is wrong
     shared = set.intersection(*inner) if len(inner) > 1 else set()
     named = [path for path in below if COLLECTION.search(path.name.lower())]
     if len(shared) > 1 and named:
