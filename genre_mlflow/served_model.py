@@ -101,7 +101,8 @@ def content_of(sent: Any) -> bytes:
         if found is None:
             raise DataError(f"is text of {len(sent):,} letters that is no base64")
         return found
-    kind = "null" if sent is None or sent is pd.NaT or sent != sent else type(sent).__name__
+    is_null = pd.api.types.is_scalar(sent) and pd.isna(sent)
+    kind = "null" if is_null else type(sent).__name__
     raise DataError(f"is {kind}; send a file as base64")
 
 

@@ -1,6 +1,6 @@
 """The model card (Mitchell et al. 2019, arXiv:1810.03993): what a model is and is worth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ images of their spectrograms: {genres}.
 
 ## Results
 
-Weights of the epoch with the best validation accuracy. The test set was read once, after that
+Weights of the epoch with the best validation accuracy. The test set was read {reads}, after that
 choice. Accuracy is per track; segments of one track in files of their own are one, which answers
 with their mean. The interval (Wilson, 95 %) takes the tracks as independent, which tracks of one
 artist are not.
@@ -57,9 +57,16 @@ in test, as in most random splits, accuracy on unknown artists is lower than sta
 
 
 def model_card(
-    options: TrainOptions, corpus: str, counts: Mapping[str, int], predictions: pd.DataFrame
+    options: TrainOptions,
+    corpus: str,
+    counts: Mapping[str, int],
+    predictions: pd.DataFrame,
+    test_reads: Sequence[str],
 ) -> str:
-    """The card in Markdown, from the options and the predictions table."""
+    """The card in Markdown, from the options and the predictions table.
+
+    `test_reads`: of each time that the test set was read, when, and after how many epochs.
+    """
     units = {split: by_recording(part(predictions, split)) for split in counts}
     report = metrics.genre_report(units["test"])
     genres = [str(g) for g in report["genre"][:-2]]
@@ -68,6 +75,7 @@ def model_card(
         network=options.family,
         n_genres=len(genres),
         genres=", ".join(genres),
+        reads=f"{times(len(test_reads))} ({'; '.join(test_reads)})",
         results="\n".join(result_row(split, table) for split, table in units.items()),
         report=markdown_table(report.round(3).astype({"tracks": int})),
         corpus=corpus,
@@ -79,6 +87,11 @@ def model_card(
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         **counts,
     )
+
+
+def times(n: int) -> str:
+    """How often, in words."""
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def training_options(options: TrainOptions) -> dict[str, object]:

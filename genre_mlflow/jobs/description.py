@@ -25,7 +25,10 @@ def run_name(options: TrainOptions, corpus: Corpus) -> str:
 def log_description(run: TrackedRun, options: TrainOptions, corpus: Corpus, device: str) -> None:
     """Log what the run begins with; a second time changes nothing."""
     write_config(run, run_config(options, corpus, device))
-    run.log_params({name: as_text(value) for name, value in options.flat().items()})
+    params = {name: as_text(value) for name, value in options.flat().items()}
+    run.log_params(params)
+    if run.entity.data.params.get("epochs", params["epochs"]) != params["epochs"]:
+        run.log_tags({"epochs": params["epochs"]})  # more of them; a parameter cannot change
     task = run.tags.get("task", "train")  # a run of `mlflow run` has none yet
     run.log_tags({"task": task, **start_tags(options, corpus, device)})
     run.log_corpus(corpus, "train, val, test")

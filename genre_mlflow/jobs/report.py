@@ -34,13 +34,14 @@ def log_report(
     corpus: Corpus,
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
+    test_reads: Sequence[str],
 ) -> None:
     """Log tables, figures and the model card of a trained classifier."""
     with run.folder() as folder:
         write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
-        card = model_card(options, corpus.name, corpus.counts(), predictions)
+        card = model_card(options, corpus.name, corpus.counts(), predictions, test_reads)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pandas as pd
 import torch
@@ -31,6 +32,7 @@ from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers
 
+TEST_READS = "test_set_read"  # tag of a run
 DECODED_PER_LINE = 6400  # half a minute on two cores
 
 logger = logging.getLogger(__name__)
@@ -145,13 +147,14 @@ def conclude(
     fitted: FitResult,
 ) -> Outcome:
     """Evaluate, and log results and model; a run killed in here repeats it without doubles."""
+    test_reads = note_test_read(run, len(fitted.history))
     predictions = pd.concat(
         [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
         ignore_index=True,
     )
     best = best_epoch(fitted.history)
     values = final_metrics(predictions, best)
-    log_report(run, options, corpus, fitted.history, predictions)
+    log_report(run, options, corpus, fitted.history, predictions, test_reads)
     classifier.network.cpu()
     model_id = find_model(run, best.epoch) or log_classifier(run, classifier, best.epoch)
     log_predictions(run, model_id, predictions)
@@ -172,6 +175,18 @@ def conclude(
         tags=tags,
         description=version_description(options, corpus, values),
     )
+
+
+def note_test_read(run: TrackedRun, epochs: int) -> list[str]:
+    """Note in the run that the test set is read now; return this and all earlier notes.
+
+    A run that is resumed, or goes on to more epochs, reads it again.
+    """
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    before = run.tags.get(TEST_READS, "")
+    notes = [*(before.split("; ") if before else []), f"{now} after {epochs} epochs"]
+    run.log_tags({TEST_READS: "; ".join(notes)})
+    return notes
 
 
 def register_outcome(outcome: Outcome) -> Outcome:

@@ -35,7 +35,9 @@ def test_final_metrics_are_those_of_recordings(predictions):
 
 
 def test_the_card_counts_recordings(predictions, tmp_path):
-    card = model_card(small_options(tmp_path), "music", dict.fromkeys(SPLITS, 12), predictions)
+    counts = dict.fromkeys(SPLITS, 12)
+    card = model_card(small_options(tmp_path), "music", counts, predictions, ["now"])
+    assert "The test set was read once (now), after that\nchoice." in card
     assert "| test | 4 | 75.0% | 30.1% to 95.4% |" in card
     assert "\n| jazz | 1.0 | 0.75 | 0.857 | 4 |\n" in card
 

@@ -187,7 +187,16 @@ def test_more_epochs_are_allowed_and_go_on_where_it_ended(
     short = small_options(data, epochs=2, schedule="none", model_name="short")
     run_id = train(short, experiment=EXPERIMENT).run_id
     more = small_options(data, epochs=4, schedule="none", model_name="short")
+    assert "epochs" not in store.get_run(run_id).data.tags
     train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
+    run = store.get_run(run_id)
+    assert (run.data.params["epochs"], run.data.tags["epochs"]) == ("2", "4")
+    first, second = run.data.tags["test_set_read"].split("; ")
+    assert first.endswith("UTC after 2 epochs")
+    assert second.endswith("UTC after 4 epochs")
+    card = Path(store.download_artifacts(run_id, "model_card.md")).read_text("utf-8")
+    assert f"The test set was read twice ({first}; {second}), after that\nchoice." in card
+    assert "epochs 4" in card
     per_epoch = [n for n in history_of(store, run_id) if n.startswith(("train_", "val_", "lr"))]
     assert per_epoch
     for name in per_epoch:

@@ -171,7 +171,7 @@ def test_base64_is_read_in_every_format_and_alphabet(endpoint: str) -> None:
 def test_the_model_in_python_takes_bytes_and_base64(trained: Trained) -> None:
     model = mlflow.pyfunc.load_model("models:/genre-classifier@champion")
     data = encode(tone(1.3))
-    table = pd.DataFrame({"content": [data, encoded(data), None, float("nan")]})
+    table = pd.DataFrame({"content": [data, encoded(data), None, float("nan"), pd.NA]})
     rows = model.predict(table, params={"on_error": "row"}).to_dict("records")
     assert rows[0] == rows[1]
     assert rows[0]["error"] == ""
