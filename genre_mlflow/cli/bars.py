@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from genre_mlflow.files.names import escaped
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.observer import Observer
 
@@ -135,7 +136,4 @@ class Speed(bars.ProgressColumn):
 
 def printable(line: str, encoding: str) -> str:
     """The line without what would steer a terminal, and what its encoding does not have."""
-    plain = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line
-    )
-    return plain.encode(encoding, "backslashreplace").decode(encoding)
+    return escaped(line).encode(encoding, "backslashreplace").decode(encoding)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from genre_mlflow.errors import GenreError
+from genre_mlflow.files.names import escaped
 
 NOT_PROMOTED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
 PLUGINS = "genre_mlflow.commands"  # entry points of this group are commands, too
@@ -30,7 +31,7 @@ class OneLineErrors(click.Command):
         try:
             return super().invoke(ctx)
         except GenreError as error:
-            click.echo(f"Error: {harmless(str(error))}", err=True)
+            click.echo("Error: " + escaped(str(error), keep="\n"), err=True)
             ctx.exit(USER_MISTAKE)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
@@ -40,14 +41,6 @@ class OneLineErrors(click.Command):
             where = f" ({error.filename})" if error.filename else ""
             click.echo(f"Error: {error.strerror}{where}", err=True)
             ctx.exit(USER_MISTAKE)
-
-
-def harmless(text: str) -> str:
-    """Lines without what would steer a terminal, such as the name of a file may hold."""
-    return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in text
-    )
 
 
 class PluginGroup(OneLineErrors, click.Group):
@@ -76,7 +69,7 @@ class Speaker(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say the line, and nothing that would steer the terminal."""
-        self.say(harmless(self.format(record)))
+        self.say(escaped(self.format(record), keep="\n"))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording
+from genre_mlflow.features.audio import is_recording, is_recording_file
 from genre_mlflow.features.formats.streams import is_image
 from genre_mlflow.features.preprocessing import content_of, read
 from genre_mlflow.files.names import folded, printable
@@ -33,7 +33,7 @@ COVER = re.compile(
     r"(.*[ _.()-])?(albumart.*|art|artwork|back|booklet|cd|cover|disc|disk|folder|front|inlay|"
     r"inside|label|poster|scan|sleeve|thumb|tray)s?([ _.()-]*\w{0,3}\)?)?"
 )
-HEAD = 1 << 16  # bytes that tell what a file is
+HEAD = 8  # bytes that tell an image
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 
 
@@ -194,17 +194,17 @@ def album_pictures(roots: Mapping[Path, Path], good: Mapping[Path, Examined]) ->
 
 
 def loose_music(folder: Path) -> list[Path]:
-    """Recordings and images that lie beside the folders of genres, by their first bytes."""
+    """Recordings and images that lie beside the folders of genres."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.is_file() and not is_litter(path.name):
             try:
                 with path.open("rb") as file:
-                    head = file.read(HEAD)
+                    is_picture = is_image(file.read(HEAD))
+                if is_picture or is_recording_file(path):
+                    found.append(path)
             except OSError:
                 continue
-            if is_image(head) or is_recording(head):
-                found.append(path)
     return found
 
 

@@ -12,10 +12,15 @@ LONGEST = 200  # bytes of a name that something is added to; file systems take 2
 
 
 def printable(path: Path) -> str:
-    """A path for a terminal or a figure: what is no letter of a name is written as its number."""
+    """A path for a terminal or a figure, whatever bytes its name is made of."""
+    return escaped(os.fsencode(path).decode(errors="backslashreplace"))
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Text in which what would steer a terminal is written as its number, but the letters kept."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in os.fsencode(path).decode(errors="backslashreplace")
+        c if c in keep or c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in text
     )
 
 

@@ -165,13 +165,14 @@ def test_corpus_of_other_settings_is_refused(tmp_path):
 
 
 def test_each_kind_of_demo_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    version = demo_images.RECIPES_VERSION
     default = demo_folder(tmp_path)
-    assert re.fullmatch("demo-1-[0-9a-f]{8}", default.name)
+    assert re.fullmatch(rf"demo-{version}-[0-9a-f]{{8}}", default.name)
     assert default == demo_folder(tmp_path, DemoSettings()) == tmp_path / default.name
     small = make_demo(demo_folder(tmp_path, SMALL), SMALL)
-    monkeypatch.setattr(demo_images, "RECIPES_VERSION", 2)
+    monkeypatch.setattr(demo_images, "RECIPES_VERSION", version + 1)
     newer = make_demo(demo_folder(tmp_path, SMALL), SMALL)
-    assert newer.name.startswith("demo-2-")
+    assert newer.name.startswith(f"demo-{version + 1}-")
     assert len({default, small, newer}) == 3
 
 

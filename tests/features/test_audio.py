@@ -17,6 +17,7 @@ from genre_mlflow.features.audio import (
     digest_of,
     fill,
     is_recording,
+    is_recording_file,
     normalise,
     segment_bounds,
 )
@@ -144,6 +145,17 @@ def test_an_mp3_without_the_tag_of_its_length_is_taken_as_it_is():
     assert b"Xing" in data[:300] or b"Info" in data[:300]
     untagged = data.replace(b"Xing", b"____").replace(b"Info", b"____")[: len(data) // 2]
     assert RATE < len(decode(untagged)) < 3 * RATE
+
+
+def test_a_file_is_a_recording_wherever_its_sound_begins(tmp_path):
+    song = encode(tone(2.0), "MP3")
+    for name, data, expected in [
+        ("song", song, True), ("zeros", bytes(100_000) + song, True), ("short", song[:3000], True),
+        ("picture", b"ID3\x04\0\0\0\x10\0\0" + bytes(1 << 18) + song, True),
+        ("text", b"la " * 50_000, False), ("png", b"\x89PNG" + bytes(100_000) + song, False),
+    ]:  # fmt: skip
+        (tmp_path / name).write_bytes(data)
+        assert is_recording_file(tmp_path / name) == expected, name
 
 
 def test_the_same_sound_in_another_format_has_the_same_digest():

@@ -1,10 +1,12 @@
 """FLAC: how many samples its frames hold, whatever its header tells (RFC 9639)."""
 
+import re
 from dataclasses import dataclass
 
 TOTAL = slice(21, 26)  # bytes of the number of samples, of which 36 bits count
 STREAM_INFO = slice(8, 42)
-SYNC = (b"\xff\xf8", b"\xff\xf9")  # of a frame, in streams of one block size and of many
+SYNC = re.compile(rb"\xff[\xf8\xf9]")  # of a frame, in streams of one block size and of many
+TAIL = 1 << 22  # bytes at the end that hold the last two frames, of any size in use
 BLOCK_SIZES = {
     1: 192,
     **{n: 576 << n - 2 for n in range(2, 6)},
@@ -40,12 +42,9 @@ def mended(data: bytes) -> bytes:
 def samples_in(data: bytes) -> int:
     """The end of the last frame that follows on another; 0 where none is found."""
     later: dict[int, int] = {}  # ends of frames, by their starts
-    position = len(data)
-    while True:
-        position = max(data.rfind(sync, 0, position) for sync in SYNC)
-        if position < STREAM_INFO.stop:
-            return 0
-        frame = read_frame(data, position)
+    first = max(STREAM_INFO.stop, len(data) - TAIL)
+    for found in reversed(list(SYNC.finditer(data, first))):
+        frame = read_frame(data, found.start())
         if frame is None:
             continue
         if frame.end in later:
@@ -53,6 +52,7 @@ def samples_in(data: bytes) -> int:
         if frame.start == 0:
             return frame.end
         later[frame.start] = frame.end
+    return 0
 
 
 def read_frame(data: bytes, position: int) -> Frame | None:

@@ -26,6 +26,7 @@ SAMPLES = {(1, 1): 384, (2, 1): 384, (1, 2): 1152, (2, 2): 1152, (1, 3): 1152, (
 SAME = 0xFE0C  # of the second and third byte: what all frames of a stream share
 MONO = 0xC0  # of the fourth byte
 HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]", re.DOTALL)
+LONGEST_FRAME = 1 << 13  # bytes, of a free format
 CHAIN = 4  # frames that must follow one another before letters are taken for sound
 TAGS = (b"TAG", b"APE", b"ID3", b"LYR")  # what may follow the last frame
 FIELDS = (4, 4, 100, 4)  # bytes of a Xing tag's fields, by the bits of its flags
@@ -137,6 +138,22 @@ def chain(data: bytes, start: int, limit: int = CHAIN) -> int:
     return limit
 
 
+def is_free_format(data: bytes, start: int) -> bool:
+    """Whether frames of a bit rate that is in no table begin here: alike, at even distances."""
+    first = data[start : start + 4]
+    if len(first) < 4 or first[0] != 0xFF or not version_and_layer(first[1])[0] or first[2] >> 4:
+        return False
+    second = data.find(first[:2], start + 4, start + LONGEST_FRAME)
+    while second != -1:
+        third = 2 * second - start  # or a byte before or behind, for padding
+        headers = [data[at : at + 4] for at in (second, third - 1, third, third + 1)]
+        is_alike = [len(h) == 4 and h[:2] == first[:2] and alike(first, h) for h in headers]
+        if is_alike[0] and any(is_alike[1:]):
+            return True
+        second = data.find(first[:2], second + 1, start + LONGEST_FRAME)
+    return False
+
+
 def alike(one: bytes, other: bytes) -> bool:
     """Whether two headers have the version, layer, sample rate and channels in common."""
     difference = (one[1] ^ other[1]) << 8 | (one[2] ^ other[2])
@@ -239,7 +256,7 @@ def mended(data: bytes) -> bytes:
     """
     frames = walk(data)
     if frames is None:
-        return data  # libsndfile may know a free format, and says so if it does not
+        return data  # of a free format, whose length libmpg123 measures by itself
     a_second = rate_of(frames.header) / samples_a_frame(frames.header)
     told = frames.tag.count if frames.tag else 0
     if told - frames.count > MISSING_S * a_second:

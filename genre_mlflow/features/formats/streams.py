@@ -28,7 +28,8 @@ def kind_of(data: bytes) -> str:
     known = {b".snd": "AU", b"fLaC": "FLAC", b"OggS": "OGG"}
     if magic in known:
         return known[magic]
-    return "MPEG" if start or mpeg.find_first(data) is not None else ""
+    is_mpeg = mpeg.find_first(data) is not None or mpeg.is_free_format(data, start)
+    return "MPEG" if start or is_mpeg else ""
 
 
 def streams(data: bytes) -> list[bytes]:

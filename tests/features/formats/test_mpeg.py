@@ -139,3 +139,22 @@ def test_letters_are_no_sound():
         b"TAG" * 99,
     ):
         assert mpeg.walk(data) is None
+
+
+def test_a_free_format_is_read(tmp_path: Path):
+    if not shutil.which("lame"):
+        pytest.skip("lame is not on this machine")
+    (tmp_path / "x.wav").write_bytes(encode(tone(4.0)))
+    command = ["lame", "--quiet", "--freeformat", "-b", "130", "-t", "x.wav", "x.mp3"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    data = (tmp_path / "x.mp3").read_bytes()
+    assert mpeg.walk(data) is None
+    assert abs(len(decode(data)) - 4 * RATE) < 4 * SPF
+
+
+def test_frames_of_a_free_format_follow_at_even_distances():
+    frame = b"\xff\xf3\x00\xc4" + bytes(396)
+    assert mpeg.is_free_format(3 * frame, 0)
+    assert mpeg.is_free_format(frame + b"\0" + 2 * frame, 0)  # padded
+    assert not mpeg.is_free_format(frame + bytes(50) + 2 * frame, 0)
+    assert not mpeg.is_free_format(b"\xff\xfe" + "words of a text".encode("utf-16-le"), 0)
