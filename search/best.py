@@ -10,18 +10,20 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from genre_mlflow import signals
 from genre_mlflow.errors import StudyError
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import Outcome, register_outcome, train_in_run
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.registry import RegisteredModel
 from genre_mlflow.tracking.run import FINISHED, RUNNING
-from genre_mlflow.tracking.sessions import hold
+from genre_mlflow.tracking.sessions import in_hand
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.training.observer import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search
-from search.worker import POLL_S, RUN_ID
+from search.trials import RUN_ID
+from search.worker import POLL_S
 
 FOUND = "finished"  # user attribute of the study
 
@@ -104,6 +106,7 @@ def only_one(search: Search) -> Iterator[None]:
         if not said:
             logger.info("Another worker trains the best setting; waiting, in case that it dies")
             said = True
+        signals.check()
         time.sleep(POLL_S)
 
 
@@ -177,8 +180,8 @@ def train_final(
 
     A final run of this trial and seed that was cut off is gone on with.
     """
-    run = search.runs.open_final(trial, options.training.seed, search.corpus)
-    with hold(run.id), run.running():
+    seed = options.training.seed
+    with in_hand(lambda: search.runs.open_final(trial, seed, search.corpus), is_new=True) as run:
         return train_in_run(run, options, search.corpus, search.device, observer)
 
 

@@ -1,12 +1,11 @@
 """The command `search`; heavy packages are imported inside it, so that help is instant."""
 
 import os
-import signal
 from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, interrupt, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
 from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
 from genre_mlflow.options import TrainOptions
 from search.request import PRUNERS, SAMPLERS, Request
@@ -88,7 +87,6 @@ def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     from search.run import run
     from search.summary import summary
 
-    signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
     with Bar(Console()) as bar, speaking(bar.say):
         found = run(request, observers=[bar], final=Observers([bar, Table(bar.say)]))

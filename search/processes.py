@@ -10,15 +10,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from threading import Thread
 
-from genre_mlflow.cli.base import INTERRUPTED, USER_MISTAKE, quiet_mlflow, speaking
+from genre_mlflow import signals
+from genre_mlflow.cli.base import USER_MISTAKE, quiet_mlflow, speaking
 from genre_mlflow.errors import GenreError
+from genre_mlflow.tracking.run import KILLED
 from genre_mlflow.training.device import describe_device, device_of_worker, threads_of_worker
 from search.request import Request
 from search.study import open_search
 from search.worker import Worker
 
 THREADS = "OMP_NUM_THREADS"
+LOOK_S = 0.2  # between two looks whether a signal has come
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +43,8 @@ def run_workers(request: Request, deadline: float) -> None:
                 ),
             )
             worker = spawn.Process(target=worker_main, args=(own, number + 1, deadline))
-            worker.start()
+            with signals.kept_back():
+                worker.start()
             workers.append(worker)
     try:
         for number, ended in ending(workers):
@@ -58,7 +63,8 @@ def ending(workers: Sequence[BaseProcess]) -> Iterator[tuple[int, BaseProcess]]:
     """Workers and their numbers, from 1 on, each as it ends."""
     left = dict(enumerate(workers, 1))
     while left:
-        ended = wait([worker.sentinel for worker in left.values()])
+        ended = wait([worker.sentinel for worker in left.values()], LOOK_S)
+        signals.check()
         for number in [n for n, worker in left.items() if worker.sentinel in ended]:
             left[number].join()
             yield number, left.pop(number)
@@ -85,34 +91,43 @@ def environment(name: str, value: str) -> Iterator[None]:
         del os.environ[name]
 
 
-def interrupt_once(number: int, frame: object) -> None:
-    """End on the first signal; Ctrl-C reaches every process of a terminal, and ours sends more."""
-    for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, do_nothing)
-    raise KeyboardInterrupt
-
-
-def do_nothing(number: int, frame: object) -> None:
-    """Not `SIG_IGN`, with which Python complains of a signal that has come already."""
-
-
 def worker_main(request: Request, number: int, deadline: float) -> None:
     """What a worker process does."""
-    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number_of_signal, interrupt_once)
     quiet_mlflow()
 
     def say(line: str) -> None:
         print(f"[{number}] {line}", flush=True)
 
     try:
-        with speaking(say):
-            search = open_search(request)
-            logger.info("at work on %s", describe_device(search.device))
-            Worker(search, deadline).work()
-            search.storage.close()
+        with signals.listening(), signals.between_steps(), speaking(say):
+            Thread(target=stop_with_parent, daemon=True).start()
+            work(request, deadline)
     except GenreError as error:
         print(f"[{number}] Error: {error}", file=sys.stderr, flush=True)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(signals.exit_code())
+
+
+def work(request: Request, deadline: float) -> None:
+    """Run trials; the parent run is closed here only where the main process is gone."""
+    search = open_search(request)
+    logger.info("at work on %s", describe_device(search.device))
+    try:
+        Worker(search, deadline).work()
+    except KeyboardInterrupt:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            search.leave(KILLED)
+        raise
+    finally:
+        search.storage.close()
+
+
+def stop_with_parent() -> None:
+    """Ask this process to stop once the one that has started it is gone, which none else would."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        logger.info("The process that has started this one is gone; stopping")
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -14,6 +14,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as visualization_png
 
+from search.trials import ERROR, RUN_ID, WORKER, best_of
+
 VALUE = "validation accuracy"
 # What plots there are: their names in Optuna, and what they take beside the study.
 PLOTS: dict[str, dict[str, Any]] = {
@@ -101,20 +103,19 @@ def trials_table(study: Study) -> pd.DataFrame:
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
     """A trial as a row."""
-    values = trial.intermediate_values
-    best = max(values, key=lambda epoch: (values[epoch], -epoch)) if values else None
+    epoch, accuracy = best_of(trial) or (None, None)
     history = trial.system_attrs.get("retry_history", [])
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),
-        "best_val_accuracy": None if best is None else values[best],
-        "best_epoch": best,
+        "best_val_accuracy": accuracy,
+        "best_epoch": epoch,
         "epochs": trial.last_step or 0,
         **trial.params,
         "started": trial.datetime_start,
         "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
         "retry_of": history[-1] if history else None,
-        "worker": trial.user_attrs.get("worker"),
-        "run_id": trial.user_attrs.get("run_id"),
-        "error": trial.user_attrs.get("error"),
+        "worker": trial.user_attrs.get(WORKER),
+        "run_id": trial.user_attrs.get(RUN_ID),
+        "error": trial.user_attrs.get(ERROR),
     }

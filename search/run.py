@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from math import inf
 
 from optuna.trial import TrialState
 
-from genre_mlflow.errors import GenreError
-from genre_mlflow.tracking.run import RUNNING
-from genre_mlflow.tracking.store import store_errors
+from genre_mlflow import signals
+from genre_mlflow.tracking.run import FAILED, KILLED
 from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
 from search.processes import run_workers
@@ -30,7 +28,15 @@ def run(
     Raises `GenreError` for everything that a user can mend.
     """
     deadline = time.time() + (request.timeout_s or inf)
-    search = open_search(request)
+    with signals.between_steps():
+        return run_open(open_search(request), deadline, observers, final)
+
+
+def run_open(
+    search: Search, deadline: float, observers: Sequence[Observer], final: Observer | None
+) -> Finished | None:
+    """The same of a study that is open."""
+    request = search.request
     try:
         logger.info("%s", describe(search))
         if request.workers > 1:
@@ -39,26 +45,14 @@ def run(
         with search.storage.errors():
             return finish(search, final)
     except KeyboardInterrupt:
-        leave(search, "KILLED")
+        search.leave(KILLED)
         logger.info("Stopped. The same command goes on where this one was")
         raise
     except Exception:
-        leave(search, "FAILED")
+        search.leave(FAILED)
         raise
     finally:
         search.storage.close()
-
-
-def leave(search: Search, status: str) -> None:
-    """Close the parent run of a study that is not at its end, unless others go on with it.
-
-    A store that is gone must not hide why the work ended.
-    """
-    with suppress(GenreError), search.storage.errors(), store_errors():
-        if search.trials(TrialState.RUNNING):
-            return
-        if search.runs.status == RUNNING:
-            search.runs.set_status(status)
 
 
 def describe(search: Search) -> str:

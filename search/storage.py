@@ -191,6 +191,10 @@ def default_address() -> str:
 
 def parse_address(address: str) -> URL:
     """An address as SQLAlchemy has them. Raises `StudyError`."""
+    if address.startswith("postgres:"):
+        raise StudyError(
+            f"--storage is {hidden(address)!r}; SQLAlchemy calls it postgresql://, not postgres://"
+        )
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,18 @@ import torch
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.errors import StudyError
+from genre_mlflow.errors import GenreError, StudyError
 from genre_mlflow.jobs.train import open_tracks
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
 from genre_mlflow.settings import as_text
-from genre_mlflow.tracking.store import joined_run_id, open_store, store_errors
+from genre_mlflow.tracking.observer import check_genres
+from genre_mlflow.tracking.run import RUNNING
+from genre_mlflow.tracking.sessions import check_joined
+from genre_mlflow.tracking.store import impatient, joined_run_id, open_store, store_errors
 from genre_mlflow.tracking.study import StudyRuns, find_parent, open_parent
 from genre_mlflow.training.device import choose_device
 from search.request import Request
@@ -61,6 +66,18 @@ class Search:
         """Trials in these states, in the order of their numbers."""
         return self.study.get_trials(deepcopy=False, states=states or None)
 
+    def leave(self, status: str) -> None:
+        """Close the parent run of a study that is not at its end, unless others go on with it.
+
+        A store that is gone must not hide why the work ended.
+        """
+        with (
+            signals.undisturbed(), impatient(),
+            suppress(GenreError), self.storage.errors(), store_errors(),
+        ):  # fmt: skip
+            if not self.trials(TrialState.RUNNING) and self.runs.status == RUNNING:
+                self.runs.set_status(status)
+
     def first_trial(self) -> FrozenTrial:
         """The trial with the values of the command line, or its last repetition."""
         return [trial for trial in self.trials() if trial.user_attrs.get(WHY) == DEFAULTS][-1]
@@ -76,7 +93,9 @@ def open_search(request: Request) -> Search:
     device = choose_device(options.training.device)
     storage = Storage(request.storage or default_address(), request.grace_s)
     open_store()
+    check_joined()
     corpus = open_corpus(options.corpus, options.split)
+    check_genres(corpus.genres)
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))

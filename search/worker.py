@@ -13,28 +13,37 @@ import torch
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from genre_mlflow import signals
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.jobs.train import new_classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
-from genre_mlflow.tracking.run import FAILED, FINISHED, KILLED, RUNNING, TrackedRun
+from genre_mlflow.tracking.run import RUNNING, TrackedRun
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
-from genre_mlflow.tracking.store import store_errors
-from genre_mlflow.tracking.study import TrialEnd, TrialTracker
+from genre_mlflow.tracking.store import impatient, store_errors
+from genre_mlflow.tracking.study import TrialTracker
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.device import keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import FitResult, fit
-from genre_mlflow.training.observer import Observer, Observers
+from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 from search.storage import quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search
+from search.trials import (
+    ASKED,
+    BEST_EPOCH,
+    ERROR,
+    RUN_ID,
+    WORKER,
+    WORKER_DIED,
+    outcome,
+    trial_end,
+)
 
 POLL_S = 1.0
 MAX_FAILURES = 5  # one after the other, before a study stops
-WORKER_DIED = "its worker died"
-RUN_ID, ERROR, ASKED, WORKER = "run_id", "error", "asked", "worker"  # user attributes of a trial
-ENDS = {TrialState.COMPLETE: FINISHED, TrialState.PRUNED: KILLED, TrialState.FAIL: FAILED}
+RUN_DELETED = "its run was deleted"
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +55,18 @@ class Report(Observer):
 
     def __init__(self, trial: Trial, reported: set[int], epochs: int) -> None:
         self.trial, self.reported, self.epochs = trial, reported, epochs
+        self.history: list[EpochResult] = []
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """The epochs of a trial that goes on; its last one comes again."""
+        self.history = list(history[:-1])
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
         """Report and ask. Epochs that a cut-off trial has reported before are not repeated."""
+        self.history.append(result)
+        best = best_epoch(self.history).epoch
+        if self.trial.user_attrs.get(BEST_EPOCH) != best:
+            self.trial.set_user_attr(BEST_EPOCH, best)
         if result.epoch not in self.reported:
             self.trial.report(result.val.accuracy, result.epoch)
             self.reported.add(result.epoch)
@@ -85,6 +103,7 @@ class Worker:
         with self.search.storage.errors():
             self.close_runs()
             while True:
+                signals.check()
                 trial = self.next_trial()
                 if trial is not None:
                     self.run(trial)
@@ -169,8 +188,17 @@ class Worker:
             state = TrialState.PRUNED
         except BaseException as error:
             failure = error
+        with signals.undisturbed():
+            self.end(trial, value, state, failure)
+
+    def end(
+        self, trial: Trial, value: float | None, state: TrialState, failure: BaseException | None
+    ) -> None:
+        """Record how a trial ended. Raises `failure`, unless it is one of this setting or run."""
+        search = self.search
         untrainable = isinstance(failure, TrainingError)  # this setting; another may be
-        stopped = None if untrainable else failure
+        lost = isinstance(failure, ModelError) and self.has_lost_run(trial)
+        stopped = None if untrainable or lost else failure
         if search.storage.optuna.get_trial(trial._trial_id).state.is_finished():
             logger.info(
                 "trial %d was given to another worker, as if this one were dead", trial.number
@@ -178,20 +206,35 @@ class Worker:
             if stopped is not None and not isinstance(stopped, UpdateFinishedTrialError):
                 raise stopped
             return
-        if untrainable:
-            trial.set_user_attr(ERROR, str(failure))
+        if untrainable or lost:
+            trial.set_user_attr(ERROR, RUN_DELETED if lost else str(failure))
         frozen = search.study.tell(trial, value, state, skip_if_finished=True)
         if stopped is not None:
             retry(search.study, frozen, None)
-            with suppress(ModelError), store_errors():
+            with suppress(ModelError), store_errors(), impatient():
                 self.end_run(frozen, type(stopped).__name__)
             raise stopped
-        with store_errors():
-            self.end_run(frozen)
-            if state in DONE and search.trials(TrialState.COMPLETE):
-                search.runs.log_progress(len(search.trials(*DONE)), search.study.best_value)
+        if lost:
+            retry(search.study, frozen)
+        else:
+            self.record(frozen)
         logger.info("%s", self.line(frozen))
         self.count_failure(frozen)
+
+    def record(self, trial: FrozenTrial) -> None:
+        """The end of a trial in MLflow, and the study's best so far."""
+        search = self.search
+        with store_errors():
+            self.end_run(trial)
+            if trial.state in DONE and search.trials(TrialState.COMPLETE):
+                search.runs.log_progress(len(search.trials(*DONE)), search.study.best_value)
+
+    def has_lost_run(self, trial: Trial) -> bool:
+        """Whether somebody has deleted the run of a trial; False where the store is gone."""
+        run_id = trial.user_attrs.get(RUN_ID, "")
+        with suppress(ModelError), store_errors():
+            return bool(run_id) and self.search.runs.is_lost(run_id)
+        return False
 
     def end_run(self, trial: FrozenTrial, why: str = WORKER_DIED) -> None:
         """Write the end of a trial into its run, if it has begun one."""
@@ -240,7 +283,7 @@ def train_trial(
         try:
             return fit(
                 classifier, search.tracks, options.training,
-                Observers([TrialTracker(run), *observers]),
+                Observers([TrialTracker(run), *observers, StopBetweenSteps()]),
                 device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
             )  # fmt: skip
         except torch.OutOfMemoryError as error:
@@ -253,39 +296,12 @@ def begin_run(search: Search, trial: Trial) -> TrackedRun:
     The trial has its parameters by now.
     """
     run_id: str = trial.user_attrs.get(RUN_ID, "")
-    if run_id and can_go_on(run_id):
+    if run_id and can_go_on(run_id) and not search.runs.is_lost(run_id):
         return search.runs.reopen_trial(run_id, trial.number)
     params = {name: as_text(value) for name, value in trial.params.items()}
     run = search.runs.open_trial(trial.number, params)
     trial.set_user_attr(RUN_ID, run.id)
     return run
-
-
-def trial_end(trial: FrozenTrial, why: str) -> TrialEnd:
-    """How a trial ended, in MLflow's terms; `why` is for one that was cut off."""
-    values = trial.intermediate_values
-    best = max(values, key=lambda epoch: (values[epoch], -epoch)) if values else None
-    tags = {}
-    if trial.state == TrialState.PRUNED:
-        tags = {"pruned": str(trial.last_step)}
-    elif trial.state == TrialState.FAIL:
-        tags = {"error": str(trial.user_attrs.get(ERROR, why))}
-    ended = trial.datetime_complete
-    return TrialEnd(
-        ENDS[trial.state], tags, best, None if best is None else values[best],
-        int((ended.timestamp() if ended else time.time()) * 1000),
-    )  # fmt: skip
-
-
-def outcome(trial: FrozenTrial) -> str:
-    """The end of a trial for people."""
-    seconds = trial.duration.total_seconds() if trial.duration else 0.0
-    if trial.state == TrialState.COMPLETE:
-        return f"complete  {trial.value:6.1%}  {seconds:6.1f} s"
-    if trial.state == TrialState.PRUNED:
-        best = max(trial.intermediate_values.values())
-        return f"pruned at epoch {trial.last_step}  {best:.1%}  {seconds:.1f} s"
-    return f"failed: {trial.user_attrs.get(ERROR, WORKER_DIED)}"
 
 
 def rounded(value: object) -> object:

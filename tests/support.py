@@ -92,7 +92,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: list[str], url: str, folder: Path, env: dict[str, str]) -> Iterator[None]:
+def server(
+    command: list[str], url: str, folder: Path, env: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; its output is shown when it does not come up."""
     log = folder / "server.log"
     bin_folder = Path(sys.executable).parent
@@ -104,7 +106,7 @@ def server(command: list[str], url: str, folder: Path, env: dict[str, str]) -> I
         )  # fmt: skip
     try:
         wait_for(url, process, log)
-        yield
+        yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

@@ -1,4 +1,4 @@
-"""What our command lines share: errors in one line, plug-ins, log lines, an end on SIGTERM."""
+"""What our command lines share: errors in one line, signals, plug-ins, log lines."""
 
 import gc
 import io
@@ -12,12 +12,15 @@ from typing import Any
 
 import click
 
+from genre_mlflow import signals
 from genre_mlflow.errors import GenreError
 from genre_mlflow.files.names import escaped
 
-NOT_PROMOTED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
+NOT_PROMOTED, USER_MISTAKE = 1, 2
 PLUGINS = "genre_mlflow.commands"  # entry points of this group are commands, too
 LOGGERS = ("genre_mlflow", "search")
+# What these log comes to us as an exception, too; they add pages of tracebacks and their retries.
+TALKATIVE = ("mlflow.store.db", "mlflow.system_metrics", "mlflow.utils.rest_utils", "urllib3")
 
 
 class OneLineErrors(click.Command):
@@ -25,6 +28,14 @@ class OneLineErrors(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        try:
+            with signals.listening():
+                return self.invoke_listening(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(signals.exit_code())
+
+    def invoke_listening(self, ctx: click.Context) -> Any:
+        """Run a command that a signal can stop."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # not where a notebook or a test has its own
                 stream.reconfigure(errors="backslashreplace")  # a name of any script is printed
@@ -33,9 +44,9 @@ class OneLineErrors(click.Command):
         except GenreError as error:
             click.echo("Error: " + escaped(str(error), keep="\n"), err=True)
             ctx.exit(USER_MISTAKE)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
         except OSError as error:
+            if signals.asked():  # a terminal or a pipe that is gone, most likely
+                ctx.exit(signals.exit_code())
             if error.strerror is None:
                 raise
             where = f" ({error.filename})" if error.filename else ""
@@ -69,7 +80,11 @@ class Speaker(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say the line, and nothing that would steer the terminal."""
-        self.say(escaped(self.format(record), keep="\n"))
+        try:
+            self.say(escaped(self.format(record), keep="\n"))
+        except OSError:
+            if not signals.asked():  # else who would have read it is gone, and we tidy
+                raise
 
 
 @contextmanager
@@ -107,10 +122,7 @@ def quiet_mlflow() -> None:
     It sets its own level when it is imported, so call this after.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-
-def interrupt(number: int, frame: object) -> None:
-    """End on SIGTERM as on Ctrl-C."""
-    raise KeyboardInterrupt

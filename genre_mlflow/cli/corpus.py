@@ -1,14 +1,13 @@
 """The group `corpus`: what is in a folder of music, how it is drawn, and corpora that we make."""
 
 import shlex
-import signal
 import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import USER_MISTAKE, interrupt, speaking
+from genre_mlflow.cli.base import USER_MISTAKE, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     PREPROCESSING_OPTIONS,
@@ -96,7 +95,6 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.rendering import overview, render_folder
 
-    signal.signal(signal.SIGTERM, interrupt)
     with Bar() as bar:
         found = render_folder(
             Path(audio),

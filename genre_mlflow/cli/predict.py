@@ -1,7 +1,6 @@
 """The command `predict`: the genres of a library, as lines, tables, playlists and folders."""
 
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genre_mlflow import signals
 from genre_mlflow.cli.base import (
     USER_MISTAKE,
     OneLineErrors,
     heavy_imports,
-    interrupt,
     quiet_mlflow,
 )
 from genre_mlflow.cli.options import MODEL_OPTION, check_output
@@ -143,7 +142,8 @@ def predict(
         rows = rows_of(left, predictor, model, workers, engine, master)
         counts = write_rows(rows, left, predictor, table, top_k, quiet)
         click.echo(summary(counts, len(done)), err=not out)
-        n_failed = sort(table, names, sorting)
+        with signals.between_steps():
+            n_failed = sort(table, names, sorting)
     if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
         ctx.exit(USER_MISTAKE)
 
@@ -157,7 +157,6 @@ def loaded(model: str, table: Path | None) -> "Iterator[Predictor]":
             from genre_mlflow.library.predict import open_predictor
             from genre_mlflow.library.table import hold
 
-            signal.signal(signal.SIGTERM, interrupt)
             quiet_mlflow()
             mute_decoders()
             predictor = stack.enter_context(open_predictor(model))
@@ -183,10 +182,12 @@ def write_rows(
     width = min(WIDEST, max((len(name_of(file)) for file in files), default=0))
     counts: Counter[str] = Counter()
     with (
+        signals.between_steps(),
         open_table(table, predictor.columns) as write,
         Progress(Console(), len(files), "songs") as progress,
     ):
         for row in rows:
+            signals.check()
             write({**row, "path": os.path.abspath(str(row["path"]))})
             counts[str(row["predicted"])] += 1
             if row["error"] or not quiet:

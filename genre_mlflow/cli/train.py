@@ -1,11 +1,10 @@
 """The commands about one model: `train`, `evaluate`, `promote`, `serve`."""
 
-import signal
 from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, interrupt, quiet_mlflow, speaking
+from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -44,7 +43,6 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from genre_mlflow.tracking.store import joined_run_id
     from genre_mlflow.training.observer import Observers
 
-    signal.signal(signal.SIGTERM, interrupt)
     quiet_mlflow()
     given = {name for name in values if is_given(ctx, name)}
     if joined_run_id():

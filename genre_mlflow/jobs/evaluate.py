@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.splits import SplitResult
@@ -19,10 +20,12 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.classifiers import load
+from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.registry import logged_model_id
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.store import experiment_id, open_store, store_errors
+from genre_mlflow.tracking.sessions import in_hand
+from genre_mlflow.tracking.store import open_store, store_errors
 
 ALL = "all"
 PARAMS = (
@@ -56,12 +59,14 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
     values = evaluation_metrics(recordings)
     with store_errors():
         tags = {"task": "evaluate", "corpus": corpus.name, "model": model}
-        run = TrackedRun.create(experiment_id(experiment), f"evaluate {corpus.name}", tags)
-        with run.running():
+        place, name = experiment_id(experiment), f"evaluate {corpus.name}"
+        with in_hand(lambda: TrackedRun.create(place, name, tags), is_new=True) as run:
             flat = options.flat()
+            signals.check()
             run.log_params({"model": model, "split": split} | {n: as_text(flat[n]) for n in PARAMS})
             run.log_corpus(corpus, split)
             run.log_metrics(values, 0, int(time.time() * 1000), logged_model_id(model))
+            signals.check()
             log_files(run, predictions, f"{corpus.name}, {split}")
     return Evaluation(run.id, len(recordings), values, metrics.genre_report(recordings))
 

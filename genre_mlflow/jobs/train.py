@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pandas as pd
 import torch
 
+from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.description import log_description, run_name, version_description
@@ -21,16 +21,16 @@ from genre_mlflow.jobs.report import final_metrics, log_report
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
-from genre_mlflow.tracking.observer import RunTracker
+from genre_mlflow.tracking.observer import RunTracker, check_genres
 from genre_mlflow.tracking.registry import TEST_DIGEST, RegisteredModel
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.sessions import checkpoint_folder, find_session, hold
+from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
-from genre_mlflow.training.observer import Observer, Observers
+from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 
 TEST_READS = "test_set_read"  # tag of a run
 DECODED_PER_LINE = 6400  # half a minute on two cores
@@ -79,20 +79,12 @@ def train(
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = open_corpus(options.corpus, options.split)
+    check_genres(corpus.genres)
     session.check_data(corpus.digest)
-    with store_errors():
-        name = run_name(options, corpus)
-        run = session.open(name)
-        session.check_checkpoint(run)
-        with hold(run.id):
-            session.present(run, name)
-            try:
-                with store_errors(), run.running(owned=session.owned):
-                    outcome = train_in_run(run, options, corpus, device, observer)
-                    return register_outcome(outcome)
-            except (KeyboardInterrupt, OSError, ModelError):
-                logger.info("Stopped. Go on with: %s", session.resume_command(run))
-                raise
+    with session.opened(run_name(options, corpus)) as run:
+        outcome = train_in_run(run, options, corpus, device, observer)
+        signals.check()
+        return register_outcome(outcome)
 
 
 def train_in_run(
@@ -109,7 +101,7 @@ def train_in_run(
     tracks = open_tracks(corpus, options, SPLITS)
     classifier = new_classifier(options, corpus.genres)
     tracker = RunTracker(run, classifier.config(), options.training.keep)
-    observers = Observers([*([observer] if observer else []), tracker])
+    observers = Observers([*([observer] if observer else []), tracker, StopBetweenSteps()])
     fitted = fit(
         classifier, tracks, options.training, observers,
         device=device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
@@ -131,6 +123,7 @@ def open_tracks(
     """The tensors of these splits; all files are decoded now if they are not in the cache."""
 
     def announce(done: int, total: int) -> None:
+        signals.check()
         if done == total or done % DECODED_PER_LINE == 0:
             logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
@@ -147,14 +140,17 @@ def conclude(
     fitted: FitResult,
 ) -> Outcome:
     """Evaluate, and log results and model; a run killed in here repeats it without doubles."""
+    signals.check()
     test_reads = note_test_read(run, len(fitted.history))
     predictions = pd.concat(
         [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
         ignore_index=True,
     )
+    signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(predictions, best)
     log_report(run, options, corpus, fitted.history, predictions, test_reads)
+    signals.check()
     classifier.network.cpu()
     model_id = find_model(run, best.epoch) or log_classifier(run, classifier, best.epoch)
     log_predictions(run, model_id, predictions)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from genre_mlflow import signals
 from genre_mlflow.corpus.folders import EMPTY, BadFile, Below, check_paths, look_below
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
@@ -174,7 +175,8 @@ def in_processes(
     n_done = 0
     try:
         for file in files:
-            waiting.append(pool.submit(predict_in_worker, file))
+            with signals.kept_back():  # from the processes that it starts
+                waiting.append(pool.submit(predict_in_worker, file))
             if len(waiting) >= AHEAD * count:
                 yield waiting.popleft().result()
                 n_done += 1
@@ -198,8 +200,9 @@ class Worker:
 
 
 def start_worker(predictor: Predictor) -> None:
-    """Make ready; Ctrl-C is the business of the process that waits for the rows."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make ready; a stop is the business of the process that waits for the rows."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(THREADS)
     mute_decoders()

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from genre_mlflow import signals
 from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.files.atomic import sync_folder
 from genre_mlflow.library.table import WholeRows, Write, hold, open_table
@@ -54,6 +55,7 @@ def put_files(
 ) -> Iterator[Failure]:
     """Put every recording with an answer into the folder of its genre."""
     for row in rows:
+        signals.check()
         source = Path(os.path.abspath(row["path"]))
         if not row["predicted"] or not os.path.exists(source):
             continue

@@ -24,7 +24,8 @@ from genre_mlflow.files.home import home
 from genre_mlflow.library.predict import Predictor, Row, is_text
 from genre_mlflow.library.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.served_model import CONTENT
-from genre_mlflow.tracking.store import fetched, open_store
+from genre_mlflow.tracking.artifacts import fetched
+from genre_mlflow.tracking.store import open_store
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession

@@ -9,7 +9,8 @@ from genre_mlflow.settings import Settings, option
 
 CHAMPION = "champion"  # alias of the version that is served
 AGGREGATIONS = ("mean", "vote", "max")  # how the answers for a track's segments become one
-FORBIDDEN_IN_NAMES = "/:'\""  # MLflow's addresses and search filters cannot hold them
+FORBIDDEN_IN_NAMES = "/:'\"#?%"  # MLflow's addresses and search filters cannot hold them
+LONGEST_NAME = 250  # characters; MLflow's own limit is 256
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,17 @@ class ModelSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.model_name or any(c in self.model_name for c in FORBIDDEN_IN_NAMES):
+        name = self.model_name
+        if (
+            not 0 < len(name) <= LONGEST_NAME
+            or name != name.strip()
+            or not name.isprintable()
+            or any(c in name for c in FORBIDDEN_IN_NAMES)
+        ):
             raise SettingsError(
-                f"model_name is {self.model_name!r}; allowed are names without "
-                f"{' '.join(FORBIDDEN_IN_NAMES)}"
+                f"model_name is {name!r}; allowed are names without "
+                f"{' '.join(FORBIDDEN_IN_NAMES)}, of at most {LONGEST_NAME} letters, with no blank "
+                "at an end"
             )
 
 

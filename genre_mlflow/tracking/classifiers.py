@@ -26,8 +26,9 @@ def classifier_folder(model: str) -> Iterator[Path]:
     if ":/" not in model:
         yield classifier_below(model, Path(model))
         return
-    from genre_mlflow.tracking.store import fetched, find_store
+    from genre_mlflow.tracking.artifacts import fetched, readable_place
+    from genre_mlflow.tracking.store import find_store
 
     find_store()
     with fetched(model) as folder:
-        yield classifier_below(model, folder)
+        yield classifier_below(f"{model}, kept in {readable_place(model)},", folder)

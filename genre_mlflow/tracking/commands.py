@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import mlflow
 
 from genre_mlflow.files.home import HOME_VARIABLE
+from genre_mlflow.tracking.addresses import HERE, SQLITE, is_plain, sqlite_file
 
 UI_PORT = 5000
 
@@ -16,6 +17,11 @@ UI_PORT = 5000
 def genre_mlflow(words: str) -> str:
     """A call of our own command line."""
     return f"{environment()}{program('genre-mlflow')} {words}"
+
+
+def mlflow_cli(words: str) -> str:
+    """A call of MLflow's command line."""
+    return f"{environment()}{program('mlflow')} {words}"
 
 
 def resume(run_id: str, *, owned: bool) -> str:
@@ -30,7 +36,8 @@ def look(experiment_id: str, run_id: str) -> list[str]:
     uri = mlflow.get_tracking_uri().rstrip("/")
     if urlsplit(uri).scheme in ("http", "https"):
         return [page(uri, experiment_id, run_id)]
-    store = "" if is_store_here() else f" --backend-store-uri {shlex.quote(uri)}"
+    named = not is_store_here() or not is_plain(Path.cwd())
+    store = f" --backend-store-uri {shlex.quote(uri)}" if named else ""
     command = f"{program('mlflow')} ui --port {UI_PORT}{store}"
     return [command, page(f"http://127.0.0.1:{UI_PORT}", experiment_id, run_id)]
 
@@ -42,7 +49,8 @@ def page(server: str, experiment_id: str, run_id: str) -> str:
 
 def is_store_here() -> bool:
     """True for the store that MLflow would take in this folder by itself."""
-    return mlflow.get_tracking_uri() == f"sqlite:///{Path.cwd()}/mlflow.db"
+    uri = mlflow.get_tracking_uri()
+    return uri.startswith(SQLITE) and sqlite_file(uri) == sqlite_file(HERE)
 
 
 def environment() -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH
 
+from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.metrics import recalls
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.image import to_image
@@ -125,6 +127,17 @@ def epoch_metrics(result: EpochResult, recall: Mapping[str, float]) -> dict[str,
         "images_per_s": result.images_per_s,
     }
     return values | {name: float(value) for name, value in recall.items()}
+
+
+def check_genres(genres: Sequence[str]) -> None:
+    """Refuse genres whose metrics would have names that MLflow refuses. Raises `DataError`."""
+    most = MAX_ENTITY_KEY_LENGTH - len(f"val_recall/_{len(genres)}")
+    for genre in genres:
+        if len(genre) > most:
+            raise DataError(
+                f"the genre {genre[:20]!r}... has {len(genre)} letters; MLflow's names of metrics "
+                f"hold {most}: rename its folder"
+            )
 
 
 def metric_names(genres: Sequence[str]) -> list[str]:

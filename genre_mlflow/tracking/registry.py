@@ -13,8 +13,9 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.model.settings import CHAMPION
+from genre_mlflow.tracking.artifacts import fetched, read_file, readable_place
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
-from genre_mlflow.tracking.store import NOT_THERE, fetched, find_store, read_file, store_errors
+from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
 
 CHALLENGER = "challenger"
 Version = ModelVersion
@@ -94,7 +95,8 @@ class RegisteredModel:
         """The rows of the test set in the predictions that lie beside a version's model."""
         model = self.client.get_logged_model(source_id(version))
         with tempfile.TemporaryDirectory() as folder:
-            path = read_file(model.artifact_location, MODEL_PREDICTIONS, Path(folder))
+            name = f"version {version.version} of {self.name!r}"
+            path = read_file(name, model.artifact_location, MODEL_PREDICTIONS, Path(folder))
             table = read_predictions(path)
         return table[table["split"] == "test"]
 
@@ -122,5 +124,6 @@ def check_servable(model: str) -> None:
     with fetched(model) as folder:
         if not (folder / MLMODEL_FILE_NAME).exists():
             raise ModelError(
-                f"{model} cannot be served: it has no {MLMODEL_FILE_NAME}; registered versions have"
+                f"{model} cannot be served: it has no {MLMODEL_FILE_NAME} in "
+                f"{readable_place(model)}; registered versions have one"
             )

@@ -3,8 +3,9 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 from mlflow import MlflowClient
@@ -25,14 +26,20 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
 
+from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
-from genre_mlflow.tracking.store import EXPERIMENT_TAGS, NOT_THERE, delete_files
+from genre_mlflow.tracking import commands
+from genre_mlflow.tracking.artifacts import delete_files
+from genre_mlflow.tracking.experiments import EXPERIMENT_TAGS
+from genre_mlflow.tracking.store import NOT_THERE, impatient
 
 PARAMS_PER_BATCH = 100  # MLflow's limit
 DESCRIPTION_TAG = "mlflow.note.content"
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
+DELETED = "deleted"  # stage in the life of a run or an experiment
+MONITOR_S = 1.0  # wait for its thread, which may be waiting for a store that is gone
 
 
 class TrackedRun:
@@ -92,6 +99,20 @@ class TrackedRun:
     def status(self) -> str:
         """Its state when it was found."""
         return str(self.entity.info.status)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody had deleted it when it was found; it can be restored."""
+        return str(self.entity.info.lifecycle_stage) == DELETED
+
+    def restore_command(self) -> str:
+        """How to bring it back, or its experiment; empty where it is not deleted."""
+        if not self.is_deleted:
+            return ""
+        experiment = self.client.get_experiment(self.experiment_id)
+        if experiment.lifecycle_stage == DELETED:
+            return commands.mlflow_cli(f"experiments restore --experiment-id {self.experiment_id}")
+        return commands.mlflow_cli(f"runs restore --run-id {self.id}")
 
     @property
     def tags(self) -> dict[str, str]:
@@ -236,21 +257,37 @@ class TrackedRun:
 
         A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
         """
-        monitor = SystemMetricsMonitor(self.id, resume_logging=True)
-        if owned:
-            self.client.update_run(self.id, status=RUNNING)
-        monitor.start()
-        status = FAILED
+        status, in_haste = FAILED, False
         try:
-            yield
+            with self.monitored():
+                if owned:
+                    self.client.update_run(self.id, status=RUNNING)
+                yield
             status = FINISHED
         except KeyboardInterrupt:
-            status = KILLED
+            status, in_haste = KILLED, True
+            raise
+        except MlflowException:  # the store may be gone
+            in_haste = True
             raise
         finally:
-            monitor.finish()
             if owned:
-                self.end(status)
+                self.end(status, in_haste=in_haste)
+
+    @contextmanager
+    def monitored(self) -> Iterator[None]:
+        """Log the load of the machine while the block runs."""
+        monitor = SystemMetricsMonitor(self.id, resume_logging=True)
+        monitor.start()
+        try:
+            yield
+        except BaseException:
+            with signals.undisturbed(), impatient():
+                ending = Thread(target=monitor.finish, daemon=True)
+                ending.start()
+                ending.join(MONITOR_S)
+            raise
+        monitor.finish()
 
     def mark_experiment(self) -> None:
         """Give its experiment the tags of ours, where it lacks them."""
@@ -268,13 +305,14 @@ class TrackedRun:
         """Let it run again, under another name if one is given."""
         self.client.update_run(self.id, status=RUNNING, name=name)
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, *, in_haste: bool = False) -> None:
         """Write its last status; a store that is gone must not hide why the run ended."""
-        try:
+        with signals.undisturbed(), ExitStack() as stack:
+            if status != FINISHED:
+                stack.enter_context(suppress(MlflowException))
+            if in_haste:
+                stack.enter_context(impatient())
             self.terminate(status)
-        except MlflowException:
-            if status == FINISHED:
-                raise
 
     def terminate(self, status: str, end_time_ms: int | None = None) -> None:
         """Write its last status, and when it ended if that was not now."""

@@ -1,27 +1,36 @@
 """A run that is about to be trained: a new one, the one of `mlflow run`, or one to resume."""
 
 import json
+import logging
 import re
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mlflow
+
+from genre_mlflow import signals
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.files.ranks import hold_together
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.tracking import commands
-from genre_mlflow.tracking.run import TrackedRun, to_json
-from genre_mlflow.tracking.store import experiment_id, joined_run_id, store_errors
+from genre_mlflow.tracking.addresses import hidden
+from genre_mlflow.tracking.artifacts import check_is_there, is_moved_away
+from genre_mlflow.tracking.experiments import experiment_id
+from genre_mlflow.tracking.run import FAILED, TrackedRun, to_json
+from genre_mlflow.tracking.store import RUN_VARIABLE, joined_run_id, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
 CONFIG_FILE = "config.json"
 TRAINING_TASKS = ("train", "final")  # runs that end with a model: one of its own, one of a study
 MLFLOW_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody has named
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,34 @@ class Session:
                 f"written below {self.config.get('home', 'another folder')} (GENRE_HOME)"
             )
 
-    def open(self, name: str) -> TrackedRun:
+    @contextmanager
+    def opened(self, name: str) -> Iterator[TrackedRun]:
+        """The run, held and in state RUNNING while the block runs.
+
+        What ends it early says how to go on. Raises `ModelError` for what MLflow raises.
+        """
+        opened: TrackedRun | None = None
+        try:
+            with (
+                store_errors(),
+                in_hand(
+                    lambda: self.find(name), is_new=not self.run_id, owned=self.owned
+                ) as opened,
+            ):
+                self.present(opened, name)
+                yield opened
+        except (KeyboardInterrupt, OSError, ModelError):
+            if opened is not None:
+                logger.info("Stopped. Go on with: %s", self.resume_command(opened))
+            raise
+
+    def find(self, name: str) -> TrackedRun:
         """The run itself, created now if there is none yet."""
         if not self.run_id:
             return TrackedRun.create(experiment_id(self.experiment), name, {"task": "train"})
-        return TrackedRun.find(self.run_id)
+        run = TrackedRun.find(self.run_id)
+        self.check_checkpoint(run)
+        return run
 
     def present(self, run: TrackedRun, name: str) -> None:
         """Make the run, and an experiment of `mlflow run`, look as ours do, unless somebody has."""
@@ -73,11 +105,32 @@ class Session:
         return commands.resume(run.id, owned=self.owned)
 
 
+@contextmanager
+def in_hand(
+    find: Callable[[], TrackedRun], *, is_new: bool, owned: bool = True
+) -> Iterator[TrackedRun]:
+    """What `find` finds or creates, held and in state RUNNING while the block runs.
+
+    One that was created does not stay in that state, whatever happens.
+    """
+    with signals.between_steps(), ExitStack() as stack:
+        with signals.undisturbed():
+            run = find()
+            try:
+                stack.enter_context(hold(run.id))
+                stack.enter_context(run.running(owned=owned))
+            except BaseException:
+                if is_new:
+                    run.end(FAILED)
+                raise
+        yield run
+
+
 def find_session(
     options: TrainOptions, experiment: str, resume: str, given: Collection[str]
 ) -> Session:
     """Join the run of `mlflow run`, resume one, or plan a new one."""
-    joined = joined_run_id()
+    joined = check_joined()
     if resume and joined and resume != joined:
         raise ModelError(
             f"mlflow run has opened run {joined}, but resume is {resume}; "
@@ -96,6 +149,35 @@ def find_session(
     return Session(options, experiment, resume, owned=not joined, config=config)
 
 
+def check_joined() -> str:
+    """Id of the run that `mlflow run` has opened for this process, or empty.
+
+    Raises `ModelError` where the variable names none of this store, as one that was left behind.
+    """
+    joined = joined_run_id()
+    if joined:
+        try:
+            with store_errors():
+                run = TrackedRun.find(joined)
+        except ModelError as error:
+            raise ModelError(
+                f"{RUN_VARIABLE} is {joined!r}, as if `mlflow run` had opened that run, but the "
+                f"store {hidden(mlflow.get_tracking_uri())} has none of that id; unset it"
+            ) from error
+        check_place(run)
+    return joined
+
+
+def check_place(run: TrackedRun) -> None:
+    """Refuse a run of a project that was moved: MLflow would make the old folders again.
+
+    Raises `ModelError`.
+    """
+    place = run.client.get_experiment(run.experiment_id).artifact_location
+    if is_moved_away(place):
+        check_is_there(f"run {run.id}", place)
+
+
 def read_config(run_id: str) -> dict[str, Any]:
     """The configuration that a run has recorded; empty if it died before that.
 
@@ -103,6 +185,10 @@ def read_config(run_id: str) -> dict[str, Any]:
     """
     with store_errors():
         run = TrackedRun.find(run_id)
+        restoring = run.restore_command()
+        if restoring:
+            raise ModelError(f"run {run_id} is deleted; restore it with: {restoring}")
+        check_place(run)
         config = load_config(run)
     measured = [name for name in run.metrics if not name.startswith("system/")]
     if not config and (measured or run.tags.get("task", "train") not in TRAINING_TASKS):

@@ -1,51 +1,75 @@
 """The MLflow store: reached, made ready once, and its errors in one line."""
 
 import os
-import tempfile
+import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.tracking import commands
+from genre_mlflow.tracking.addresses import (
+    HERE,
+    SQLITE,
+    check_address,
+    hidden,
+    is_plain,
+    is_server,
+    sqlite_file,
+)
+from genre_mlflow.tracking.commands import is_store_here
 
-SQLITE = "sqlite:///"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls it
-# The UI shows such an experiment with its views for model training.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 REACH_S = 10  # wait for a server this long before saying that it is not there
+LOCKED_S = 90  # wait this long for another program that writes into a SQLite store
+BUSY = "PRAGMA busy_timeout"
+LOCK = 0x67656E7265  # any number that is ours
+DATABASE_LOCKS = {  # of a connection; they end with it
+    "postgresql": f"SELECT pg_advisory_lock({LOCK})",
+    "mysql": f"SELECT GET_LOCK('{LOCK}', -1)",
+}
+DELETED_RUN = re.compile(r"The run (\w+) must be in the 'active' state")
+IN_HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
 
 
 def open_store() -> None:
     """Check that the store that MLflow's own settings name is there, and make it ready.
 
-    A fresh SQLite file is set up under a lock: MLflow's migrations do not bear two processes at
+    A fresh database is set up under a lock: MLflow's migrations do not bear two processes at
     once. Raises `ModelError` for a store that cannot be reached.
     """
-    uri = mlflow.get_tracking_uri()
-    if urlsplit(uri).scheme in ("http", "https"):
+    uri = store_address()
+    if is_server(uri):
         check_server(uri)
+    wait_for_locks()
     try:
         with store_errors(), store_lock(uri):
             MlflowClient().search_experiments(max_results=1)
     except (SQLAlchemyError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the store {uri} cannot be opened: {reason}") from error
+        raise ModelError(
+            f"the store {hidden(uri)} cannot be opened: {first_words(error)}"
+        ) from error
 
 
 def find_store() -> None:
     """The same for a command that only reads: it makes no store where there is none."""
-    uri = mlflow.get_tracking_uri()
+    uri = store_address()
     if uri.startswith(SQLITE) and not sqlite_file(uri).exists():
         raise ModelError(
             f"there is no MLflow store {uri}; give the command in the folder where you trained, or "
@@ -54,32 +78,94 @@ def find_store() -> None:
     open_store()
 
 
-def sqlite_file(uri: str) -> Path:
-    """The file of a SQLite store."""
-    return Path(unquote(uri[len(SQLITE) :])).absolute()
+def store_address() -> str:
+    """The address that MLflow's own settings name. Raises `ModelError` for a slip of the pen.
+
+    Its default for a folder such as `my music` would have it make an empty `my%20music` beside.
+    """
+    for name in URI_VARIABLES:
+        check_address(name, os.environ.get(name, ""))
+    if URI_VARIABLES[0] not in os.environ and is_store_here() and not is_plain(Path.cwd()):
+        mlflow.set_tracking_uri(HERE)
+    return str(mlflow.get_tracking_uri())
+
+
+def first_words(error: Exception) -> str:
+    """What a database or an import says, in one line, without the statement and its values."""
+    return " ".join(str(error).partition("[SQL:")[0].partition("(Background on")[0].split())
 
 
 def check_server(uri: str) -> None:
-    """Ask a server for a sign of life, without MLflow's minutes of retries."""
+    """Ask a server for a sign of life, without MLflow's minutes of retries.
+
+    One that is there may take its time for the first answer, as long as MLflow would wait.
+    """
+    patience_s = MLFLOW_HTTP_REQUEST_TIMEOUT.get()
     try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=REACH_S)
+        requests.get(f"{uri.rstrip('/')}/health", timeout=(REACH_S, patience_s))
     except requests.RequestException as error:
         raise ModelError(
-            f"the MLflow server {uri} cannot be reached ({type(error).__name__}); start it, or "
-            "set MLFLOW_TRACKING_URI to another store"
+            f"the MLflow server {hidden(uri)} cannot be reached ({type(error).__name__}); start "
+            "it, or set MLFLOW_TRACKING_URI to another store"
         ) from error
+
+
+def wait_for_locks() -> None:
+    """Let this process wait longer than MLflow's 20 s for others that write into a SQLite store."""
+    if not event.contains(Engine, "before_cursor_execute", with_patience):
+        event.listen(Engine, "connect", be_patient)
+        event.listen(Engine, "before_cursor_execute", with_patience, retval=True)
+
+
+def be_patient(connection: Any, record: Any) -> None:
+    """Until MLflow says how long to wait, SQLite itself does."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute(f"{BUSY} = {LOCKED_S * 1000}")
+
+
+def with_patience(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+) -> tuple[str, Any]:
+    """The statement, another one where MLflow says how long to wait: it has no setting for it."""
+    if statement.startswith(BUSY):
+        statement = f"{BUSY} = {LOCKED_S * 1000}"
+    return statement, parameters
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Ask a server once and wait for seconds, not minutes, while the block runs."""
+    before = {name: os.environ.get(name) for name in IN_HASTE}
+    os.environ.update(IN_HASTE)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
 def store_lock(uri: str) -> Iterator[None]:
-    """Hold the lock file beside a SQLite store; any other store needs none."""
-    if not uri.startswith(SQLITE):
+    """Hold a lock that all our processes on a store share: a file, or one within the database.
+
+    A server has its own. A process that dies lets go.
+    """
+    if uri.startswith(SQLITE):
+        file = sqlite_file(uri)
+        if not file.parent.is_dir():
+            raise ModelError(f"the store {uri} lies in {file.parent}, which does not exist")
+        with FileLock(file.with_name(f"{file.name}.lock")):
+            yield
+        return
+    take = DATABASE_LOCKS.get(urlsplit(uri).scheme.partition("+")[0])
+    if take is None:
         yield
         return
-    file = sqlite_file(uri)
-    if not file.parent.is_dir():
-        raise ModelError(f"the store {uri} lies in {file.parent}, which does not exist")
-    with FileLock(file.with_name(f"{file.name}.lock")):
+    with create_engine(uri, poolclass=NullPool).connect() as connection:
+        connection.execute(text(take))
         yield
 
 
@@ -89,58 +175,24 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        text = " ".join(str(error.message).split())
-        raise ModelError(f"MLflow: {text}") from error
+        raise ModelError(in_our_words(str(error.message))) from error
+    except ImportError as error:  # of a store of artifacts such as S3
+        package = f"; install the package {error.name}" if error.name else ""
+        raise ModelError(f"MLflow: {first_words(error)}{package}") from error
+
+
+def in_our_words(message: str) -> str:
+    """What MLflow says, in one line and with what to do where that is known."""
+    gone = DELETED_RUN.search(message)
+    if gone:
+        command = commands.mlflow_cli(f"runs restore --run-id {gone[1]}")
+        return f"run {gone[1]} was deleted; restore it with: {command}"
+    words = " ".join(message.partition("[SQL:")[0].partition("(Background on")[0].split())
+    if "database is locked" in words:
+        return f"MLflow: {words}; another program has held it for {LOCKED_S} s"
+    return f"MLflow: {words}"
 
 
 def joined_run_id() -> str:
     """The run that `mlflow run` has opened for this process, or empty."""
     return os.environ.get(RUN_VARIABLE, "")
-
-
-@contextmanager
-def fetched(uri: str) -> Iterator[Path]:
-    """A copy of what `uri` names, until the block ends. Raises `ModelError`."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-        except OSError as error:
-            raise ModelError(f"{uri} cannot be read: {error}") from error
-        except MlflowException as error:
-            text = " ".join(str(error.message).split())
-            raise ModelError(
-                f"MLflow: {text} (looked for in the store {mlflow.get_tracking_uri()})"
-            ) from error
-        yield path
-
-
-def read_file(artifact_location: str, path: str, folder: Path) -> Path:
-    """Download one file below an artifact location into `folder`. Raises `ModelError`."""
-    try:
-        repository = get_artifact_repository(artifact_location)
-        return Path(repository.download_artifacts(path, str(folder)))
-    except (MlflowException, OSError) as error:
-        raise ModelError(f"{artifact_location} has no {path}") from error
-
-
-def delete_files(artifact_location: str, path: str | None = None) -> None:
-    """Delete files below an artifact location, and keep the entry they belong to."""
-    with store_errors():
-        get_artifact_repository(artifact_location).delete_artifacts(path)
-
-
-def experiment_id(name: str) -> str:
-    """Id of the experiment, created if there is none of that name."""
-    client = MlflowClient()
-    for _ in range(2):  # a second look, when another process has made it in between
-        experiment = client.get_experiment_by_name(name)
-        if experiment is not None:
-            if experiment.lifecycle_stage == "deleted":
-                raise ModelError(f"experiment {name!r} is deleted; restore it or name another")
-            return str(experiment.experiment_id)
-        try:
-            return client.create_experiment(name, tags=EXPERIMENT_TAGS)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-    raise ModelError(f"experiment {name!r} can be neither found nor created")

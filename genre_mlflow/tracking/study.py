@@ -10,6 +10,7 @@ from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.errors import ModelError
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
+from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.observer import epoch_metrics
 from genre_mlflow.tracking.run import (
     DESCRIPTION_TAG,
@@ -18,7 +19,7 @@ from genre_mlflow.tracking.run import (
     TrackedRun,
 )
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder
-from genre_mlflow.tracking.store import experiment_id, joined_run_id
+from genre_mlflow.tracking.store import joined_run_id
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
@@ -69,6 +70,13 @@ class StudyRuns:
     def run(self, run_id: str) -> TrackedRun:
         """A run of this study."""
         return self.linked(TrackedRun.find(run_id))
+
+    def is_lost(self, run_id: str) -> bool:
+        """Whether somebody has deleted a run of this study."""
+        try:
+            return TrackedRun.find(run_id).is_deleted
+        except ModelError:  # for good
+            return True
 
     def linked(self, run: TrackedRun) -> TrackedRun:
         """The run, its metrics linked to the corpus."""
@@ -178,9 +186,13 @@ def open_parent(
     tags = {"task": SEARCH, "study": study, "corpus": corpus.name}
     run = started[0] if started else TrackedRun.create(found_in, f"search {study}", tags)
     fixed = {name: as_text(v) for name, v in options.flat().items() if name not in searched}
-    run.log_params(fixed)
-    run.log_tags({DESCRIPTION_TAG: describe(study, corpus, searched)})
-    run.log_corpus(corpus, "train, val")
+    try:
+        run.log_params(fixed)
+        run.log_tags({DESCRIPTION_TAG: describe(study, corpus, searched)})
+        run.log_corpus(corpus, "train, val")
+    except BaseException:
+        run.end(FAILED)
+        raise
     return run
 
 
@@ -204,9 +216,9 @@ def find_parent(run_id: str, study: str) -> TrackedRun:
             f"study {study!r} is tracked in run {run_id}, which is not in this MLflow store; set "
             "MLFLOW_TRACKING_URI to the store that the study began with, or name another --study"
         ) from error
-    if run.entity.info.lifecycle_stage == "deleted":
+    if run.is_deleted:
         raise ModelError(
-            f"study {study!r} is tracked in run {run_id}, which is deleted; restore it, or name "
-            "another --study"
+            f"study {study!r} is tracked in run {run_id}, which is deleted; name another --study, "
+            f"or restore it with: {run.restore_command()}"
         )
     return run

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from genre_mlflow import signals
 from genre_mlflow.training.history import EpochResult
 
 
@@ -21,6 +22,18 @@ class Observer:
         It comes again for the last epoch of a run that is resumed, since the process may have
         died in the midst of it.
         """
+
+
+class StopBetweenSteps(Observer):
+    """Ends the training after a batch when a signal has asked for it."""
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """Before the first batch."""
+        signals.check()
+
+    def on_batch_end(self, part: str, done: int, total: int) -> None:
+        """After each batch."""
+        signals.check()
 
 
 class Observers(Observer):
