@@ -21,7 +21,8 @@ def serve(model_uri: str, host: str, port: int) -> None:
     command = serve_command(model_uri, host, port)
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, os.environ.get("PATH", "")])
-    os.execve(command[0], command, {**os.environ, "PATH": path})
+    no_bars = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    os.execve(command[0], command, {**no_bars, **os.environ, "PATH": path})
 
 
 def check_port(host: str, port: int) -> None:

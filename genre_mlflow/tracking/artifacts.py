@@ -16,10 +16,11 @@ from mlflow.utils.uri import is_local_uri
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking.addresses import SQLITE, hidden, sqlite_file
-from genre_mlflow.tracking.store import first_words, in_our_words, store_errors
+from genre_mlflow.tracking.store import environment, first_words, in_our_words, store_errors
 
 # Packages by what is imported of them.
 PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
+WITHOUT_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 NO_SUCH_FOLDER = "genre-mlflow-looks-whether-it-can-read-here"
 
 
@@ -29,7 +30,8 @@ def fetched(uri: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             check_is_there(uri, place_of(uri))
-            path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            with environment(WITHOUT_BARS):
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
         except OSError as error:
             raise ModelError(f"{uri} cannot be read: {error}") from error
         except MlflowException as error:
