@@ -144,7 +144,9 @@ def test_evaluate_prints_a_table_and_logs_a_run(trained: Trained) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     reached = trained.outcome.metrics["test_accuracy"]
-    assert f"Accuracy {reached:.1%} " in result.output
+    assert f"Accuracy {reached:.1%} " in result.stdout
+    assert "on 6 tracks (0 trained on, 0 validated on); run " in result.stdout
+    assert result.stderr == ""
     experiment = trained.client.get_experiment_by_name("evaluations")
     (logged,) = trained.client.search_runs([experiment.experiment_id])
     assert logged.data.metrics["accuracy"] == pytest.approx(reached)
@@ -163,6 +165,19 @@ def test_evaluating_unknown_genres_names_them(
     data = make_corpus(tmp_path / "other", genres=("blues", "polka"))
     result = run("evaluate", "models:/genre-classifier@champion", "--data", str(data))
     assert_mistake(result, r"the model does not know the genres polka; it knows blues, jazz, rock")
+
+
+def test_evaluating_on_what_it_was_trained_on_is_a_warning_or_with_strict_a_mistake(
+    trained: Trained,
+) -> None:
+    words = ["evaluate", "models:/genre-classifier@champion", "--experiment", "trained on",
+             "--data", str(trained.folder / "music"), "--split", "train"]  # fmt: skip
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "on 48 tracks (48 trained on, 0 validated on); run " in result.stdout
+    assert re.fullmatch("Warning: 48 of the 48 tracks were in train of run .*\n", result.stderr)
+    message = "^Error: 48 of the 48 tracks were in train of .*; --strict evaluates on no such.*\n$"
+    assert_mistake(run(*words, "--strict"), message)
 
 
 def test_promote_tells_by_its_exit_code(trained: Trained) -> None:
