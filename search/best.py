@@ -18,6 +18,7 @@ from genre_mlflow.tracking.registry import RegisteredModel
 from genre_mlflow.tracking.run import FINISHED, RUNNING
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.tracking.store import store_errors
+from genre_mlflow.training.device import enough_memory
 from genre_mlflow.training.observer import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search
@@ -178,7 +179,7 @@ def train_final(
     A final run of this trial and seed that was cut off is gone on with.
     """
     run = search.runs.open_final(trial, options.training.seed, search.corpus)
-    with hold(run.id), run.running():
+    with hold(run.id), run.running(), enough_memory(search.device):
         return train_in_run(run, options, search.corpus, search.device, observer)
 
 

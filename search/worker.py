@@ -9,20 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 
 import optuna
-import torch
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.jobs.train import new_classifier
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.run import FAILED, FINISHED, KILLED, RUNNING, TrackedRun
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.tracking.study import TrialEnd, TrialTracker
-from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
-from genre_mlflow.training.device import keep_freed_memory
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.device import enough_memory, keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers
@@ -169,7 +169,8 @@ class Worker:
             state = TrialState.PRUNED
         except BaseException as error:
             failure = error
-        untrainable = isinstance(failure, TrainingError)  # this setting; another may be
+        # This setting; another may be trained, and need less memory.
+        untrainable = isinstance(failure, TrainingError | MemoryShortage)
         stopped = None if untrainable else failure
         if search.storage.optuna.get_trial(trial._trial_id).state.is_finished():
             logger.info(
@@ -232,19 +233,16 @@ def train_trial(
 ) -> FitResult:
     """Train one setting, from its checkpoint if there is one. Observers come after the tracker.
 
-    Raises `TrainingError` for a setting that cannot be trained.
+    Raises `TrainingError` or `MemoryShortage` for a setting that cannot be trained.
     """
-    with hold(run.id):
+    with hold(run.id), enough_memory(search.device):
         keep_freed_memory()
         classifier = new_classifier(options, search.corpus.genres)
-        try:
-            return fit(
-                classifier, search.tracks, options.training,
-                Observers([TrialTracker(run), *observers]),
-                device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
-            )  # fmt: skip
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(f"out of memory on {search.device}: {first_line(error)}") from error
+        return fit(
+            classifier, search.tracks, options.training,
+            Observers([TrialTracker(run), *observers]),
+            device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
+        )  # fmt: skip
 
 
 def begin_run(search: Search, trial: Trial) -> TrackedRun:

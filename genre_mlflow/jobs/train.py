@@ -27,7 +27,12 @@ from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import checkpoint_folder, find_session, hold
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
-from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
+from genre_mlflow.training.device import (
+    choose_device,
+    describe_device,
+    enough_memory,
+    keep_freed_memory,
+)
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers
@@ -87,7 +92,7 @@ def train(
         with hold(run.id):
             session.present(run, name)
             try:
-                with store_errors(), run.running(owned=session.owned):
+                with store_errors(), run.running(owned=session.owned), enough_memory(device):
                     outcome = train_in_run(run, options, corpus, device, observer)
                     return register_outcome(outcome)
             except (KeyboardInterrupt, OSError, ModelError):

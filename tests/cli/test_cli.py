@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from greed import TOO_MUCH
 from support import Trained, store_in
 
+from genre_mlflow.cli.base import OneLineErrors
 from genre_mlflow.cli.main import main
 from genre_mlflow.features.images import KNOWN
 from genre_mlflow.tracking.sessions import hold
@@ -282,3 +285,12 @@ def test_store_of_the_old_kind_is_one_line(
     data = make_corpus(tmp_path / "music")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "mlruns"))
     assert_mistake(run("train", "--data", str(data)), "^Error: MLflow: The filesystem")
+
+
+def test_a_lack_of_memory_in_any_command_is_one_line() -> None:
+    @click.command(cls=OneLineErrors)
+    def greedy() -> None:
+        bytearray(TOO_MUCH)
+
+    result = CliRunner().invoke(greedy, [], catch_exceptions=False)
+    assert_mistake(result, "^Error: out of memory on this machine; free some, or ask for less.*\n$")

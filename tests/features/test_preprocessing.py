@@ -2,13 +2,16 @@
 
 import contextlib
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sounds
 import torch
+from greed import with_little_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -273,3 +276,36 @@ def test_real_images_lose_nothing_but_size(real_data):
                 image.convert("RGB").resize((385, 385), Image.Resampling.BILINEAR)
             )
         assert np.array_equal(full(path)[0].permute(1, 2, 0).numpy(), expected)
+
+
+DECODE = """
+data = read("large")
+for decode in (content_of, Preprocessor(PreprocessingSettings(image_size=32))):
+    try:
+        decode(data)
+        print("decoded")
+    except DataError as error:
+        print(error)
+"""
+LACK = "cannot be decoded: out of memory on cpu; free some, or make the file smaller"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["picture", "recording"])
+def test_a_file_that_lacks_memory_cannot_be_decoded(tmp_path, kind):
+    if kind == "picture":
+        Image.linear_gradient("L").resize((7000, 7000)).convert("RGB").save(
+            tmp_path / "large", "PNG"
+        )
+    else:
+        (tmp_path / "large").write_bytes(sounds.encode(np.tile(sounds.tone(1.0), 1800), "FLAC"))
+    imports = (
+        "from genre_mlflow.errors import DataError\n"
+        "from genre_mlflow.features.preprocessing import Preprocessor, content_of, read\n"
+        "from genre_mlflow.features.settings import PreprocessingSettings"
+    )
+    done = with_little_memory(imports, DECODE, 120_000_000, tmp_path)
+    assert done.returncode == 0, done.stderr
+    content, tensor = re.sub(r" \(.* were asked for\)", "", done.stdout).splitlines()
+    assert tensor == LACK
+    assert content == (LACK if kind == "picture" else "decoded")  # sound is digested in pieces

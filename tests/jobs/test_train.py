@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from greed import ASKED, Greedy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -14,7 +15,9 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.jobs.train import train
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import WEIGHTS_FILE
+from genre_mlflow.model.networks.vgg import VGG
 
 PER_EPOCH = [
     "train_loss", "train_accuracy", "val_loss", "val_accuracy",
@@ -280,3 +283,15 @@ def test_genre_names_of_any_script_are_tracked(
     outcome = train(small_options(folder, epochs=1), experiment=EXPERIMENT)
     recalls = [n for n in store.get_run(outcome.run_id).data.metrics if n.startswith("val_recall")]
     assert len(recalls) == 2
+
+
+def test_a_lack_of_memory_is_one_line_and_the_run_failed(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VGG, "build", lambda *_: Greedy())
+    message = rf"^out of memory on cpu {ASKED}; lower batch_size, image_size or widths"
+    with pytest.raises(MemoryShortage, match=message):
+        train(trained.options, experiment="too large")
+    experiment = trained.client.get_experiment_by_name("too large")
+    (failed,) = trained.client.search_runs([experiment.experiment_id])
+    assert failed.info.status == "FAILED"

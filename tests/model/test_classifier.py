@@ -6,12 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from greed import ASKED, TOO_MUCH, Greedy
 from PIL import Image
 from safetensors import safe_open
 from sounds import encode, tone
 
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE, Classifier, Prediction
 from genre_mlflow.model.networks.vgg import VGG
 
@@ -215,3 +217,19 @@ def test_settings_for_recordings_are_saved_with_the_model(tmp_path):
     loaded = Classifier.load(tmp_path)
     assert loaded.preprocessing == settings
     assert loaded.aggregation == "vote"
+
+
+SMALLER = "free some, or take a model of a smaller image_size or widths"
+
+
+def test_a_network_that_lacks_memory_says_so():
+    classifier = make()
+    classifier.network = Greedy()
+    with pytest.raises(MemoryShortage, match=rf"^out of memory on cpu {ASKED}; {SMALLER}$"):
+        classifier.predict(png())
+
+
+def test_a_network_that_is_too_large_to_load_is_no_damaged_one(folder, monkeypatch):
+    monkeypatch.setattr(VGG, "build", lambda *_: torch.empty(TOO_MUCH))
+    with pytest.raises(MemoryShortage, match=rf"^out of memory on cpu {ASKED}; {SMALLER}$"):
+        Classifier.load(folder)

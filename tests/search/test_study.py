@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+from greed import ASKED, Greedy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import Trial, TrialState
@@ -18,6 +19,7 @@ from support import EXPERIMENT, InterruptAfter, store_in
 from genre_mlflow.cli.base import speaking
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
@@ -343,6 +345,18 @@ def test_study_stops_when_one_trial_after_the_other_fails(
     assert len(search.trials()) == MAX_FAILURES
     with pytest.raises(StudyError, match="has no completed trial"):
         finish(search)
+
+
+def test_a_setting_that_lacks_memory_fails_and_the_next_is_tried(
+    store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VGG, "build", lambda *_: Greedy())
+    lack = f"out of memory on cpu {ASKED}; lower batch_size"
+    with pytest.raises(StudyError, match=f"{MAX_FAILURES} trials .*, the last one with: {lack}"):
+        run(make_request(trials=20))
+    failed = runs_of(store, "tune")
+    assert [run.info.status for run in failed] == ["FAILED"] * MAX_FAILURES
+    assert all(re.match(lack, run.data.tags["error"]) for run in failed)
 
 
 class Count(Observer):
