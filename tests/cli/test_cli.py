@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from greed import TOO_MUCH
-from support import Trained, store_in
+from support import Trained, assert_mistake, runs_in, store_in
 
 from genre_mlflow.cli.base import OneLineErrors
 from genre_mlflow.cli.main import main
@@ -23,12 +23,6 @@ SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--ep
 
 def run(*words: str, **more: object) -> Result:
     return CliRunner().invoke(main, list(words), catch_exceptions=False, **more)
-
-
-def assert_mistake(result: Result, message: str) -> None:
-    assert result.exit_code == 2, result.output
-    assert re.search(message, result.stderr), result.stderr
-    assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -89,8 +83,8 @@ def test_training_prints_result_run_and_next_commands(
     with store_in(tmp_path / "work") as client:
         result = run("train", "--data", str(data), *SMALL, "--experiment", "mine")
         assert result.exit_code == 0, result.output
-        found = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
-    assert f"Run {found[0].info.run_id}, registered as genre-classifier version 1" in result.output
+        (found,) = runs_in(client, "mine")
+    assert f"Run {found.info.run_id}, registered as genre-classifier version 1" in result.output
     assert "   1/2 " in result.output
     assert re.search(r"Test accuracy \d+\.\d% \(95 % interval .* on 6 tracks", result.output)
     assert "genre-mlflow serve --model models:/genre-classifier@champion" in result.output
@@ -150,8 +144,7 @@ def test_evaluate_prints_a_table_and_logs_a_run(trained: Trained) -> None:
     assert f"Accuracy {reached:.1%} " in result.stdout
     assert "on 6 tracks (0 trained on, 0 validated on); run " in result.stdout
     assert result.stderr == ""
-    experiment = trained.client.get_experiment_by_name("evaluations")
-    (logged,) = trained.client.search_runs([experiment.experiment_id])
+    (logged,) = runs_in(trained.client, "evaluations")
     assert logged.data.metrics["accuracy"] == pytest.approx(reached)
     assert logged.info.status == "FINISHED"
     paths = {entry.path for entry in trained.client.list_artifacts(logged.info.run_id)}

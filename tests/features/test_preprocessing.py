@@ -1,7 +1,6 @@
 """Every image of any mode becomes one tensor; what is none is named as what it is."""
 
 import contextlib
-import io
 import re
 import struct
 import zlib
@@ -14,6 +13,7 @@ import torch
 from greed import with_little_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import encode
 from PIL import Image
 
 from genre_mlflow.errors import DataError, SettingsError
@@ -27,12 +27,6 @@ GREY = COLOURS.convert("L")
 
 preprocess = Preprocessor(PreprocessingSettings(image_size=32))
 whole = Preprocessor(PreprocessingSettings(image_size=32, remove_border=False))
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def pixels(data: bytes) -> np.ndarray:

@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
-from support import EXPERIMENT, Trained, small_options
+from support import Trained, small_options, train_small
 
 import genre_mlflow
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.jobs.evaluate import evaluate
 from genre_mlflow.jobs.known_tracks import KnownTracks
-from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.registry import training_manifest, training_run
 from genre_mlflow.tracking.run import TrackedRun
 
@@ -127,12 +126,12 @@ def test_a_folder_names_no_run(trained: Trained, others: Path, tmp_path: Path, c
 def test_a_run_whose_manifest_is_damaged_or_gone_says_nothing(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
-    options = small_options(make_corpus(tmp_path / "music"), epochs=1)
-    run = TrackedRun.find(train(options, experiment=EXPERIMENT).run_id)
+    music = make_corpus(tmp_path / "music")
+    run = TrackedRun.find(train_small(music, epochs=1).run_id)
 
     def refused(message: str) -> None:
         with pytest.raises(ModelError, match=f"cannot be known: .*{message}.*; --strict"):
-            evaluate(CHAMPION, options, split="test", experiment=OTHER, strict=True)
+            evaluate(CHAMPION, small_options(music), split="test", experiment=OTHER, strict=True)
 
     run.log_text('track_id\n"a', "data/manifest.csv")
     refused(r"data/manifest\.csv of its run is damaged: .*EOF")

@@ -1,9 +1,9 @@
 """A classifier is one folder: what is saved is what is loaded, and damage is said to be damage."""
 
-import io
 import json
 
 import numpy as np
+import pictures
 import pytest
 import torch
 from greed import ASKED, TOO_MUCH, Greedy
@@ -38,10 +38,8 @@ def images(n: int, seed: int = 1) -> torch.Tensor:
 
 
 def png() -> bytes:
-    file = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return pictures.encode(Image.fromarray(pixels))
 
 
 @pytest.fixture
