@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from mlflow.pyfunc.model import PythonModel
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier, Prediction
 
 CONTENT = "content"  # the name that Spark's binaryFile source gives this column too
@@ -75,6 +76,8 @@ class GenreModel(PythonModel):
             if on_error == ROW:
                 return None, str(error)
             raise BadRequest(f"row {row} of {CONTENT!r} {error}") from error
+        except MemoryShortage as error:
+            raise Overloaded(str(error)) from error
 
     def check_top_k(self, top_k: int | None) -> int:
         """Number of genres to list."""
@@ -128,15 +131,17 @@ def timeline(prediction: Prediction, top_k: int) -> list[dict[str, Any]]:
     ]
 
 
-class BadRequest(MlflowException):
-    """An error that MLflow's server answers with status 400.
+class Refusal(MlflowException):
+    """An error that MLflow's server answers with the status of its `code`.
 
     The server puts all that was sent in front of the message; this one keeps its own.
     """
 
+    code: int
+
     def __init__(self, sentence: str) -> None:
         self.sentence = f"{sentence}."
-        super().__init__(self.sentence, error_code=INVALID_PARAMETER_VALUE)
+        super().__init__(self.sentence, error_code=self.code)
 
     @property
     def message(self) -> str:
@@ -146,6 +151,18 @@ class BadRequest(MlflowException):
     @message.setter
     def message(self, text: str) -> None:
         """What MLflow would say in its place."""
+
+
+class BadRequest(Refusal):
+    """What was sent cannot be answered: status 400."""
+
+    code = INVALID_PARAMETER_VALUE
+
+
+class Overloaded(Refusal):
+    """The server lacks the memory: status 503."""
+
+    code = TEMPORARILY_UNAVAILABLE
 
 
 set_model(GenreModel())

@@ -19,6 +19,7 @@ from genre_mlflow.tracking.registry import RegisteredModel
 from genre_mlflow.tracking.run import FINISHED, RUNNING
 from genre_mlflow.tracking.sessions import in_hand
 from genre_mlflow.tracking.store import store_errors
+from genre_mlflow.training.device import enough_memory
 from genre_mlflow.training.observer import Observer
 from search.report import trials_table, write_report
 from search.study import DONE, Search
@@ -181,7 +182,10 @@ def train_final(
     A final run of this trial and seed that was cut off is gone on with.
     """
     seed = options.training.seed
-    with in_hand(lambda: search.runs.open_final(trial, seed, search.corpus), is_new=True) as run:
+    with (
+        in_hand(lambda: search.runs.open_final(trial, seed, search.corpus), is_new=True) as run,
+        enough_memory(search.device),
+    ):
         return train_in_run(run, options, search.corpus, search.device, observer)
 
 

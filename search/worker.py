@@ -9,21 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 
 import optuna
-import torch
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow import signals
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
 from genre_mlflow.jobs.train import new_classifier
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.run import RUNNING, TrackedRun
 from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
 from genre_mlflow.tracking.store import impatient, store_errors
 from genre_mlflow.tracking.study import TrialTracker
-from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
-from genre_mlflow.training.device import keep_freed_memory
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.device import enough_memory, keep_freed_memory
 from genre_mlflow.training.history import EpochResult, best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
@@ -196,7 +196,8 @@ class Worker:
     ) -> None:
         """Record how a trial ended. Raises `failure`, unless it is one of this setting or run."""
         search = self.search
-        untrainable = isinstance(failure, TrainingError)  # this setting; another may be
+        # This setting; another may be trained, and need less memory.
+        untrainable = isinstance(failure, TrainingError | MemoryShortage)
         lost = isinstance(failure, ModelError) and self.has_lost_run(trial)
         stopped = None if untrainable or lost else failure
         if search.storage.optuna.get_trial(trial._trial_id).state.is_finished():
@@ -275,19 +276,16 @@ def train_trial(
 ) -> FitResult:
     """Train one setting, from its checkpoint if there is one. Observers come after the tracker.
 
-    Raises `TrainingError` for a setting that cannot be trained.
+    Raises `TrainingError` or `MemoryShortage` for a setting that cannot be trained.
     """
-    with hold(run.id):
+    with hold(run.id), enough_memory(search.device):
         keep_freed_memory()
         classifier = new_classifier(options, search.corpus.genres)
-        try:
-            return fit(
-                classifier, search.tracks, options.training,
-                Observers([TrialTracker(run), *observers, StopBetweenSteps()]),
-                device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
-            )  # fmt: skip
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(f"out of memory on {search.device}: {first_line(error)}") from error
+        return fit(
+            classifier, search.tracks, options.training,
+            Observers([TrialTracker(run), *observers, StopBetweenSteps()]),
+            device=search.device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
+        )  # fmt: skip
 
 
 def begin_run(search: Search, trial: Trial) -> TrackedRun:

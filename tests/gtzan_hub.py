@@ -13,11 +13,12 @@ from threading import Thread
 import sounds
 
 from genre_mlflow.corpus.gtzan.collection import Collection
+from genre_mlflow.corpus.gtzan.download import ARCHIVE, REPOSITORY, REVISION
 
 SIDES = ("train", "val", "test", "excluded")
 TRACKS = [f"{genre}.{i:05d}" for genre in ("blues", "jazz", "rock") for i in range(4)]
 CORRUPT = "jazz.00004"
-PATH = "/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz"
+PATH = f"/datasets/{REPOSITORY}/resolve/{REVISION}/{ARCHIVE}"
 
 
 @cache
@@ -30,10 +31,14 @@ def sound_of(track: str, kind: str = "WAV") -> bytes:
 
 
 @cache
-def small_collection() -> Collection:
+def small_collection(archive_sha256: str = "") -> Collection:
     """Three genres of four tracks, one on each side, and a corrupt one."""
     sides = {track: SIDES[int(track[-1])] for track in TRACKS} | {CORRUPT: "corrupt"}
-    return Collection(sides, {t: hashlib.sha256(sound_of(t)).hexdigest() for t in sides})
+    return Collection(sides, {t: sha256_of(sound_of(t)) for t in sides}, archive_sha256)
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def tarball(files: Iterable[tuple[str, bytes]], link: tuple[str, str] | None = None) -> bytes:
@@ -55,12 +60,12 @@ class Hub(ThreadingHTTPServer):
     """Serves one archive at the address of the collection.
 
     `cut_at`: after so many bytes the connection breaks off, and the next request is refused, once.
-    `requests`: method and range of each. `sha256`: as announced.
+    `requests`: method and range of each. `sha256`: of the archive, which it announces as its ETag.
     """
 
     def __init__(self, archive: bytes, cut_at: int) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.sha256 = hashlib.sha256(archive).hexdigest()
+        self.sha256 = sha256_of(archive)
         self.archive, self.cut_at, self.broken = archive, cut_at, False
         self.requests: list[tuple[str, str]] = []
 

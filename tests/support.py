@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,9 +19,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, Run
 
-from genre_mlflow.jobs.train import Outcome
+from genre_mlflow.jobs.train import Outcome, train
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
@@ -32,6 +35,31 @@ EXPERIMENT = "test"
 
 def small_options(data: Path, **changes: object) -> TrainOptions:
     return TrainOptions.from_flat({**SMALL, "data": str(data), **changes})
+
+
+def train_small(data: Path, **changes: object) -> Outcome:
+    """A run of small options."""
+    return train(small_options(data, **changes), experiment=EXPERIMENT)
+
+
+def runs_in(client: MlflowClient, experiment: str = EXPERIMENT, words: str = "") -> list[Run]:
+    """The runs of an experiment that fit a filter in MLflow's words, the oldest first."""
+    found = client.get_experiment_by_name(experiment)
+    order = ["attributes.start_time"]
+    return list(client.search_runs([found.experiment_id], words, order_by=order))
+
+
+def models_in(client: MlflowClient, **order: object) -> list[LoggedModel]:
+    """The logged models of the experiment."""
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return list(client.search_logged_models([found.experiment_id], **order))
+
+
+def assert_mistake(result: Result, message: str) -> None:
+    """A command has told a user's mistake, and no traceback."""
+    assert result.exit_code == 2, result.output
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.output
 
 
 class InterruptAfter(Observer):

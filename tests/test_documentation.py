@@ -301,7 +301,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., 
 def real(reader: Path) -> dict[str, str]:
     """What stands for the placeholders: the id of a run that was stopped, a port that is free."""
     from mlflow import MlflowClient
-    from support import InterruptAfter, free_port, small_options
+    from support import InterruptAfter, free_port, runs_in, small_options
 
     from genre_mlflow.jobs.train import train
 
@@ -310,9 +310,7 @@ def real(reader: Path) -> dict[str, str]:
         train(options.from_flat({**options.flat(), "epochs": 1}), experiment="earlier")
         with pytest.raises(KeyboardInterrupt):
             train(options, experiment="stopped", observer=InterruptAfter(1))
-        client = MlflowClient()
-        experiment = client.get_experiment_by_name("stopped")
-        (run,) = client.search_runs([experiment.experiment_id])
+        (run,) = runs_in(MlflowClient(), "stopped")
     return {"RUN_ID": run.info.run_id, "5001": str(free_port())}
 
 

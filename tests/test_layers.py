@@ -15,7 +15,7 @@ from genre_mlflow.model.networks import NETWORKS
 
 PACKAGE = Path(genre_mlflow.__file__).parent
 FLOORS = {
-    "errors": 1, "files": 1, "settings": 1, "signals": 1, "version": 1,
+    "errors": 1, "files": 1, "memory": 1, "settings": 1, "signals": 1, "version": 1,
     "features": 2,
     "corpus": 3,
     "data": 4, "model": 4,

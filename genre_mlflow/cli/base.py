@@ -15,6 +15,7 @@ import click
 from genre_mlflow import signals
 from genre_mlflow.errors import GenreError
 from genre_mlflow.files.names import escaped
+from genre_mlflow.memory import out_of_memory
 
 NOT_PROMOTED, USER_MISTAKE = 1, 2
 PLUGINS = "genre_mlflow.commands"  # entry points of this group are commands, too
@@ -40,7 +41,8 @@ class OneLineErrors(click.Command):
             if isinstance(stream, io.TextIOWrapper):  # not where a notebook or a test has its own
                 stream.reconfigure(errors="backslashreplace")  # a name of any script is printed
         try:
-            return super().invoke(ctx)
+            with out_of_memory("this machine", "free some, or ask for less at once"):
+                return super().invoke(ctx)
         except GenreError as error:
             click.echo("Error: " + escaped(str(error), keep="\n"), err=True)
             ctx.exit(USER_MISTAKE)

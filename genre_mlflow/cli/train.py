@@ -1,5 +1,6 @@
 """The commands about one model: `train`, `evaluate`, `promote`, `serve`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -66,12 +67,20 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     type=click.Choice(["all", "train", "val", "test"]),
     help="Tracks to evaluate on; all but 'all' split the folder first, as training does.",
 )  # fmt: skip
+@click.option(
+    "--strict", is_flag=True,
+    help="Refuse tracks that MODEL was trained or validated on, and a MODEL of which that is not "
+    "known.",
+)  # fmt: skip
 @options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
 @EXPERIMENT_OPTION
-def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) -> None:
+def evaluate(
+    model: str, data: str, split: str, strict: bool, experiment: str, **values: Any
+) -> None:
     """Evaluate MODEL on labelled music, as a run of its own.
 
-    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder.
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder. Tracks that it
+    was trained or validated on are named: files with the same bytes, pixels or samples.
     """
     train_options = TrainOptions.from_flat({**values, "data": data})
     train_options.check_folders()
@@ -79,13 +88,16 @@ def evaluate(model: str, data: str, split: str, experiment: str, **values: Any) 
     from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()
-    result = evaluate_model(model, train_options, split=split, experiment=experiment)
+    with speaking(partial(click.echo, err=True)):
+        result = evaluate_model(
+            model, train_options, split=split, experiment=experiment, strict=strict
+        )
     click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
     m = result.metrics
     click.echo(
         f"\nAccuracy {m['accuracy']:.1%} (95 % interval {m['accuracy_low']:.1%} to "
-        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks; "
-        f"run {result.run_id}"
+        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks "
+        f"({result.known.summary()}); run {result.run_id}"
     )
 
 

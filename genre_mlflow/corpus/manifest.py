@@ -43,14 +43,24 @@ def name_groups(manifest: pd.DataFrame) -> "pd.Series[str]":
 
     Each group is named after its first track.
     """
+    component = components(recordings(manifest), manifest["group"])
+    return manifest.groupby(component)["track_id"].transform("first")
+
+
+def components(one: Iterable[str], other: Iterable[str]) -> np.ndarray:
+    """Number rows that have two keys each, int32 `[row]`.
+
+    Rows that share a key, directly or by way of others, have the same number.
+    """
     from scipy.sparse.csgraph import connected_components  # half a second that predicting can save
 
-    recording, _ = pd.factorize(np.array(recordings(manifest), object))
-    content, _ = pd.factorize(manifest["group"])
-    n_nodes = 2 * len(manifest)  # recordings, then contents; each track links one of either
-    links = (np.ones(len(manifest)), (recording, len(manifest) + content))
+    ones, _ = pd.factorize(np.array(list(one), object))
+    others, _ = pd.factorize(np.array(list(other), object))
+    n_nodes = 2 * len(ones)  # keys of the one kind, then of the other; each row links one of either
+    links = (np.ones(len(ones)), (ones, len(ones) + others))
     _, component = connected_components(csr_array(links, shape=(n_nodes, n_nodes)), directed=False)
-    return manifest.groupby(component[recording])["track_id"].transform("first")
+    numbers: np.ndarray = component[ones]
+    return numbers
 
 
 def conflicting_groups(manifest: pd.DataFrame) -> list[list[str]]:

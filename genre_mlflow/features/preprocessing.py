@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from genre_mlflow.features.images import decode_spectrogram, pixels_of, to_rgb
 from genre_mlflow.features.loudness import is_audible
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
+from genre_mlflow.memory import MemoryShortage, out_of_memory
 
 RECIPE = 5  # raise it whenever this code gives other pixels for the same settings
 # Other versions may give other samples and pixels for the same file.
@@ -64,21 +66,23 @@ class Preprocessor:
     def timed(self, source: bytes | str | Path) -> tuple[Tensor, list[tuple[float, float]]]:
         """The tensor, and the start and end of each segment in seconds."""
         tensors, times = [], []
-        for segment in self.segments(read(source)):
-            tensors.append(self.prepare(segment.image))
-            times.append((segment.start_s, segment.end_s))
-        return torch.cat(tensors), times
+        with decoding():
+            for segment in self.segments(read(source)):
+                tensors.append(self.prepare(segment.image))
+                times.append((segment.start_s, segment.end_s))
+            return torch.cat(tensors), times
 
     def segments(self, data: bytes) -> Iterator[Segment]:
         """The images that a file is or is drawn as, before the border is taken off.
 
         Segments of silence are left out. Raises `DataError` for what cannot be decoded.
         """
-        if not audio.is_recording(data):
-            yield Segment(decode_spectrogram(data))
-            return
-        for sound, start_s, end_s in self.sounds(data):
-            yield Segment(self.draw(sound), start_s, end_s)
+        with decoding():
+            if not audio.is_recording(data):
+                yield Segment(decode_spectrogram(data))
+                return
+            for sound, start_s, end_s in self.sounds(data):
+                yield Segment(self.draw(sound), start_s, end_s)
 
     def sounds(self, data: bytes) -> Iterator[tuple[audio.Samples, float, float]]:
         """Segments of a recording as they are drawn, and where they lie in it, in seconds."""
@@ -122,7 +126,8 @@ def read(source: bytes | str | Path) -> bytes:
         size = os.stat(source).st_size
         if size > audio.MAX_BYTES:
             raise DataError(f"has {size:,} bytes; at most {audio.MAX_BYTES:,} are read")
-        return Path(source).read_bytes()
+        with decoding():
+            return Path(source).read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}") from error
 
@@ -133,6 +138,17 @@ def content_of(data: bytes) -> bytes:
     Of a recording it is the digest of all samples, in 16 bits, mixed to one channel, at the rate
     of the file. Raises `DataError` for what cannot be decoded.
     """
-    if not audio.is_recording(data):
-        return pixels_of(decode_spectrogram(data))
-    return audio.digest_of(data)
+    with decoding():
+        if not audio.is_recording(data):
+            return pixels_of(decode_spectrogram(data))
+        return audio.digest_of(data)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Let a file that needs too much memory be one that cannot be decoded: `DataError`."""
+    try:
+        with out_of_memory("cpu", "free some, or make the file smaller"):
+            yield
+    except MemoryShortage as error:
+        raise DataError(f"cannot be decoded: {error}") from error

@@ -1,5 +1,6 @@
 """Evaluating a finished model on labelled music, as a run of its own."""
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, predict_tracks, write_predictions
 from genre_mlflow.files.home import home
+from genre_mlflow.jobs.known_tracks import KnownTracks, find_training, known_tracks
 from genre_mlflow.jobs.report import write_confusion
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
@@ -32,33 +34,47 @@ PARAMS = (
     "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "on_missing", "on_bad_file"
 )  # fmt: skip
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model reached on a folder."""
+    """What a model reached on a folder, and which of its tracks the model knew before."""
 
     run_id: str
     n_tracks: int
     metrics: dict[str, float]
     report: pd.DataFrame
+    known: KnownTracks
 
 
-def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) -> Evaluation:
+def evaluate(
+    model: str, options: TrainOptions, *, split: str, experiment: str, strict: bool = False
+) -> Evaluation:
     """Predict every track of a folder, or of one split of it, and log table, figures and metrics.
 
-    Raises `DataError` for genres that the model does not know.
+    Raises `DataError` for genres that the model does not know. Tracks that it was trained or
+    validated on are told, and so is that this cannot be known; `strict` refuses either.
     """
     classifier = load(model)
+    training = find_training(model)
+    if strict:
+        training.check_known()
     open_store()
     corpus = corpus_to_evaluate(options, split)
     rows = corpus.manifest if split == ALL else corpus.rows(split)
     check_known(classifier, rows)
+    known = known_tracks(training, corpus.manifest, rows)
+    if strict:
+        known.check_none()
+    elif known.sentence():
+        logger.warning("Warning: %s", known.sentence())
     cache = open_cache(rows, classifier.preprocessing, home() / "cache", part_of=corpus.manifest)
     predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
     recordings = by_recording(predictions)
     values = evaluation_metrics(recordings)
     with store_errors():
-        tags = {"task": "evaluate", "corpus": corpus.name, "model": model}
+        tags = {"task": "evaluate", "corpus": corpus.name, "model": model, **known.tags()}
         place, name = experiment_id(experiment), f"evaluate {corpus.name}"
         with in_hand(lambda: TrackedRun.create(place, name, tags), is_new=True) as run:
             flat = options.flat()
@@ -68,7 +84,7 @@ def evaluate(model: str, options: TrainOptions, *, split: str, experiment: str) 
             run.log_metrics(values, 0, int(time.time() * 1000), logged_model_id(model))
             signals.check()
             log_files(run, predictions, f"{corpus.name}, {split}")
-    return Evaluation(run.id, len(recordings), values, metrics.genre_report(recordings))
+    return Evaluation(run.id, len(recordings), values, metrics.genre_report(recordings), known)
 
 
 def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:

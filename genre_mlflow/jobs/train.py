@@ -27,7 +27,12 @@ from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
-from genre_mlflow.training.device import choose_device, describe_device, keep_freed_memory
+from genre_mlflow.training.device import (
+    choose_device,
+    describe_device,
+    enough_memory,
+    keep_freed_memory,
+)
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
@@ -81,7 +86,7 @@ def train(
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
     session.check_data(corpus.digest)
-    with session.opened(run_name(options, corpus)) as run:
+    with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
         signals.check()
         return register_outcome(outcome)

@@ -20,6 +20,7 @@ from genre_mlflow.corpus.folders import EMPTY, BadFile, Below, check_paths, look
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
 from genre_mlflow.library import MOST_WORKERS
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.classifiers import classifier_folder
 
@@ -29,6 +30,7 @@ ALONE = 200  # files that one process predicts before another has imported every
 AHEAD = 4  # files that each process may be ahead of the slowest one
 THREADS = 1  # of a process: two take four times the processor time, waiting for each other
 DIGITS = 6  # of a probability in a table
+FEWER = "try fewer --workers; with --out TABLE.csv the same command goes on where this one was"
 PROBABILITY = "p_"  # prefix of the columns with probabilities
 
 
@@ -167,7 +169,10 @@ def cores() -> int:
 def in_processes(
     predictor: Predictor, files: Sequence[Path | BadFile], count: int
 ) -> Iterator[Row]:
-    """The rows of several processes, in the order of the files. Raises `DataError` if one dies."""
+    """The rows of several processes, in the order of the files.
+
+    Raises `DataError` if one dies, and `MemoryShortage` if the network lacks memory in one.
+    """
     pool = ProcessPoolExecutor(
         count, multiprocessing.get_context("spawn"), start_worker, (predictor,)
     )
@@ -186,9 +191,10 @@ def in_processes(
     except BrokenProcessPool as error:
         raise DataError(
             "a process that predicts was killed (is there too little memory?) at or behind "
-            f"{name_of(files[n_done])}; try fewer --workers; with --out TABLE.csv the same command "
-            "goes on where this one was"
+            f"{name_of(files[n_done])}; {FEWER}"
         ) from error
+    except MemoryShortage as error:
+        raise MemoryShortage(f"{error}; {FEWER}") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

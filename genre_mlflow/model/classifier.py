@@ -16,6 +16,7 @@ from genre_mlflow.errors import DataError, GenreError, ModelError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.memory import MemoryShortage, out_of_memory
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family, name_of
@@ -27,6 +28,7 @@ WEIGHTS_FILE = "weights.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
+SMALLER = "free some, or take a model of a smaller image_size or widths"
 FORMAT = 3  # of the folder; raise it when an older version could not read it
 
 
@@ -123,10 +125,14 @@ class Classifier:
 
     @torch.inference_mode()
     def logits(self, pixels: Tensor) -> Tensor:
-        """What the network answers, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
+        """What the network answers, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`.
+
+        Raises `MemoryShortage`.
+        """
         self.network.eval()
         device = next(self.network.parameters()).device
-        return self.network(pixels.to(device)).cpu()
+        with out_of_memory(str(device), SMALLER):
+            return self.network(pixels.to(device)).cpu()
 
     @property
     def digest(self) -> str:
@@ -162,9 +168,10 @@ class Classifier:
                     f"{folder} has format {config['format']}; this version reads {FORMAT}: train "
                     "the model anew"
                 )
-            classifier = cls.from_config(config)
-            classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        except ModelError:
+            with out_of_memory("cpu", SMALLER):
+                classifier = cls.from_config(config)
+                classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except (ModelError, MemoryShortage):
             raise
         except (*DAMAGE, GenreError) as error:
             raise ModelError(f"{folder} holds no classifier that can be read: {error}") from error

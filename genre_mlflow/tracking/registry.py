@@ -10,15 +10,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.artifacts import fetched, read_file, readable_place
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
+from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
+from genre_mlflow.tracking.study import PARENT_TAG
 
 CHALLENGER = "challenger"
 Version = ModelVersion
+MANIFEST_FILE = "data/manifest.csv"  # among the artifacts of a run
 TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
 
 
@@ -110,6 +114,44 @@ def logged_model_id(model: str) -> str | None:
     if "@" in name:
         return source_id(client.get_model_version_by_alias(*name.split("@", 1)))
     return source_id(client.get_model_version(*name.split("/", 1))) if "/" in name else name
+
+
+def training_run(model: str) -> TrackedRun:
+    """The run that trained the model behind an address. Raises `ModelError` where none is known."""
+    model_id = logged_model_id(model)
+    if model_id is None:
+        raise ModelError(f"{model} is a folder, which names no run")
+    run_id = MlflowClient().get_logged_model(model_id).source_run_id
+    if not run_id:
+        raise ModelError(f"{model} names no run")
+    return TrackedRun.find(run_id)
+
+
+def training_manifest(run: TrackedRun) -> pd.DataFrame:
+    """The tracks of a run with their splits; a trial's lie in the run of its study.
+
+    Raises `ModelError` where the run has kept none, or none that can be read.
+    """
+    runs = [run]
+    if PARENT_TAG in run.tags:
+        runs.append(TrackedRun.find(run.tags[PARENT_TAG]))
+    with tempfile.TemporaryDirectory() as folder:
+        for place in runs:
+            path = place.read_artifact(MANIFEST_FILE, Path(folder))
+            if path is not None:
+                return read_manifest(path)
+    raise ModelError(f"run {run.id} has no {MANIFEST_FILE}")
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """A manifest as a run has kept it; a genre may be called NA. Raises `ModelError`."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # of pandas' parser, or no UTF-8
+        raise ModelError(f"{MANIFEST_FILE} of its run is damaged: {error}") from error
+    if not {*COLUMNS} <= {*table.columns}:
+        raise ModelError(f"{MANIFEST_FILE} of its run has not the columns {', '.join(COLUMNS)}")
+    return table
 
 
 def source_id(version: ModelVersion) -> str:

@@ -2,12 +2,15 @@
 
 import ctypes
 import sys
+from contextlib import AbstractContextManager
 
 import torch
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.memory import out_of_memory
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+SMALLER = "lower batch_size, image_size or widths, or let fewer workers train at once"
 KEEP_BYTES = 2**31 - 1  # the largest value that mallopt, which takes an int, can be given
 
 
@@ -50,6 +53,11 @@ def describe_device(device: torch.device) -> str:
         threads = torch.get_num_threads()
         return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
     return str(device)
+
+
+def enough_memory(device: torch.device) -> AbstractContextManager[None]:
+    """Raise `MemoryShortage`, which names the device, where training in the block lacks memory."""
+    return out_of_memory(str(device), SMALLER)
 
 
 def keep_freed_memory() -> bool:

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from support import Trained, store_in
+from greed import TOO_MUCH
+from support import Trained, assert_mistake, runs_in, store_in
 
+from genre_mlflow.cli.base import OneLineErrors
 from genre_mlflow.cli.main import main
 from genre_mlflow.features.images import KNOWN
 from genre_mlflow.tracking.sessions import hold
@@ -20,12 +23,6 @@ SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--ep
 
 def run(*words: str, **more: object) -> Result:
     return CliRunner().invoke(main, list(words), catch_exceptions=False, **more)
-
-
-def assert_mistake(result: Result, message: str) -> None:
-    assert result.exit_code == 2, result.output
-    assert re.search(message, result.stderr), result.stderr
-    assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -86,8 +83,8 @@ def test_training_prints_result_run_and_next_commands(
     with store_in(tmp_path / "work") as client:
         result = run("train", "--data", str(data), *SMALL, "--experiment", "mine")
         assert result.exit_code == 0, result.output
-        found = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
-    assert f"Run {found[0].info.run_id}, registered as genre-classifier version 1" in result.output
+        (found,) = runs_in(client, "mine")
+    assert f"Run {found.info.run_id}, registered as genre-classifier version 1" in result.output
     assert "   1/2 " in result.output
     assert re.search(r"Test accuracy \d+\.\d% \(95 % interval .* on 6 tracks", result.output)
     assert "genre-mlflow serve --model models:/genre-classifier@champion" in result.output
@@ -144,9 +141,10 @@ def test_evaluate_prints_a_table_and_logs_a_run(trained: Trained) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     reached = trained.outcome.metrics["test_accuracy"]
-    assert f"Accuracy {reached:.1%} " in result.output
-    experiment = trained.client.get_experiment_by_name("evaluations")
-    (logged,) = trained.client.search_runs([experiment.experiment_id])
+    assert f"Accuracy {reached:.1%} " in result.stdout
+    assert "on 6 tracks (0 trained on, 0 validated on); run " in result.stdout
+    assert result.stderr == ""
+    (logged,) = runs_in(trained.client, "evaluations")
     assert logged.data.metrics["accuracy"] == pytest.approx(reached)
     assert logged.info.status == "FINISHED"
     paths = {entry.path for entry in trained.client.list_artifacts(logged.info.run_id)}
@@ -163,6 +161,19 @@ def test_evaluating_unknown_genres_names_them(
     data = make_corpus(tmp_path / "other", genres=("blues", "polka"))
     result = run("evaluate", "models:/genre-classifier@champion", "--data", str(data))
     assert_mistake(result, r"the model does not know the genres polka; it knows blues, jazz, rock")
+
+
+def test_evaluating_on_what_it_was_trained_on_is_a_warning_or_with_strict_a_mistake(
+    trained: Trained,
+) -> None:
+    words = ["evaluate", "models:/genre-classifier@champion", "--experiment", "trained on",
+             "--data", str(trained.folder / "music"), "--split", "train"]  # fmt: skip
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "on 48 tracks (48 trained on, 0 validated on); run " in result.stdout
+    assert re.fullmatch("Warning: 48 of the 48 tracks were in train of run .*\n", result.stderr)
+    message = "^Error: 48 of the 48 tracks were in train of .*; --strict evaluates on no such.*\n$"
+    assert_mistake(run(*words, "--strict"), message)
 
 
 def test_promote_tells_by_its_exit_code(trained: Trained) -> None:
@@ -267,3 +278,12 @@ def test_store_of_the_old_kind_is_one_line(
     data = make_corpus(tmp_path / "music")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "mlruns"))
     assert_mistake(run("train", "--data", str(data)), "^Error: MLflow: The filesystem")
+
+
+def test_a_lack_of_memory_in_any_command_is_one_line() -> None:
+    @click.command(cls=OneLineErrors)
+    def greedy() -> None:
+        bytearray(TOO_MUCH)
+
+    result = CliRunner().invoke(greedy, [], catch_exceptions=False)
+    assert_mistake(result, "^Error: out of memory on this machine; free some, or ask for less.*\n$")

@@ -1,12 +1,12 @@
 """Pictures that are turned, that show nothing, or carry much beside."""
 
-import io
 import struct
 import warnings
 import zlib
 
 import numpy as np
 import pytest
+from pictures import encode
 from PIL import Image, PngImagePlugin
 
 from genre_mlflow.errors import DataError
@@ -20,12 +20,6 @@ TURNS = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
 }  # fmt: skip  # how a picture is stored that its EXIF turns upright
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

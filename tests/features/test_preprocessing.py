@@ -1,16 +1,19 @@
 """Every image of any mode becomes one tensor; what is none is named as what it is."""
 
 import contextlib
-import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sounds
 import torch
+from greed import with_little_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import encode
 from PIL import Image
 
 from genre_mlflow.errors import DataError, SettingsError
@@ -24,12 +27,6 @@ GREY = COLOURS.convert("L")
 
 preprocess = Preprocessor(PreprocessingSettings(image_size=32))
 whole = Preprocessor(PreprocessingSettings(image_size=32, remove_border=False))
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -273,3 +270,36 @@ def test_real_images_lose_nothing_but_size(real_data):
                 image.convert("RGB").resize((385, 385), Image.Resampling.BILINEAR)
             )
         assert np.array_equal(full(path)[0].permute(1, 2, 0).numpy(), expected)
+
+
+DECODE = """
+data = read("large")
+for decode in (content_of, Preprocessor(PreprocessingSettings(image_size=32))):
+    try:
+        decode(data)
+        print("decoded")
+    except DataError as error:
+        print(error)
+"""
+LACK = "cannot be decoded: out of memory on cpu; free some, or make the file smaller"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["picture", "recording"])
+def test_a_file_that_lacks_memory_cannot_be_decoded(tmp_path, kind):
+    if kind == "picture":
+        Image.linear_gradient("L").resize((7000, 7000)).convert("RGB").save(
+            tmp_path / "large", "PNG"
+        )
+    else:
+        (tmp_path / "large").write_bytes(sounds.encode(np.tile(sounds.tone(1.0), 1800), "FLAC"))
+    imports = (
+        "from genre_mlflow.errors import DataError\n"
+        "from genre_mlflow.features.preprocessing import Preprocessor, content_of, read\n"
+        "from genre_mlflow.features.settings import PreprocessingSettings"
+    )
+    done = with_little_memory(imports, DECODE, 120_000_000, tmp_path)
+    assert done.returncode == 0, done.stderr
+    content, tensor = re.sub(r" \(.* were asked for\)", "", done.stdout).splitlines()
+    assert tensor == LACK
+    assert content == (LACK if kind == "picture" else "decoded")  # sound is digested in pieces

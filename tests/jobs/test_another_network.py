@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import EXPERIMENT, InterruptAfter, free_port, server
+from support import EXPERIMENT, InterruptAfter, free_port, runs_in, server
 
 import genre_mlflow
 from genre_mlflow.jobs.train import Outcome, train
@@ -43,8 +43,7 @@ def outcome(store: MlflowClient, options: TrainOptions) -> Outcome:
     """Trained for an epoch, interrupted, resumed and registered."""
     with pytest.raises(KeyboardInterrupt):
         train(options, experiment=EXPERIMENT, observer=InterruptAfter(1))
-    experiment = store.get_experiment_by_name(EXPERIMENT)
-    (cut_off,) = store.search_runs([experiment.experiment_id])
+    (cut_off,) = runs_in(store)
     return train(options, experiment=EXPERIMENT, resume=cut_off.info.run_id)
 
 
@@ -93,11 +92,10 @@ def test_the_network_is_searched_with_the_options_that_each_one_has(
     )  # fmt: skip
     found = run(request)
     assert found is not None
-    experiment = store.get_experiment_by_name(EXPERIMENT)
-    trials = store.search_runs([experiment.experiment_id], "tags.task = 'tune'")
+    trials = runs_in(store, words="tags.task = 'tune'")
     params = {run.data.params["network"]: set(run.data.params) for run in trials}
     assert params == {
         "vgg": {"network", "widths", "dropout"}, "resnet18": {"network", "dropout"},
     }  # fmt: skip
-    (final,) = store.search_runs([experiment.experiment_id], "tags.task = 'final'")
+    (final,) = runs_in(store, words="tags.task = 'final'")
     assert final.data.params["network"] == found.setting["network"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import EXPERIMENT, Trained, small_options, store_in
+from support import EXPERIMENT, Trained, models_in, small_options, store_in, train_small
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
@@ -28,8 +28,8 @@ def trained_twice(
     folder = tmp_path_factory.mktemp("twice")
     data = make_corpus(folder / "music")
     with store_in(folder):
-        train(small_options(data, epochs=1, lr=1e-7, test_fraction=0.2), experiment=EXPERIMENT)
-        train(small_options(data, epochs=8, test_fraction=0.2), experiment=EXPERIMENT)
+        train_small(data, epochs=1, lr=1e-7, test_fraction=0.2)
+        train_small(data, epochs=8, test_fraction=0.2)
     return folder
 
 
@@ -87,7 +87,7 @@ def test_equal_challenger_is_not_promoted(
 ) -> None:
     data = make_corpus(tmp_path / "music")
     for _ in range(2):
-        train(small_options(data, epochs=2), experiment=EXPERIMENT)
+        train_small(data, epochs=2)
     assert not promote(NAME).promoted
     assert champion(store) == "1"
 
@@ -95,8 +95,7 @@ def test_equal_challenger_is_not_promoted(
 def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
     two_versions: MlflowClient, trained_twice: Path
 ) -> None:
-    other = small_options(trained_twice / "music", split_seed=1)
-    train(other, experiment=EXPERIMENT)
+    train_small(trained_twice / "music", split_seed=1)
     with pytest.raises(ModelError, match=r"were tested on different tracks.*--force --why TEXT"):
         promote(NAME)
     assert champion(two_versions) == "1"
@@ -109,8 +108,7 @@ def test_versions_of_one_run_that_went_on_are_compared_by_their_own_predictions(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music")
-    few = small_options(data, epochs=1, schedule="none", test_fraction=0.2)
-    run_id = train(few, experiment=EXPERIMENT).run_id
+    run_id = train_small(data, epochs=1, schedule="none", test_fraction=0.2).run_id
     more = small_options(data, epochs=8, schedule="none", test_fraction=0.2)
     train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
     result = promote(NAME)
@@ -129,8 +127,8 @@ def test_a_genre_called_na_counts(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music", genres=("NA", "null"))
-    train(small_options(data, epochs=1, lr=1e-7), experiment=EXPERIMENT)
-    outcome = train(small_options(data, epochs=8), experiment=EXPERIMENT)
+    train_small(data, epochs=1, lr=1e-7)
+    outcome = train_small(data, epochs=8)
     reached = outcome.metrics["test_accuracy"]
     assert reached > 0
     assert promote(NAME).reason.startswith(f"version 2 has {reached:.1%} on the test set")
@@ -148,9 +146,7 @@ def test_promoting_an_unknown_model_names_it(store: MlflowClient) -> None:
 
 
 def test_a_checkpoint_loads_but_cannot_be_served(trained: Trained) -> None:
-    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
-    models = trained.client.search_logged_models([experiment.experiment_id])
-    last = next(model for model in models if model.name == "epoch-0003")
+    last = next(model for model in models_in(trained.client) if model.name == "epoch-0003")
     with pytest.raises(ModelError, match="cannot be served: it has no MLmodel"):
         check_servable(f"models:/{last.model_id}")
     check_servable("models:/genre-classifier@champion")

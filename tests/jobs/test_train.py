@@ -3,10 +3,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from greed import ASKED, Greedy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
-from support import EXPERIMENT, InterruptAfter, Trained, small_options, store_in
+from support import (
+    EXPERIMENT,
+    InterruptAfter,
+    Trained,
+    models_in,
+    runs_in,
+    small_options,
+    store_in,
+    train_small,
+)
 
 import genre_mlflow
 from genre_mlflow.corpus.manifest import digest
@@ -14,7 +24,9 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.jobs.train import train
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import WEIGHTS_FILE
+from genre_mlflow.model.networks.vgg import VGG
 
 PER_EPOCH = [
     "train_loss", "train_accuracy", "val_loss", "val_accuracy",
@@ -59,8 +71,7 @@ def test_every_epoch_logs_each_metric_once(trained: Trained, name: str) -> None:
 
 
 def test_epoch_metrics_are_linked_to_dataset_and_checkpoint(trained: Trained, run: Run) -> None:
-    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
-    models = trained.client.search_logged_models([experiment.experiment_id])
+    models = models_in(trained.client)
     checkpoints = {m.name: m for m in models if m.model_type == "checkpoint"}
     kept = {f"epoch-{epoch:04.0f}" for epoch in (trained.outcome.metrics["best_epoch"], 3)}
     assert checkpoints.keys() == kept  # more would bury the model that counts
@@ -72,32 +83,26 @@ def test_epoch_metrics_are_linked_to_dataset_and_checkpoint(trained: Trained, ru
 
 
 def test_search_finds_the_best_epoch(trained: Trained) -> None:
-    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
     order = [
         {"field_name": "metrics.val_accuracy", "ascending": False},
         {"field_name": "metrics.val_loss"},
     ]
-    best = trained.client.search_logged_models([experiment.experiment_id], order_by=order)[0]
+    best = models_in(trained.client, order_by=order)[0]
     assert int(best.params["epoch"]) == trained.outcome.metrics["best_epoch"]
 
 
 def test_weights_are_kept_for_the_best_and_the_last_epoch_only(trained: Trained) -> None:
-    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
-    models = trained.client.search_logged_models([experiment.experiment_id])
     with_weights = {
         int(model.params["epoch"])
-        for model in models
+        for model in models_in(trained.client)
         if model.model_type == "checkpoint"
-        and WEIGHTS_FILE
-        in [f.path for f in trained.client.list_logged_model_artifacts(model.model_id)]
+        and WEIGHTS_FILE in files_of(trained.client, model.model_id)
     }
     assert with_weights == {int(trained.outcome.metrics["best_epoch"]), 3}
 
 
 def test_a_checkpoint_is_a_classifier(trained: Trained) -> None:
-    experiment = trained.client.get_experiment_by_name(EXPERIMENT)
-    models = trained.client.search_logged_models([experiment.experiment_id])
-    last = next(model for model in models if model.name == "epoch-0003")
+    last = next(model for model in models_in(trained.client) if model.name == "epoch-0003")
     assert genre_mlflow.load(f"models:/{last.model_id}").genres == ("blues", "jazz", "rock")
 
 
@@ -184,8 +189,7 @@ def test_test_set_is_read_once_after_training(
         return batches(self, *args)
 
     monkeypatch.setattr(TrackDataset, "batches", watched)
-    options = small_options(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
-    train(options, experiment=EXPERIMENT)
+    train_small(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
     n_train, n_val, n_test = 30, 12, 18
     assert reads == [n_train, n_val] * 3 + [n_train, n_val, n_test]
 
@@ -193,14 +197,11 @@ def test_test_set_is_read_once_after_training(
 def test_keep_all_keeps_the_weights_of_every_epoch(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
-    outcome = train(small_options(make_corpus(tmp_path / "m"), keep="all"), experiment=EXPERIMENT)
-    run = store.get_run(outcome.run_id)
-    models = [
-        m for m in store.search_logged_models([run.info.experiment_id]) if m.name != "classifier"
-    ]
+    train_small(make_corpus(tmp_path / "m"), keep="all")
+    models = [model for model in models_in(store) if model.name != "classifier"]
     assert len(models) == 3
     for model in models:
-        assert WEIGHTS_FILE in [f.path for f in store.list_logged_model_artifacts(model.model_id)]
+        assert WEIGHTS_FILE in files_of(store, model.model_id)
 
 
 @pytest.mark.slow
@@ -211,8 +212,7 @@ def test_whole_way_works_over_http(
     with store_in(tmp_path / "work", mlflow_server) as client:
         with pytest.raises(KeyboardInterrupt):
             train(options, experiment=EXPERIMENT, observer=InterruptAfter(3))
-        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-        (begun,) = client.search_runs([experiment])
+        (begun,) = runs_in(client)
         outcome = train(options, experiment=EXPERIMENT, resume=begun.info.run_id)
         run = client.get_run(outcome.run_id)
         assert run.info.status == "FINISHED"
@@ -227,7 +227,7 @@ def test_whole_way_works_over_http(
         assert len([entry for entry in images if entry.path.endswith(".png")]) == 5
         stored = [
             model.name
-            for model in client.search_logged_models([experiment])
+            for model in models_in(client)
             if model.model_type == "checkpoint" and WEIGHTS_FILE in files_of(client, model.model_id)
         ]
         best = f"epoch-{outcome.metrics['best_epoch']:04.0f}"
@@ -241,7 +241,7 @@ def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.png: is neither a PNG or JPEG image"):
-        train(small_options(folder), experiment=EXPERIMENT)
+        train_small(folder)
     assert store.get_experiment_by_name(EXPERIMENT) is None
 
 
@@ -250,7 +250,7 @@ def test_skipped_files_are_recorded_in_the_run(
 ) -> None:
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
-    outcome = train(small_options(folder, on_bad_file="skip", epochs=1), experiment=EXPERIMENT)
+    outcome = train_small(folder, on_bad_file="skip", epochs=1)
     path = store.download_artifacts(outcome.run_id, "data/faults.json")
     bad = json.loads(Path(path).read_text())["bad_files"]
     assert [Path(entry["path"]).name for entry in bad] == ["broken.png"]
@@ -261,8 +261,8 @@ def test_an_absent_device_is_refused_before_a_run_is_opened(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
     with pytest.raises(SettingsError, match="device 'mps' is absent; available here: cpu"):
-        train(small_options(make_corpus(tmp_path / "m"), device="mps"), experiment="x")
-    assert store.get_experiment_by_name("x") is None
+        train_small(make_corpus(tmp_path / "m"), device="mps")
+    assert store.get_experiment_by_name(EXPERIMENT) is None
 
 
 def test_an_unreachable_server_is_one_line(tmp_path: Path, make_corpus) -> None:
@@ -270,13 +270,24 @@ def test_an_unreachable_server_is_one_line(tmp_path: Path, make_corpus) -> None:
         store_in(tmp_path / "w", "http://127.0.0.1:9"),
         pytest.raises(ModelError, match=r"server http://127\.0\.0\.1:9 cannot be reached"),
     ):
-        train(small_options(make_corpus(tmp_path / "m")), experiment=EXPERIMENT)
+        train_small(make_corpus(tmp_path / "m"))
 
 
 def test_genre_names_of_any_script_are_tracked(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
     folder = make_corpus(tmp_path / "m", genres=("R&B / 'soul'".replace("/", "-"), "música ñ"))
-    outcome = train(small_options(folder, epochs=1), experiment=EXPERIMENT)
+    outcome = train_small(folder, epochs=1)
     recalls = [n for n in store.get_run(outcome.run_id).data.metrics if n.startswith("val_recall")]
     assert len(recalls) == 2
+
+
+def test_a_lack_of_memory_is_one_line_and_the_run_failed(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VGG, "build", lambda *_: Greedy())
+    message = rf"^out of memory on cpu {ASKED}; lower batch_size, image_size or widths"
+    with pytest.raises(MemoryShortage, match=message):
+        train(trained.options, experiment="too large")
+    (failed,) = runs_in(trained.client, "too large")
+    assert failed.info.status == "FAILED"

@@ -13,13 +13,16 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from greed import Greedy
 from sounds import claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.library.predict import Predictor, find_files, open_predictor
+from genre_mlflow.library.predict import Predictor, Row, find_files, open_predictor
 from genre_mlflow.library.table import read_rows
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
 
 MODEL = "models:/genre-classifier@champion"
@@ -267,6 +270,34 @@ def test_names_cannot_steer_the_terminal(trained: Trained, library: Path) -> Non
     assert "\\x1b[2J :smile: two\\nlines.wav" in output
     assert "\\xff.wav" in output
     assert "\x1b" not in output
+
+
+def test_a_lack_of_memory_for_the_network_ends_it_and_is_no_row(
+    trained: Trained, library: Path
+) -> None:
+    with open_predictor(MODEL) as predictor:
+        predictor.classifier.network = Greedy()
+        with pytest.raises(MemoryShortage, match=r"^out of memory on cpu "):
+            next(predictor.predict_files([library / "image.png"]))
+
+
+class GreedyPredictor(Predictor):
+    """Its network lacks memory in whatever process it predicts."""
+
+    def predict_file(self, file: Path | BadFile) -> Row:
+        self.classifier.network = Greedy()
+        return super().predict_file(file)
+
+
+@pytest.mark.slow
+def test_a_lack_of_memory_in_a_worker_is_one_line_that_says_how_to_go_on(
+    trained: Trained, library: Path
+) -> None:
+    with open_predictor(MODEL) as predictor:
+        greedy = GreedyPredictor(predictor.folder)
+        message = r"^out of memory on cpu .*; try fewer --workers; .* goes on where this one was$"
+        with pytest.raises(MemoryShortage, match=message):
+            list(greedy.predict_files([library / "image.png"], workers=2))
 
 
 @pytest.mark.slow

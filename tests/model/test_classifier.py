@@ -1,17 +1,19 @@
 """A classifier is one folder: what is saved is what is loaded, and damage is said to be damage."""
 
-import io
 import json
 
 import numpy as np
+import pictures
 import pytest
 import torch
+from greed import ASKED, TOO_MUCH, Greedy
 from PIL import Image
 from safetensors import safe_open
 from sounds import encode, tone
 
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE, Classifier, Prediction
 from genre_mlflow.model.networks.vgg import VGG
 
@@ -36,10 +38,8 @@ def images(n: int, seed: int = 1) -> torch.Tensor:
 
 
 def png() -> bytes:
-    file = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return pictures.encode(Image.fromarray(pixels))
 
 
 @pytest.fixture
@@ -215,3 +215,19 @@ def test_settings_for_recordings_are_saved_with_the_model(tmp_path):
     loaded = Classifier.load(tmp_path)
     assert loaded.preprocessing == settings
     assert loaded.aggregation == "vote"
+
+
+SMALLER = "free some, or take a model of a smaller image_size or widths"
+
+
+def test_a_network_that_lacks_memory_says_so():
+    classifier = make()
+    classifier.network = Greedy()
+    with pytest.raises(MemoryShortage, match=rf"^out of memory on cpu {ASKED}; {SMALLER}$"):
+        classifier.predict(png())
+
+
+def test_a_network_that_is_too_large_to_load_is_no_damaged_one(folder, monkeypatch):
+    monkeypatch.setattr(VGG, "build", lambda *_: torch.empty(TOO_MUCH))
+    with pytest.raises(MemoryShortage, match=rf"^out of memory on cpu {ASKED}; {SMALLER}$"):
+        Classifier.load(folder)

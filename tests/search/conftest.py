@@ -2,23 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
+from store_fixtures import make_corpus  # noqa: F401
 from support import EXPERIMENT, small_options
 
 from search.request import Request
 
 
 @pytest.fixture(scope="session")
-def make_corpus(make_corpus: Callable[..., Path]) -> Callable[..., Path]:
-    """Corpora that are large enough for a test set of two tracks a genre."""
-    return partial(make_corpus, tracks=20)
-
-
-@pytest.fixture(scope="session")
-def music(tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., Path]) -> Path:
+def music(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_corpus: Callable[..., Path],  # noqa: F811
+) -> Path:
     """A small corpus that all tests share."""
     return make_corpus(tmp_path_factory.mktemp("search") / "music")
 

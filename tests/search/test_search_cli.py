@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support import store_in
+from support import assert_mistake, store_in
 
 from genre_mlflow.cli.main import main
 from genre_mlflow.errors import SettingsError
@@ -50,9 +50,7 @@ def test_mistake_is_one_line_with_exit_code_2(
     with store_in(tmp_path / "work") as client:
         result = run("--data", str(music), *SMALL, *words)
         assert client.get_experiment_by_name("genre-mlflow") is None
-    assert result.exit_code == 2, result.output
-    assert re.search(message, result.stderr), result.stderr
-    assert "Traceback" not in result.output
+    assert_mistake(result, message)
 
 
 def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+from greed import ASKED, Greedy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import Trial, TrialState
 from PIL import Image
-from support import EXPERIMENT, InterruptAfter, store_in
+from support import InterruptAfter, runs_in, store_in
 
 from genre_mlflow.cli.base import speaking
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
@@ -31,9 +33,13 @@ MakeRequest = Callable[..., Request]
 
 
 def runs_of(client: MlflowClient, task: str) -> list[Run]:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    words, order = f"tags.task = '{task}'", ["attributes.start_time"]
-    return list(client.search_runs([experiment.experiment_id], words, order_by=order))
+    return runs_in(client, words=f"tags.task = '{task}'")
+
+
+def losses(client: MlflowClient, run: Run) -> list[float]:
+    """Of training and of validation, epoch by epoch."""
+    names = ("train_loss", "val_loss")
+    return [m.value for n in names for m in client.get_metric_history(run.info.run_id, n)]
 
 
 def artifacts(client: MlflowClient, run_id: str, folder: str = "") -> set[str]:
@@ -172,11 +178,10 @@ def test_best_setting_is_trained_again_and_the_better_validation_registered(done
         assert final.info.status == "FINISHED"
         assert float(final.data.params["lr"]) == pytest.approx(done.found.setting["lr"], rel=1e-4)
         assert "test_accuracy" in final.data.metrics
-    # The first seed is the trial's own: training it again gives the same.
-    assert finals[0].data.metrics["val_accuracy"] is not None
-    assert finals[0].data.metrics["best_val_accuracy"] == pytest.approx(
-        done.found.best_val_accuracy
-    )
+    # The first seed is the trial's own: training it again gives the same, to the last digit.
+    trial = runs_of(done.client, "tune")[done.found.best_trial]
+    first, second = (losses(done.client, final) for final in finals)
+    assert first == losses(done.client, trial) != second
     version = done.client.get_model_version_by_alias("genre-classifier", "challenger")
     assert str(version.version) == done.found.version
     registered = [run for run in finals if "registered" in run.data.tags]
@@ -343,6 +348,18 @@ def test_study_stops_when_one_trial_after_the_other_fails(
     assert len(search.trials()) == MAX_FAILURES
     with pytest.raises(StudyError, match="has no completed trial"):
         finish(search)
+
+
+def test_a_setting_that_lacks_memory_fails_and_the_next_is_tried(
+    store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VGG, "build", lambda *_: Greedy())
+    lack = f"out of memory on cpu {ASKED}; lower batch_size"
+    with pytest.raises(StudyError, match=f"{MAX_FAILURES} trials .*, the last one with: {lack}"):
+        run(make_request(trials=20))
+    failed = runs_of(store, "tune")
+    assert [run.info.status for run in failed] == ["FAILED"] * MAX_FAILURES
+    assert all(re.match(lack, run.data.tags["error"]) for run in failed)
 
 
 class Count(Observer):

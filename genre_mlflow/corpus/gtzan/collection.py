@@ -15,6 +15,11 @@ CORRUPT = "corrupt"  # in the table, for a track whose file is damaged as common
 EXCLUDED = "excluded"
 EXTENSIONS = ("wav", "au", "flac")
 FILE_NAME = re.compile(rf"([a-z]+\.\d{{5}})\.({'|'.join(EXTENSIONS)})", re.IGNORECASE)
+# Of `data/genres.tar.gz` in the dataset marsyas/gtzan, the one version in its history: the page
+# https://huggingface.co/datasets/marsyas/gtzan/blob/refs%2Fpr%2F1/data/genres.tar.gz shows the sum
+# under "Git LFS Details". torchaudio and mirdata have other sums, those of the file that was at
+# http://opihi.cs.uvic.ca/sound/genres.tar.gz until 2022.
+ARCHIVE_SHA256 = "b28cc067ff6199bd826f5d1a6931458586d64acae7f44b2e882b7a97af057531"
 MAX_TRACK_BYTES = 8_000_000  # six times as much as half a minute needs
 
 
@@ -23,10 +28,12 @@ class Collection:
     """A collection of tracks called `genre.NNNNN`.
 
     `sides`: train, val, test, excluded or corrupt; `sha256`: of the canonical WAV; by track both.
+    `archive_sha256`: of the archive that can be downloaded.
     """
 
     sides: Mapping[str, str]
     sha256: Mapping[str, str]
+    archive_sha256: str
 
     @property
     def tracks(self) -> list[str]:
@@ -57,7 +64,8 @@ def gtzan() -> Collection:
     """The collection itself, as the table in this folder has it."""
     text = files("genre_mlflow.corpus.gtzan").joinpath(TABLE).read_text(encoding="utf-8")
     rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return Collection({row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
+    sides, sha256 = ({row[0]: row[column] for row in rows} for column in (1, 2))
+    return Collection(sides, sha256, ARCHIVE_SHA256)
 
 
 def canonical_wav(data: bytes) -> bytes | None:

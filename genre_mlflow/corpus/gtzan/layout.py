@@ -72,7 +72,8 @@ def prepare(
     if len(stock.right) < len(collection.tracks):
         if fetch:
             logger.info("Downloading to %s", out / DOWNLOAD)
-        archive = download(out / DOWNLOAD) if fetch else Path(source)
+        sha256 = collection.archive_sha256
+        archive = download(out / DOWNLOAD, sha256) if fetch else Path(source)
         fill(stock, archive, collection)
     better = f"Remove {out / DOWNLOAD} to fetch all anew" if fetch else "Give a better source"
     left_out = check_complete(stock, collection, on_bad_file, better)
