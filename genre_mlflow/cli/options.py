@@ -10,6 +10,7 @@ import click
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
+from genre_mlflow.files.names import too_long
 from genre_mlflow.model.settings import CHAMPION_URI
 from genre_mlflow.options import declared
 from genre_mlflow.settings import as_text, options_of
@@ -98,3 +99,14 @@ def check_output(out: str, endings: tuple[str, ...]) -> None:
         )
     if not os.path.isdir(Path(out).absolute().parent):
         raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")
+    check_length(Path(out), f"--out is {out!r}")
+
+
+def check_length(path: Path, what: str) -> None:
+    """Refuse a file that could not be written for its name. Raises `SettingsError`.
+
+    `what`: the option that asks for it, with its value.
+    """
+    refused = too_long(path)
+    if refused:
+        raise SettingsError(f"{what}, {refused}, which is too long here; give a shorter one")

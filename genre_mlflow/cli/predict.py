@@ -18,11 +18,12 @@ from genre_mlflow.cli.base import (
     interrupt,
     quiet_mlflow,
 )
-from genre_mlflow.cli.options import MODEL_OPTION, check_output
+from genre_mlflow.cli.options import MODEL_OPTION, check_length, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import file_names
 from genre_mlflow.library import MOST_WORKERS
+from genre_mlflow.library.table import moves_beside
 from genre_mlflow.model.settings import check_model
 
 if TYPE_CHECKING:
@@ -53,16 +54,19 @@ class Sorting:
             raise SettingsError(
                 "--m3u, --link and --move are made from the table; add --out FILE that ends in .csv"
             )
+        if self.move:
+            moves = moves_beside(Path(out))
+            check_length(moves, f"--move notes the moves in {moves.name!r}, beside --out")
         for name, folder in vars(self).items():
             if folder and Path(folder).exists() and not Path(folder).is_dir():
                 raise SettingsError(f"--{name} is {folder!r}, which is no folder")
 
     def results(self, table: Path | None, names: Mapping[str, str]) -> Iterator[Path]:
         """Our own files, and folders with sorted ones, which may lie in the library."""
-        from genre_mlflow.library import playlists, sorting
+        from genre_mlflow.library import playlists
 
         if table is not None:
-            yield from (table, sorting.moves_beside(table))
+            yield from (table, moves_beside(table))
         if self.m3u:
             yield from playlists.playlists(Path(self.m3u), names).values()
         if self.link or self.move:
@@ -131,7 +135,7 @@ def predict(
         from genre_mlflow.library import playlists
         from genre_mlflow.library import predict as predicting
         from genre_mlflow.library import table as tables
-        from genre_mlflow.library.sorting import moves_beside, moves_of
+        from genre_mlflow.library.sorting import moves_of
 
         names = file_names(predictor.genres)
         if m3u:
@@ -226,13 +230,7 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
     from genre_mlflow.library import playlists
     from genre_mlflow.library import table as tables
-    from genre_mlflow.library.sorting import (
-        link_files,
-        move_files,
-        moves_beside,
-        moves_of,
-        with_places,
-    )
+    from genre_mlflow.library.sorting import link_files, move_files, moves_of, with_places
 
     n_failed = 0
     if table is None:
