@@ -2,7 +2,6 @@
 
 import shlex
 import signal
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +139,6 @@ def show(
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 
-    warnings.filterwarnings("ignore", message="Glyph")  # of scripts that the font lacks
     bad: list[BadFile] = []
     if path:
         figure = sheets.track_figure(sheets.find(folder, path), settings)
