@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus import content_hashes
+from genre_mlflow.corpus.albums import album_pictures, kind_of
 from genre_mlflow.corpus.folders import (
+    PICTURES,
     BadFile,
+    ending_of,
     is_litter,
     look_below,
     subfolders,
@@ -22,18 +26,11 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording, is_recording_file
-from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.preprocessing import content_of, read
 from genre_mlflow.files.names import folded, printable
 
 COLLECTION = re.compile(r"audio|image|genres|spectro|feature|mel|wav|png|original|data")
-# Names of pictures in albums, as players and taggers write them.
-COVER = re.compile(
-    r"(.*[ _.()-])?(albumart.*|art|artwork|back|booklet|cd|cover|disc|disk|folder|front|inlay|"
-    r"inside|label|poster|scan|sleeve|thumb|tray)s?([ _.()-]*\w{0,3}\)?)?"
-)
-HEAD = 8  # bytes that tell an image
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 
 
@@ -83,11 +80,11 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
         if isinstance(result, Examined)
     }
     content_hashes.remember({result.sha256: result.content for result in good.values()})
+    covers = {cover for *_, root, below in found for cover in covers_in(root, below.tracks, good)}
     bad = [file for *_, below in found for file in below.bad]
-    bad += [result for result in examined if isinstance(result, BadFile)]
+    bad += [file for file in examined if isinstance(file, BadFile) and file.path not in covers]
     if bad and on_bad_file == "error":
         raise DataError(describe_bad_files(folder, bad))
-    covers = album_pictures({path: root for *_, root, path in files}, good)
     rows = [
         (track_id(folder, path), str(path), genre, good[path].content, good[path].sha256, split)
         for split, genre, _, path in files
@@ -172,25 +169,11 @@ def check_collections(folder: Path, below: Sequence[Path]) -> None:
         )
 
 
-def album_pictures(roots: Mapping[Path, Path], good: Mapping[Path, Examined]) -> set[Path]:
-    """Images that lie with recordings and are a cover by their name or their place in an album.
-
-    `roots`: the folder of the genre of each file.
-    """
-    with_sound = {path.parent for path, result in good.items() if result.is_recording}
-    covers = set()
-    for path, result in good.items():
-        if result.is_recording:
-            continue
-        root = roots[path]
-        above = [one for one in path.parents if one.is_relative_to(root)]  # up to the genre's own
-        is_with_sound = not with_sound.isdisjoint(above)
-        is_in_album = path.parent != root and (
-            path.parent in with_sound or not with_sound.isdisjoint(set(above) - {root})
-        )
-        if is_in_album or (is_with_sound and COVER.fullmatch(without_ending(path.name).lower())):
-            covers.add(path)
-    return covers
+def covers_in(root: Path, tracks: Sequence[Path], good: Mapping[Path, Examined]) -> set[Path]:
+    """Pictures of albums in the folder of a genre, also those that are no spectrograms at all."""
+    sounds = [path for path in tracks if path in good and good[path].is_recording]
+    images = [p for p in set(tracks) - set(sounds) if p in good or ending_of(p.name) in PICTURES]
+    return album_pictures(root, sounds, images)
 
 
 def loose_music(folder: Path) -> list[Path]:
@@ -198,13 +181,9 @@ def loose_music(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
         if path.is_file() and not is_litter(path.name):
-            try:
-                with path.open("rb") as file:
-                    is_picture = is_image(file.read(HEAD))
-                if is_picture or is_recording_file(path):
+            with suppress(OSError):
+                if kind_of(path):
                     found.append(path)
-            except OSError:
-                continue
     return found
 
 

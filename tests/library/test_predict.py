@@ -17,8 +17,9 @@ from sounds import claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
-from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.library.predict import Predictor, find_files, open_predictor
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.library.files import find_files
+from genre_mlflow.library.predict import Predictor, open_predictor
 from genre_mlflow.library.table import read_rows
 from genre_mlflow.model.classifier import Classifier
 
@@ -44,15 +45,15 @@ def predict(*words: object) -> Result:
 
 
 def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library: Path) -> None:
-    files = find_files([str(library)])
+    files = find_files([str(library / "image.png"), str(library)]).files
     with open_predictor(MODEL) as predictor:
         rows = list(predictor.predict_files(files, 1))
     assert [Path(str(r["path"])).name for r in rows] == [
-        "long.flac", "🎷 two words.mp3", "empty.wav", "image.png", "words.mp3",
+        "image.png", "long.flac", "🎷 two words.mp3", "empty.wav", "words.mp3",
     ]  # fmt: skip
-    assert [r["segments"] for r in rows] == [2, 1, 0, 1, 0]
-    assert [bool(r["predicted"]) for r in rows] == [True, True, False, True, False]
-    assert rows[2]["error"] == "is empty"
+    assert [r["segments"] for r in rows] == [1, 2, 1, 0, 0]
+    assert [bool(r["predicted"]) for r in rows] == [True, True, True, False, False]
+    assert rows[3]["error"] == "is empty"
     assert str(rows[4]["error"]).startswith("is neither a PNG")
     assert {r["model"] for r in rows} == {predictor.digest}
     assert all(list(r) == predictor.columns for r in rows)
@@ -102,7 +103,7 @@ def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:
-    files = find_files([str(library / "image.png"), str(library / "words.mp3")])
+    files = find_files([str(library / "image.png"), str(library / "words.mp3")]).files
     with open_predictor(MODEL) as predictor:
         rows = predictor.predict_files(files, 1)
         assert next(rows)["predicted"]
@@ -129,19 +130,6 @@ def test_the_classifier_is_loaded_once_and_only_its_folder_travels(
         assert (there, len(loaded)) == (here, 2)
 
 
-def test_each_file_is_found_once_and_litter_not(library: Path, tmp_path: Path) -> None:
-    (library / "._album.wav").touch()
-    (library / "...Baby One More Time.mp3").touch()
-    (library / "sorted").mkdir()
-    (library / "sorted" / "x.mp3").touch()
-    words = [str(library / "image.png"), str(library), str(library / "album.wav")]
-    found = find_files(words, [library / "sorted", library / "album.wav.csv"])
-    assert len(found) == 6
-    assert found[0] == library / "image.png"
-    with pytest.raises(DataError, match=r"nothing does not exist"):
-        find_files([str(tmp_path / "nothing")])
-
-
 def test_too_many_workers_are_refused(trained: Trained) -> None:
     with (
         open_predictor(MODEL) as predictor,
@@ -155,7 +143,8 @@ def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path:
     first = predict(library / "album.wav", "--out", out)
     assert first.exit_code == 0, first.output
     assert "2 predicted" in first.output
-    second = predict(library, "--out", out, "--m3u", tmp_path / "lists", "--link", tmp_path / "by")
+    words = [library, library / "image.png"]
+    second = predict(*words, "--out", out, "--m3u", tmp_path / "lists", "--link", tmp_path / "by")
     assert second.exit_code == 2  # two bad files
     assert "3 predicted" in second.output
     assert "2 in the table already" in second.output
@@ -205,27 +194,29 @@ def test_moving_a_library_into_itself_sorts_what_is_new(
     words = [library, "--out", library / "t.csv", "--move", library, "--m3u", library, "--quiet"]
     (library / "words.mp3").unlink()
     (library / "empty.wav").unlink()
-    (library / "image.png").unlink()
-    songs = sorted(path.read_bytes() for path in library.rglob("*.*") if path.is_file())
+    cover = (library / "image.png").rename(library / "album.wav" / "cover.png")
+    songs = sorted(p.read_bytes() for p in library.rglob("*.*") if p.is_file() and p != cover)
     first = predict(*words)
     assert first.exit_code == 0, first.output
+    assert "\nleft out: 1 image beside recordings\n" in first.output
     assert {path.name for path in library.iterdir() if path.is_dir()} <= {
         "blues", "jazz", "rock", "album.wav"
     }  # fmt: skip
-    moved = [path for path in library.glob("*/*.*")]
+    moved = [path for path in library.glob("*/*.*") if path != cover]
     assert sorted(path.read_bytes() for path in moved) == songs
     listed = "".join(path.read_text(encoding="utf-8") for path in library.glob("*.m3u8"))
     assert {line for line in listed.splitlines() if line[0] != "#"} == set(map(str, moved))
     again = predict(*words)
     assert again.exit_code == 0, again.output
     assert "nothing left to be predicted: 2 in the table already" in again.output
+    assert "\nleft out: 1 image beside recordings\n" in again.output  # the recordings lay there
     (library / "new.wav").write_bytes(encode(tone(2.0)))
     (library / "album.wav").mkdir(exist_ok=True)
     (library / "album.wav" / "long.flac").write_bytes(encode(tone(3.0), "FLAC"))  # another song
     third = predict(*words)
     assert third.exit_code == 0, third.output
     assert "2 predicted" in third.output
-    assert len(list(library.glob("*/*.*"))) == 4
+    assert len(list(library.glob("*/*.*"))) == 5
     listed = "".join(path.read_text(encoding="utf-8") for path in library.glob("*.m3u8"))
     assert len([line for line in listed.splitlines() if line[0] != "#"]) == 4
 
@@ -271,7 +262,7 @@ def test_names_cannot_steer_the_terminal(trained: Trained, library: Path) -> Non
 
 @pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> None:
-    files = find_files([str(library)]) * 4
+    files = find_files([str(library)]).files * 4
     with open_predictor(MODEL) as predictor:
         alone = list(predictor.predict_files(files, 1))
         together = list(predictor.predict_files(files, 2))
