@@ -89,17 +89,17 @@ def is_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
-def check_output(out: str, endings: tuple[str, ...]) -> None:
+def check_output(out: str, endings: tuple[str, ...], option: str = "--out") -> None:
     """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
     if not out:
         return
     if Path(out).suffix.lower() not in endings:
         raise SettingsError(
-            f"--out is {out!r}; allowed are names that end in {' or '.join(endings)}"
+            f"{option} is {out!r}; allowed are names that end in {' or '.join(endings)}"
         )
     if not os.path.isdir(Path(out).absolute().parent):
-        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")
-    check_length(Path(out), f"--out is {out!r}")
+        raise SettingsError(f"{option} is {out!r}, but {Path(out).absolute().parent} is no folder")
+    check_length(Path(out), f"{option} is {out!r}")
 
 
 def check_length(path: Path, what: str) -> None:

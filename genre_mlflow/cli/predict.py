@@ -22,6 +22,7 @@ from genre_mlflow.cli.options import MODEL_OPTION, check_length, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import file_names
+from genre_mlflow.files.words import counted
 from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.library.table import lock_beside, moves_beside
 from genre_mlflow.model.settings import check_model
@@ -265,5 +266,5 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             (row for row, _ in songs()), Path(sorting.m3u), names
         )
         left_out = f", {n_left_out} with a line break in the name left out" if n_left_out else ""
-        click.echo(f"{n_songs:,} songs in the playlists in {sorting.m3u}{left_out}")
+        click.echo(f"{counted(n_songs, 'song')} in the playlists in {sorting.m3u}{left_out}")
     return n_failed

@@ -22,6 +22,7 @@ from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.names import too_long
+from genre_mlflow.files.words import counted
 
 LOCK_FILE = ".render.lock"  # in the folder of images
 # Of a GTZAN image: 45.6 kB in 0.9 ms; level 6 has 45.2 kB in 1.3 ms, level 9 45.2 kB in 1.8 ms.
@@ -117,9 +118,9 @@ def check_names(ids: list[str]) -> None:
     twice += [name for name in known if recording_of(name) != name and recording_of(name) in known]
     if twice:
         raise DataError(
-            f"{len(twice)} recordings would give the images of others, for example {twice[0]!r}: "
-            "one name with two extensions, or one that ends as a segment of another does; "
-            "rename or remove them"
+            f"{counted(len(twice), 'recording')} would give the images of others, for example "
+            f"{twice[0]!r}: one name with two extensions, or one that ends as a segment of another "
+            "does; rename or remove them"
         )
 
 
@@ -245,11 +246,12 @@ def run(
 
 def overview(found: Rendering) -> str:
     """What was done, in one line."""
-    parts = [f"{found.drawn} recordings drawn as {found.images} images"]
+    drawn, images = counted(found.drawn, "recording"), counted(found.images, "image")
+    parts = [f"{drawn} drawn as {images}"]
     if found.present:
         parts.append(f"{found.present} had been drawn before")
     if found.pictures:
-        parts.append(f"{found.pictures} images among them left out")
+        parts.append(f"{counted(found.pictures, 'image')} among them left out")
     if found.bad_files:
-        parts.append(f"{len(found.bad_files)} files broken")
+        parts.append(f"{counted(len(found.bad_files), 'file')} broken")
     return "; ".join(parts)

@@ -115,7 +115,7 @@ def test_a_cover_that_is_no_spectrogram_is_left_out_and_no_bad_file(music):
     assert set(found.manifest["track_id"]) == before
     assert len(found.notes["pictures_of_albums_left_out"]) == 3
     (music / "rock" / "song.jpg").write_bytes(b"\xff\xd8\xff and no more")
-    with pytest.raises(DataError, match=r"^1 files below[^$]*song\.jpg"):
+    with pytest.raises(DataError, match=r"^1 file below[^$]*song\.jpg"):
         scan(music)
 
 
@@ -129,7 +129,7 @@ def test_spectrograms_beside_recordings_stay(music):
     assert found.notes["pictures_of_albums_left_out"] == []
     assert found.notes["genres_of_recordings_and_of_images"] == [
         "jazz: 4 recordings, 0 images", "pop: 0 recordings, 6 images",
-        "rock: 4 recordings, 1 images",
+        "rock: 4 recordings, 1 image",
     ]  # fmt: skip
 
 

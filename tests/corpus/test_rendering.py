@@ -119,7 +119,7 @@ def test_what_is_drawn_is_passed_over(tmp_path, music):
     (tmp_path / "images" / "jazz" / "a.png").unlink()
     before = (tmp_path / "images" / "jazz" / "b.seg000.png").stat()
     again = render(music, tmp_path / "images", "--segment-s", "1")
-    assert "1 recordings drawn as 1 images; 2 had been drawn before\n" in again.output
+    assert "1 recording drawn as 1 image; 2 had been drawn before\n" in again.output
     assert (tmp_path / "images" / "jazz" / "b.seg000.png").stat() == before
 
 
@@ -152,12 +152,12 @@ def test_broken_files_have_a_line_each_and_the_rest_is_drawn(tmp_path, music):
     assert re.search(r"cut\.wav is truncated: 20,000 bytes of the ", result.output)
     assert re.search(r"silent\.wav is silent throughout", result.output)
     assert re.search(r"notes\.txt is neither a PNG ", result.output)
-    assert ("3 recordings drawn as 3 images; 1 images among them left out; 3 files broken\n"
+    assert ("3 recordings drawn as 3 images; 1 image among them left out; 3 files broken\n"
             in result.output)  # fmt: skip
     assert len(names(tmp_path / "images")) == 3
     again = render(music, tmp_path / "images")
     assert again.exit_code == 2
-    assert "0 recordings drawn as 0 images; 3 had been drawn before; 1 images" in again.output
+    assert "0 recordings drawn as 0 images; 3 had been drawn before; 1 image among" in again.output
 
 
 def test_files_out_of_reach_are_broken(tmp_path, music):
@@ -205,7 +205,7 @@ def test_a_recording_whose_image_has_no_name_is_one_line_and_the_rest_is_drawn(
     assert result.exit_code == 2
     line = f"cannot be drawn: its image would have a name of {n_bytes} bytes, which is too long"
     assert result.output.count("\n") == 3 and line in result.output
-    assert "3 recordings drawn as 4 images; 1 files broken\n" in result.output
+    assert "3 recordings drawn as 4 images; 1 file broken\n" in result.output
     assert len(names(tmp_path / "images")) == 4
 
 
@@ -258,7 +258,7 @@ def test_folders_that_do_not_fit_are_one_line(tmp_path, music, monkeypatch, audi
 @pytest.mark.parametrize("other", ["jazz/a.mp3", "jazz/a.seg001.wav"])
 def test_recordings_that_would_share_an_image_are_refused(tmp_path, music, other):
     (music / other).write_bytes(encode(tone(1.0)))
-    with pytest.raises(DataError, match=r"^1 recordings would give the images of others, .*'jazz"):
+    with pytest.raises(DataError, match=r"^1 recording would give the images of others, .*'jazz"):
         render_folder(music, tmp_path / "images", SECOND)
 
 

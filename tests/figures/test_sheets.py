@@ -110,7 +110,7 @@ def test_a_broken_file_is_said_and_the_next_one_drawn(music, tmp_path):
     (music / "jazz" / "0.mp3").write_bytes(b"ID3 and nothing else")
     result = show(music, "--out", tmp_path / "sheet.png", "--per-genre", 1, "--segment-s", 1)
     assert result.exit_code == 2
-    assert re.search(r"^/.*jazz/0\.mp3 holds no sound", result.stderr)
+    assert re.search(r"^/.*jazz/0\.mp3: holds no sound", result.stderr)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height == pytest.approx(3 * ROW_INCHES * DPI, abs=1)
 
