@@ -9,6 +9,7 @@ from math import inf
 from optuna.trial import TrialState
 
 from genre_mlflow.errors import GenreError
+from genre_mlflow.files.words import counted
 from genre_mlflow.tracking.run import RUNNING
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.training.observer import Observer
@@ -71,7 +72,7 @@ def describe(search: Search) -> str:
         f"Study {search.name} in {search.storage.name}, run {search.runs.parent.id}",
         f"{search.corpus.name}: {counts['train']} tracks to train on, {counts['val']} to validate",
         f"Space {search.space.name}: {parameters}",
-        f"{request.trials} trials by {request.sampler}, pruner {request.pruner}"
+        f"{counted(request.trials, 'trial')} by {request.sampler}, pruner {request.pruner}"
         + (f"; {known} are there already" if known else ""),
     ]
     return "\n".join(lines)
