@@ -21,7 +21,7 @@ from genre_mlflow.cli.base import (
 from genre_mlflow.cli.options import MODEL_OPTION, check_length, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.files.names import file_names
+from genre_mlflow.files.names import escaped, file_names, printable
 from genre_mlflow.files.words import counted
 from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.library.table import lock_beside, moves_beside
@@ -224,7 +224,7 @@ def rows_of(
 
 def summary(counts: Counter[str], n_before: int, left_out: str) -> str:
     """How many files of each genre, how many errors, how many the table had, what was left out."""
-    parts = [f"{n:,} {genre}" for genre, n in counts.most_common() if genre]
+    parts = [f"{n:,} {escaped(genre)}" for genre, n in counts.most_common() if genre]
     if counts[""]:
         parts.append(f"{counts['']:,} with an error")
     if n_before:
@@ -258,7 +258,7 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             else move_files(rows, folder, names, moves)
         )
         for path, reason in failures:
-            click.echo(f"{path}  error: {reason}")
+            click.echo(f"{printable(path)}  error: {escaped(reason)}")
             n_failed += 1
         click.echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
     if sorting.m3u:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sounds import claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.cli.predict import summary
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.library.files import find_files
 from genre_mlflow.library.predict import Predictor, open_predictor
@@ -258,6 +260,18 @@ def test_names_cannot_steer_the_terminal(trained: Trained, library: Path) -> Non
     assert "\\x1b[2J :smile: two\\nlines.wav" in output
     assert "\\xff.wav" in output
     assert "\x1b" not in output
+
+
+def test_names_of_genres_and_of_files_that_stay_cannot_steer_it_either(
+    trained: Trained, library: Path, tmp_path: Path
+) -> None:
+    assert summary(Counter({"a\x1b[2J\n": 2}), 0, "").endswith("\n2 predicted: 2 a\\x1b[2J\\n")
+    link = library / "two\n\x1b[2J.wav"
+    link.symlink_to(library / "album.wav" / "long.flac")
+    result = predict(link, "--out", tmp_path / "t.csv", "--move", tmp_path / "sorted")
+    assert result.exit_code == 2
+    assert "/two\\n\\x1b[2J.wav  error: moving failed: it is a link" in result.output
+    assert "\x1b" not in result.output
 
 
 @pytest.mark.slow
