@@ -8,6 +8,7 @@ from math import inf
 from optuna.trial import TrialState
 
 from genre_mlflow import signals
+from genre_mlflow.files.words import counted
 from genre_mlflow.tracking.run import FAILED, KILLED
 from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
@@ -65,7 +66,7 @@ def describe(search: Search) -> str:
         f"Study {search.name} in {search.storage.name}, run {search.runs.parent.id}",
         f"{search.corpus.name}: {counts['train']} tracks to train on, {counts['val']} to validate",
         f"Space {search.space.name}: {parameters}",
-        f"{request.trials} trials by {request.sampler}, pruner {request.pruner}"
+        f"{counted(request.trials, 'trial')} by {request.sampler}, pruner {request.pruner}"
         + (f"; {known} are there already" if known else ""),
     ]
     return "\n".join(lines)

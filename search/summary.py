@@ -3,6 +3,7 @@
 from statistics import mean
 
 from genre_mlflow.cli.messages import look_at, promote_it, role
+from genre_mlflow.files.words import counted
 from genre_mlflow.settings import as_text
 from search.best import Finished
 from search.worker import rounded
@@ -15,7 +16,7 @@ def summary(found: Finished) -> str:
     compared = f" (the setting of the command line: {first:.1%})" if first is not None else ""
     lines = [
         "",
-        f"Best of {found.trials} trials: trial {found.best_trial}, validation accuracy "
+        f"Best of {counted(found.trials, 'trial')}: trial {found.best_trial}, validation accuracy "
         f"{found.best_val_accuracy:.1%}{compared}",
         f"  {setting}",
     ]

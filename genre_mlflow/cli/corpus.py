@@ -1,7 +1,7 @@
 """The group `corpus`: what is in a folder of music, how it is drawn, and corpora that we make."""
 
 import shlex
-import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,40 @@ def corpus() -> None:
 @click.argument("folder")
 @options([BAD_FILE_OPTION, *SPLIT_OPTIONS])
 @click.option("--out", default="", metavar="FILE", help="Write the manifest as CSV.")
-def corpus_scan(folder: str, out: str, **values: Any) -> None:
+@click.option(
+    "--faults", default="", metavar="FILE",
+    help="Write all that is wrong or left out as JSON; of much, the first alone is printed.",
+)  # fmt: skip
+def corpus_scan(folder: str, out: str, faults: str, **values: Any) -> None:
     """Check and split FOLDER as training would, and print what is in it."""
     scan_options = TrainOptions.from_flat({**values, "data": folder})
     check_output(out, (".csv",))
+    check_output(faults, (".json",), "--faults")
     scan_options.check_folders()
-    from genre_mlflow.corpus.corpus import open_corpus, overview
+    from genre_mlflow.corpus import corpus as corpora
+    from genre_mlflow.corpus.faults import BadFilesError
 
-    found = open_corpus(scan_options.corpus, scan_options.split)
-    click.echo(overview(found))
+    try:
+        found = corpora.open_corpus(scan_options.corpus, scan_options.split)
+    except BadFilesError as error:
+        write_faults(corpora.bad_files(error.files), faults)
+        raise
+    click.echo(corpora.overview(found))
+    if corpora.is_cut(found) and not faults:
+        click.echo("Give --faults FILE.json to have all of them written.")
+    write_faults(corpora.faults(found), faults)
     if out:
         found.manifest.to_csv(out, index=False)
         click.echo(f"Manifest: {out}")
+
+
+def write_faults(found: Mapping[str, Sequence[object]], file: str) -> None:
+    """Write what was found wrong, where it is asked for."""
+    from genre_mlflow.corpus import corpus as corpora
+
+    if file:
+        corpora.write_faults(found, Path(file))
+        click.echo(f"Faults: {file}")
 
 
 @corpus.command("demo")
@@ -134,18 +156,18 @@ def show(
     check_output(out, (".png",))
     settings = TrainOptions.from_flat(values).preprocessing
     CorpusSettings(data=folder).check_folder()
+    from genre_mlflow.corpus.faults import bad_lines
     from genre_mlflow.corpus.folders import BadFile
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 
-    warnings.filterwarnings("ignore", message="Glyph")  # of scripts that the font lacks
     bad: list[BadFile] = []
     if path:
         figure = sheets.track_figure(sheets.find(folder, path), settings)
     else:
         figure, bad = sheets.genres_figure(folder, per_genre, settings)
-    for file in bad:
-        click.echo(f"{printable(file.path)} {file.reason}", err=True)
+    for line in bad_lines(bad):
+        click.echo(line, err=True)
     save_figure(figure, Path(out), dpi=sheets.dpi(figure))
     click.echo(f"Sheet: {out}")
     if bad:

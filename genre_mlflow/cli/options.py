@@ -10,6 +10,7 @@ import click
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
+from genre_mlflow.files.names import too_long
 from genre_mlflow.model.settings import CHAMPION_URI
 from genre_mlflow.options import declared
 from genre_mlflow.settings import as_text, options_of
@@ -88,13 +89,24 @@ def is_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
-def check_output(out: str, endings: tuple[str, ...]) -> None:
+def check_output(out: str, endings: tuple[str, ...], option: str = "--out") -> None:
     """Refuse a file that could not be written, before any work. Raises `SettingsError`."""
     if not out:
         return
     if Path(out).suffix.lower() not in endings:
         raise SettingsError(
-            f"--out is {out!r}; allowed are names that end in {' or '.join(endings)}"
+            f"{option} is {out!r}; allowed are names that end in {' or '.join(endings)}"
         )
     if not os.path.isdir(Path(out).absolute().parent):
-        raise SettingsError(f"--out is {out!r}, but {Path(out).absolute().parent} is no folder")
+        raise SettingsError(f"{option} is {out!r}, but {Path(out).absolute().parent} is no folder")
+    check_length(Path(out), f"{option} is {out!r}")
+
+
+def check_length(path: Path, what: str) -> None:
+    """Refuse a file that could not be written for its name. Raises `SettingsError`.
+
+    `what`: the option that asks for it, with its value.
+    """
+    refused = too_long(path)
+    if refused:
+        raise SettingsError(f"{what}, {refused}, which is too long here; give a shorter one")

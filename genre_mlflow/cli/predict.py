@@ -17,11 +17,13 @@ from genre_mlflow.cli.base import (
     heavy_imports,
     quiet_mlflow,
 )
-from genre_mlflow.cli.options import MODEL_OPTION, check_output
+from genre_mlflow.cli.options import MODEL_OPTION, check_length, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.files.names import file_names
+from genre_mlflow.files.names import escaped, file_names, printable
+from genre_mlflow.files.words import counted
 from genre_mlflow.library import MOST_WORKERS
+from genre_mlflow.library.table import lock_beside, moves_beside
 from genre_mlflow.model.settings import check_model
 
 if TYPE_CHECKING:
@@ -52,16 +54,20 @@ class Sorting:
             raise SettingsError(
                 "--m3u, --link and --move are made from the table; add --out FILE that ends in .csv"
             )
+        if self.move:
+            moves = moves_beside(Path(out))
+            check_length(moves, f"--move notes the moves in {moves.name!r}, beside --out")
         for name, folder in vars(self).items():
             if folder and Path(folder).exists() and not Path(folder).is_dir():
                 raise SettingsError(f"--{name} is {folder!r}, which is no folder")
 
     def results(self, table: Path | None, names: Mapping[str, str]) -> Iterator[Path]:
         """Our own files, and folders with sorted ones, which may lie in the library."""
-        from genre_mlflow.library import playlists, sorting
+        from genre_mlflow.library import playlists
 
         if table is not None:
-            yield from (table, sorting.moves_beside(table))
+            for one in (table, moves_beside(table)):
+                yield from (one, lock_beside(one))
         if self.m3u:
             yield from playlists.playlists(Path(self.m3u), names).values()
         if self.link or self.move:
@@ -113,6 +119,9 @@ def predict(
 ) -> None:
     """Print the genre of recordings and images: files, or folders with all below them.
 
+    Of a folder, files that are no music by name and content are left out, and so are images if
+    it holds recordings; the summary counts them. A file that is named is predicted in any case.
+
     Exit code 2 when one of them cannot be read; the others are predicted all the same. A table
     that is there already is gone on with. No file is moved unless asked for, and none overwritten.
     What lies in DIR/GENRE of --link or --move counts as sorted, and is not predicted: with the
@@ -127,24 +136,25 @@ def predict(
         check_paths(paths)
     check_model(model)  # all of this before the seconds of the imports
     with loaded(model, table) as predictor:
+        from genre_mlflow.library import files as library
         from genre_mlflow.library import playlists
-        from genre_mlflow.library import predict as predicting
         from genre_mlflow.library import table as tables
-        from genre_mlflow.library.sorting import moves_beside, moves_of
+        from genre_mlflow.library.sorting import moves_of
 
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)
         known = tables.read_done(table, predictor.columns, predictor.digest, predictor.genres)
-        done = known.paths(moves_of(moves_beside(table)) if table else {})
-        files = predicting.find_files(paths, sorting.results(table, names), done)
-        left = [file for file in files if predicting.place_of(file) not in done]
+        moves = moves_of(moves_beside(table)) if table else {}
+        done = known.paths(moves)
+        found = library.find_files(paths, sorting.results(table, names), done, moves.keys())
+        left = [file for file in found.files if library.place_of(file) not in done]
         rows = rows_of(left, predictor, model, workers, engine, master)
         counts = write_rows(rows, left, predictor, table, top_k, quiet)
-        click.echo(summary(counts, len(done)), err=not out)
+        click.echo(summary(counts, len(done), library.in_words(found.left_out)), err=not out)
         with signals.between_steps():
             n_failed = sort(table, names, sorting)
-    if counts[""] or n_failed or known.errors & {predicting.place_of(file) for file in files}:
+    if counts[""] or n_failed or known.errors & set(map(library.place_of, found.files)):
         ctx.exit(USER_MISTAKE)
 
 
@@ -176,7 +186,8 @@ def write_rows(
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Progress
-    from genre_mlflow.library.predict import name_of, to_line
+    from genre_mlflow.library.files import name_of
+    from genre_mlflow.library.predict import to_line
     from genre_mlflow.library.table import open_table
 
     width = min(WIDEST, max((len(name_of(file)) for file in files), default=0))
@@ -212,28 +223,24 @@ def rows_of(
     return predictor.predict_files(files, workers)
 
 
-def summary(counts: Counter[str], n_before: int) -> str:
-    """How many files of each genre, how many errors, and how many the table had before."""
-    parts = [f"{n:,} {genre}" for genre, n in counts.most_common() if genre]
+def summary(counts: Counter[str], n_before: int, left_out: str) -> str:
+    """How many files of each genre, how many errors, how many the table had, what was left out."""
+    parts = [f"{n:,} {escaped(genre)}" for genre, n in counts.most_common() if genre]
     if counts[""]:
         parts.append(f"{counts['']:,} with an error")
     if n_before:
         parts.append(f"{n_before:,} in the table already")
-    n_files = f"{counts.total():,}" if counts.total() else "nothing left to be"
-    return f"\n{n_files} predicted{': ' if parts else ''}{', '.join(parts)}"
+    nothing = "nothing left to be" if n_before else "nothing to be"
+    n_files = f"{counts.total():,}" if counts.total() else nothing
+    lines = ["", f"{n_files} predicted{': ' if parts else ''}{', '.join(parts)}"]
+    return "\n".join([*lines, f"left out: {left_out}"] if left_out else lines)
 
 
 def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
     """Folders and playlists from the whole table; return how many files could not be sorted."""
     from genre_mlflow.library import playlists
     from genre_mlflow.library import table as tables
-    from genre_mlflow.library.sorting import (
-        link_files,
-        move_files,
-        moves_beside,
-        moves_of,
-        with_places,
-    )
+    from genre_mlflow.library.sorting import link_files, move_files, moves_of, with_places
 
     n_failed = 0
     if table is None:
@@ -252,7 +259,7 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             else move_files(rows, folder, names, moves)
         )
         for path, reason in failures:
-            click.echo(f"{path}  error: {reason}")
+            click.echo(f"{printable(path)}  error: {escaped(reason)}")
             n_failed += 1
         click.echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
     if sorting.m3u:
@@ -260,5 +267,5 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             (row for row, _ in songs()), Path(sorting.m3u), names
         )
         left_out = f", {n_left_out} with a line break in the name left out" if n_left_out else ""
-        click.echo(f"{n_songs:,} songs in the playlists in {sorting.m3u}{left_out}")
+        click.echo(f"{counted(n_songs, 'song')} in the playlists in {sorting.m3u}{left_out}")
     return n_failed

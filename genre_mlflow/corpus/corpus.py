@@ -1,19 +1,24 @@
 """A corpus: a folder of music that has been scanned and split, and what is wrong with it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from genre_mlflow.corpus.demo.images import demo_folder, make_demo
+from genre_mlflow.corpus.faults import SHOWN, bad_lines
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
+from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
+
+BAD_FILES = "bad_files"
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,15 @@ def corpus_name(data: str) -> str:
     return DEMO if data == DEMO else Path(data).absolute().name
 
 
+def bad_files(bad: Sequence[BadFile]) -> dict[str, Sequence[object]]:
+    """Bad files among the faults."""
+    return {BAD_FILES: [{"path": str(file.path), "reason": file.reason} for file in bad]}
+
+
 def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
     """What was found wrong with the corpus, and what was done without."""
     return {
-        "bad_files": [{"path": str(f.path), "reason": f.reason} for f in corpus.bad_files],
+        **bad_files(corpus.bad_files),
         "copies": copied_groups(corpus.manifest),
         "copies_with_different_genres": conflicting_groups(corpus.manifest),
         "copies_in_two_splits": corpus.split.leaks,
@@ -83,19 +93,31 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
 
 
 def overview(corpus: Corpus) -> str:
-    """Tracks by genre and split, and the faults found, for a terminal."""
+    """Tracks by genre and split, and the first of the faults found, for a terminal."""
     table = pd.crosstab(corpus.manifest["genre"], corpus.manifest["split"])[list(SPLITS)]
     table.loc["all"] = table.sum()
     lines = [table.to_string()]
     for name, found in faults(corpus).items():
         if found:
             lines.append(f"{name.replace('_', ' ')}: {len(found)}")
-            lines += [f"  {fault_text(item)}" for item in found]
+            texts = bad_lines(corpus.bad_files) if name == BAD_FILES else fault_texts(found)
+            lines += [f"  {text}" for text in texts]
     return "\n".join(lines)
 
 
-def fault_text(fault: object) -> str:
-    """One fault in one line."""
-    if isinstance(fault, dict):
-        return f"{printable(Path(fault['path']))} {fault['reason']}"
-    return printable(Path(" = ".join(fault) if isinstance(fault, list) else str(fault)))
+def fault_texts(found: Sequence[object]) -> list[str]:
+    """The first faults of a kind, a line each."""
+    texts = [" = ".join(one) if isinstance(one, list) else str(one) for one in found[:SHOWN]]
+    more = [f"... and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else []
+    return [printable(Path(text)) for text in texts] + more
+
+
+def is_cut(corpus: Corpus) -> bool:
+    """Whether `overview` leaves faults out."""
+    return any(len(found) > SHOWN for found in faults(corpus).values())
+
+
+def write_faults(found: Mapping[str, Sequence[object]], file: Path) -> None:
+    """Write faults as JSON, as a run has them in `data/faults.json`."""
+    with atomic_write(file) as out:
+        out.write((json.dumps(found, indent=2, sort_keys=True) + "\n").encode())

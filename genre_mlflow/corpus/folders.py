@@ -22,12 +22,17 @@ LITTER = (
     ".gitattributes", ".gitkeep", ".hg", ".svn", ".ipynb_checkpoints", ".cache", ".genre",
     ".venv", ".render.json", ".*.partial", ".*.lock",
 )  # fmt: skip
-ENDINGS = frozenset({
+# Of files that hold sound, also in formats that are not read here.
+RECORDINGS = frozenset({
     "wav", "wave", "w64", "rf64", "au", "snd", "flac", "ogg", "oga", "opus", "spx", "mp3", "mp2",
-    "mp1", "mpga", "mpeg", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "wma", "asf", "ape", "wv",
-    "mka", "mkv", "webm", "caf", "amr", "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif",
-    "tiff", "webp",
+    "mp1", "mpga", "mpeg", "m4a", "m4b", "m4p", "mp4", "aac", "ac3", "dts", "aif", "aiff", "aifc",
+    "wma", "asf", "ape", "wv", "mka", "mkv", "webm", "caf", "amr", "3gp", "mpc", "tta", "tak",
+    "shn", "dsf", "dff", "ra",
 })  # fmt: skip
+PICTURES = frozenset({
+    "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif", "tiff", "webp",
+})  # fmt: skip
+ENDINGS = RECORDINGS | PICTURES
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,13 @@ def is_litter(name: str) -> bool:
 
 def without_ending(name: str) -> str:
     """A file's name without the ending of a known format; `Mr. X` and `blues.00000` stay."""
-    stem, dot, ending = name.rpartition(".")
-    return stem if dot and stem and ending.lower() in ENDINGS else name
+    return name.rpartition(".")[0] if ending_of(name) in ENDINGS else name
+
+
+def ending_of(name: str) -> str:
+    """What follows the last dot of a name, in small letters; empty where nothing is before it."""
+    stem, _, ending = name.rpartition(".")
+    return ending.lower() if stem else ""
 
 
 def subfolders(folder: Path) -> list[Path]:

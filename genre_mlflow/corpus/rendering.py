@@ -1,6 +1,5 @@
 """A folder of spectrogram images from a folder of recordings, as the preprocessor draws them."""
 
-import errno
 import json
 import os
 from collections import Counter
@@ -22,6 +21,8 @@ from genre_mlflow.features.images import decode_image
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.names import too_long
+from genre_mlflow.files.words import counted
 
 LOCK_FILE = ".render.lock"  # in the folder of images
 # Of a GTZAN image: 45.6 kB in 0.9 ms; level 6 has 45.2 kB in 1.3 ms, level 9 45.2 kB in 1.8 ms.
@@ -117,9 +118,9 @@ def check_names(ids: list[str]) -> None:
     twice += [name for name in known if recording_of(name) != name and recording_of(name) in known]
     if twice:
         raise DataError(
-            f"{len(twice)} recordings would give the images of others, for example {twice[0]!r}: "
-            "one name with two extensions, or one that ends as a segment of another does; "
-            "rename or remove them"
+            f"{counted(len(twice), 'recording')} would give the images of others, for example "
+            f"{twice[0]!r}: one name with two extensions, or one that ends as a segment of another "
+            "does; rename or remove them"
         )
 
 
@@ -176,35 +177,46 @@ class Drawer:
         """Images written; none for a recording that has been drawn."""
         target = self.images / track_id(self.audio, path)
         try:
-            if named(target).exists() or named(target, 0).exists():
+            check_length(named(target))
+            if any(os.path.exists(image) for image in (named(target), named(target, 0))):
                 return 0
             return self.draw(read(path), target)
         except DataError as error:
             return BadFile(path, str(error))
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            return BadFile(path, "has a name that is too long for its image")
 
     def draw(self, data: bytes, target: Path) -> int:
         """Write the first segment last, so that whatever has its first image has all of them.
 
-        How many a recording has is known only once it is decoded.
+        How many a recording has is known only once it is decoded; the thousandth has a longer name.
         """
         segments = self.preprocessor.segments(data)
         first = next(segments)
-        n_images = 1
-        for segment in segments:
-            save(segment.image, named(target, n_images))
-            n_images += 1
-        save(first.image, named(target, 0) if n_images > 1 else named(target))
-        return n_images
+        written: list[Path] = []
+        for number, segment in enumerate(segments, start=1):
+            image = named(target, number)
+            try:
+                check_length(image)
+            except DataError:
+                for one in written:
+                    one.unlink()
+                raise
+            save(segment.image, image)
+            written.append(image)
+        save(first.image, named(target, 0) if written else named(target))
+        return 1 + len(written)
 
 
 def named(target: Path, segment: int | None = None) -> Path:
     """The PNG of a recording, or of one of its several segments."""
     ending = ".png" if segment is None else f".seg{segment:03d}.png"
     return target.with_name(target.name + ending)
+
+
+def check_length(image: Path) -> None:
+    """Raise `DataError` where no image of this name can be."""
+    refused = too_long(image)
+    if refused:
+        raise DataError(f"cannot be drawn: its image would have {refused}, which is too long here")
 
 
 def save(image: Image.Image, path: Path) -> None:
@@ -234,11 +246,12 @@ def run(
 
 def overview(found: Rendering) -> str:
     """What was done, in one line."""
-    parts = [f"{found.drawn} recordings drawn as {found.images} images"]
+    drawn, images = counted(found.drawn, "recording"), counted(found.images, "image")
+    parts = [f"{drawn} drawn as {images}"]
     if found.present:
         parts.append(f"{found.present} had been drawn before")
     if found.pictures:
-        parts.append(f"{found.pictures} images among them left out")
+        parts.append(f"{counted(found.pictures, 'image')} among them left out")
     if found.bad_files:
-        parts.append(f"{len(found.bad_files)} files broken")
+        parts.append(f"{counted(len(found.bad_files), 'file')} broken")
     return "; ".join(parts)

@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +14,12 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus import content_hashes
+from genre_mlflow.corpus.albums import album_pictures, kind_of
+from genre_mlflow.corpus.faults import SHOWN, BadFilesError, bad_lines
 from genre_mlflow.corpus.folders import (
+    PICTURES,
     BadFile,
+    ending_of,
     is_litter,
     look_below,
     subfolders,
@@ -22,18 +28,12 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording, is_recording_file
-from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.preprocessing import content_of, read
-from genre_mlflow.files.names import folded, printable
+from genre_mlflow.files.names import folded
+from genre_mlflow.files.words import counted, few
 
 COLLECTION = re.compile(r"audio|image|genres|spectro|feature|mel|wav|png|original|data")
-# Names of pictures in albums, as players and taggers write them.
-COVER = re.compile(
-    r"(.*[ _.()-])?(albumart.*|art|artwork|back|booklet|cd|cover|disc|disk|folder|front|inlay|"
-    r"inside|label|poster|scan|sleeve|thumb|tray)s?([ _.()-]*\w{0,3}\)?)?"
-)
-HEAD = 8  # bytes that tell an image
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 
 
@@ -83,11 +83,11 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
         if isinstance(result, Examined)
     }
     content_hashes.remember({result.sha256: result.content for result in good.values()})
+    covers = {cover for *_, root, below in found for cover in covers_in(root, below.tracks, good)}
     bad = [file for *_, below in found for file in below.bad]
-    bad += [result for result in examined if isinstance(result, BadFile)]
+    bad += [file for file in examined if isinstance(file, BadFile) and file.path not in covers]
     if bad and on_bad_file == "error":
-        raise DataError(describe_bad_files(folder, bad))
-    covers = album_pictures({path: root for *_, root, path in files}, good)
+        raise BadFilesError(describe_bad_files(folder, bad), bad)
     rows = [
         (track_id(folder, path), str(path), genre, good[path].content, good[path].sha256, split)
         for split, genre, _, path in files
@@ -117,7 +117,8 @@ def mixture(kinds: Sequence[tuple[str, bool]]) -> list[str]:
     if len({is_recording for _, is_recording in counts}) < 2:
         return []
     return [
-        f"{genre}: {counts[genre, True]} recordings, {counts[genre, False]} images"
+        f"{genre}: {counted(counts[genre, True], 'recording')}, "
+        f"{counted(counts[genre, False], 'image')}"
         for genre in sorted({genre for genre, _ in counts})
     ]
 
@@ -133,7 +134,7 @@ def genre_folders(folder: Path) -> tuple[bool, list[tuple[str, str, Path]]]:
         return True, found
     if any(name.lower() in SPLIT_NAMES for name in names):
         raise DataError(
-            f"{folder} holds {', '.join(sorted(names))}; allowed are the folders "
+            f"{folder} holds {few(sorted(names))}; allowed are the folders "
             f"{', '.join(SPLITS)}, spelled so and nothing beside them, or folders of genres alone"
         )
     check_names(names)
@@ -166,31 +167,17 @@ def check_collections(folder: Path, below: Sequence[Path]) -> None:
     named = [path for path in below if COLLECTION.search(path.name.lower())]
     if len(shared) > 1 and named:
         raise DataError(
-            f"{folder} holds {', '.join(repr(path.name) for path in below)}, which have the "
-            f"folders {', '.join(sorted(shared))} in common and look like collections, not "
+            f"{folder} holds {few([repr(path.name) for path in below])}, which have the "
+            f"folders {few(sorted(shared))} in common and look like collections, not "
             f"genres; give one of them, such as {named[0]}"
         )
 
 
-def album_pictures(roots: Mapping[Path, Path], good: Mapping[Path, Examined]) -> set[Path]:
-    """Images that lie with recordings and are a cover by their name or their place in an album.
-
-    `roots`: the folder of the genre of each file.
-    """
-    with_sound = {path.parent for path, result in good.items() if result.is_recording}
-    covers = set()
-    for path, result in good.items():
-        if result.is_recording:
-            continue
-        root = roots[path]
-        above = [one for one in path.parents if one.is_relative_to(root)]  # up to the genre's own
-        is_with_sound = not with_sound.isdisjoint(above)
-        is_in_album = path.parent != root and (
-            path.parent in with_sound or not with_sound.isdisjoint(set(above) - {root})
-        )
-        if is_in_album or (is_with_sound and COVER.fullmatch(without_ending(path.name).lower())):
-            covers.add(path)
-    return covers
+def covers_in(root: Path, tracks: Sequence[Path], good: Mapping[Path, Examined]) -> set[Path]:
+    """Pictures of albums in the folder of a genre, also those that are no spectrograms at all."""
+    sounds = [path for path in tracks if path in good and good[path].is_recording]
+    images = [p for p in set(tracks) - set(sounds) if p in good or ending_of(p.name) in PICTURES]
+    return album_pictures(root, sounds, images)
 
 
 def loose_music(folder: Path) -> list[Path]:
@@ -198,13 +185,9 @@ def loose_music(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
         if path.is_file() and not is_litter(path.name):
-            try:
-                with path.open("rb") as file:
-                    is_picture = is_image(file.read(HEAD))
-                if is_picture or is_recording_file(path):
+            with suppress(OSError):
+                if kind_of(path):
                     found.append(path)
-            except OSError:
-                continue
     return found
 
 
@@ -240,24 +223,29 @@ def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], spl
     genres = sorted(manifest["genre"].unique())
     if len(genres) < 2:
         found = f"only {genres[0]!r}" if genres else "none"
-        left_out = f" ({len(bad)} files could not be read)" if bad else ""
+        left_out = f" ({counted(len(bad), 'file')} could not be read)" if bad else ""
         where = "each of train, val and test" if splits else "one folder a genre"
-        raise DataError(
+        raise BadFilesError(
             f"{folder} has {found} of the two genres or more that are needed, "
-            f"with images or recordings in {where}{left_out}"
+            f"with images or recordings in {where}{left_out}",
+            bad,
         )
     twice = manifest["track_id"][manifest["track_id"].duplicated()]
     if len(twice):
         raise DataError(
-            f"{len(twice)} tracks of {folder} have one name with two extensions, for example "
+            f"{folder} has {counted(len(twice), 'track')} of one name with two extensions, such as "
             f"{twice.iloc[0]!r}; rename or remove one of each"
         )
 
 
 def describe_bad_files(folder: Path, bad: list[BadFile]) -> str:
-    """All bad files with their reasons."""
-    lines = [f"  {printable(file.path)}: {file.reason}" for file in bad]
-    return (
-        f"{len(bad)} files below {folder} cannot be used; mend or remove them, or go on without "
-        "them with --on-bad-file skip:\n" + "\n".join(lines)
-    )
+    """What is wrong with which files, and how to have all of them named."""
+    lines = [
+        f"{counted(len(bad), 'file')} below {folder} cannot be used; mend or remove what is named "
+        "here, or go on without it with --on-bad-file skip:",
+        *(f"  {line}" for line in bad_lines(bad)),
+    ]
+    if len(bad) > SHOWN:
+        command = f"genre-mlflow corpus scan {shlex.quote(str(folder))} --faults FILE.json"
+        lines.append(f"all of them are written by {command}")
+    return "\n".join(lines)

@@ -11,8 +11,7 @@ from genre_mlflow.corpus.folders import without_ending
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.settings import SPLITS, SplitSettings
 from genre_mlflow.errors import DataError
-
-SHOWN = 5  # examples in one error
+from genre_mlflow.files.words import counted, few
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     leaks = leaking_groups(manifest)
     if leaks and not settings.allow_leak:
         raise DataError(
-            f"{len(leaks)} tracks have copies, or other segments, in another split, for example "
-            f"{few(leaks[0], ' = ')}; a test on such a split says too much. Take the copies out, "
-            "or train all the same with --allow-leak"
+            f"{counted(len(leaks), 'track')} with copies, or other segments, in another split, for "
+            f"example {few(leaks[0], ' = ')}; a test on such a split says too much. Take the "
+            "copies out, or train all the same with --allow-leak"
         )
     return SplitResult(manifest, missing, excluded, leaks)
 
@@ -65,8 +64,8 @@ def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataF
     for genre, members in groups.groupby("genre"):
         if len(members) < len(SPLITS):
             raise DataError(
-                f"genre {genre!r} has {len(members)} distinct tracks; at least {len(SPLITS)} are "
-                "needed, one for each of train, val and test"
+                f"genre {genre!r} has {counted(len(members), 'distinct track')}; at least "
+                f"{len(SPLITS)} are needed, one for each of train, val and test"
             )
         order = members.iloc[rng.permutation(len(members))]
         side.update(deal(order["size"], settings))
@@ -118,7 +117,7 @@ def split_by_lists(
                 side[track] = name
     if missing and settings.on_missing == "error":
         raise DataError(
-            f"{len(missing)} ids in {settings.split_dir} are no track of the folder: "
+            f"{counted(len(missing), 'id')} in {settings.split_dir} without a track in the folder: "
             f"{few(places)}; go on without them with --on-missing skip"
         )
     listed = manifest["track_id"].isin(list(side))
@@ -182,9 +181,3 @@ def leaking_groups(manifest: pd.DataFrame) -> list[list[str]]:
         [f"{row.track_id} ({row.split})" for row in group.itertuples()]
         for _, group in leaking.groupby("group")
     ]
-
-
-def few(names: list[str], between: str = ", ") -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return between.join(names[:SHOWN]) + more

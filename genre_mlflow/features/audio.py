@@ -40,11 +40,14 @@ def is_recording(data: bytes) -> bool:
     return bool(kind_of(data))
 
 
-def is_recording_file(path: Path) -> bool:
-    """The same of a file, of which mostly the head is read. Raises `OSError`."""
+def is_recording_file(path: Path, whole: bool = True) -> bool:
+    """The same of a file, of which mostly the head is read. Raises `OSError`.
+
+    `whole`: read all of one whose head tells nothing; a file of 1 GB takes its time.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD)
-        if is_recording(head) or is_image(head) or len(head) < HEAD:
+        if not whole or is_recording(head) or is_image(head) or len(head) < HEAD:
             return is_recording(head)
         if path.stat().st_size > MAX_BYTES:
             return False

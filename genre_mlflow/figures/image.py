@@ -7,10 +7,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from genre_mlflow.figures.fonts import use_fonts
+
 
 def to_image(figure: Figure, dpi: int = 100) -> Image.Image:
     """The figure as an RGB image."""
     figure.set_dpi(dpi)
+    use_fonts(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

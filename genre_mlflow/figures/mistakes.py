@@ -11,9 +11,10 @@ from PIL import Image
 
 from genre_mlflow.features.images import to_rgb
 from genre_mlflow.features.preprocessing import Preprocessor, read
+from genre_mlflow.figures.fonts import legible
 
 COLUMNS_OF_MISTAKES = 4
-LABEL_CHARACTERS = 26
+LABEL_COLUMNS = 26
 
 
 def mistakes_figure(mistakes: pd.DataFrame, preprocessor: Preprocessor) -> Figure:
@@ -35,14 +36,10 @@ def mistakes_figure(mistakes: pd.DataFrame, preprocessor: Preprocessor) -> Figur
 def draw_mistake(axes: Axes, row: dict[Hashable, Any], image: Image.Image) -> None:
     """One image with its name, its genre and the wrong answer."""
     axes.imshow(np.asarray(to_rgb(image)), aspect="auto")
-    name = shorten(row["track_id"].rsplit("/", 1)[-1])
+    words = (row["track_id"].rsplit("/", 1)[-1], row["genre"], row["predicted"])
+    name, genre, predicted = (legible(word, LABEL_COLUMNS) for word in words)
     axes.set_title(
-        f"{name}\n{row['genre']}, taken for\n{row['predicted']} ({row['confidence']:.0%})",
+        f"{name}\n{genre}, taken for\n{predicted} ({row['confidence']:.0%})",
         fontsize=9,
         parse_math=False,  # a name may hold dollar signs
     )
-
-
-def shorten(name: str) -> str:
-    """The name, or its beginning and three dots, in `LABEL_CHARACTERS`."""
-    return name if len(name) <= LABEL_CHARACTERS else name[: LABEL_CHARACTERS - 3] + "..."

@@ -18,7 +18,8 @@ from genre_mlflow.features.images import decode_spectrogram, to_rgb
 from genre_mlflow.features.preprocessing import Preprocessor, read
 from genre_mlflow.features.settings import SAMPLE_RATE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX
-from genre_mlflow.figures.mistakes import shorten
+from genre_mlflow.figures.fonts import legible
+from genre_mlflow.figures.mistakes import LABEL_COLUMNS
 from genre_mlflow.files.names import printable
 
 MAX_PIXELS = 60_000  # of a side; matplotlib draws up to 65,535
@@ -29,7 +30,7 @@ DPI = 100
 LEFT, HEAD, PANEL, MATRIX, LABELS = 0.1, 0.5, 1.35, 2.4, 0.45
 ROW_INCHES = HEAD + PANEL + 0.4
 TRACK_INCHES = LABELS + MATRIX + PANEL + 0.2
-CHARACTERS_PER_INCH = 10
+COLUMNS_PER_INCH = 10
 TICKS_HZ = (0, 512, 1024, 2048, 4096, 8192)
 ROW_LABELS = {"mel": "Hz", "mfcc": "MFCC", "chroma": "pitch class"}
 LANE_COLOURS = ("#4477aa", "#6699bb")
@@ -102,7 +103,7 @@ def draw_genre(
     width, height = figure.get_size_inches()
     figure.text(
         LEFT / 2 / width, (top - 0.24) / height,
-        clip(printable(Path(genre)), int(CHARACTERS_PER_INCH * width)),
+        legible(genre, int(COLUMNS_PER_INCH * width)),
         fontweight="bold", fontsize=11, parse_math=False,
     )  # fmt: skip
     for column, (path, data) in enumerate(tracks):
@@ -118,7 +119,7 @@ def draw_genre(
         else:
             image, times = decode_spectrogram(data), ""
             draw_picture(left, np.asarray(to_rgb(image)))
-        name = shorten(printable(Path(path.stem))) + times
+        name = legible(path.stem, LABEL_COLUMNS) + times
         left.set_title(name, fontsize=8, loc="left", parse_math=False)
         draw_input(right, preprocessor, image)
 
@@ -135,7 +136,7 @@ def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
     except DataError as error:
         raise DataError(f"{printable(path)} {error}") from error
     figure = Figure(figsize=(11, 8 if audio.is_recording(data) else 5), layout="constrained")
-    figure.suptitle(clip(printable(Path(path.name)), 90), parse_math=False)
+    figure.suptitle(legible(path.name, 90), parse_math=False)
     if not audio.is_recording(data):
         left, right = figure.subplots(1, 2)
         image = segments[0].image
@@ -271,11 +272,6 @@ def draw_input(axes: Axes, preprocessor: Preprocessor, image: Any, what: str = "
     axes.set_yticks([])
     size = pixels.shape[0]
     axes.set_title(f"{what}{size} x {size}", fontsize=8, loc="left")
-
-
-def clip(text: str, length: int) -> str:
-    """The text, or its beginning and three dots."""
-    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def find(folder: str, path: str) -> Path:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from genre_mlflow.files.names import hidden_name
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
@@ -17,7 +19,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     as the umask allows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial = path.with_name(hidden_name(path.name, f".{uuid.uuid4().hex}.partial"))
     try:
         with open(partial, "xb") as file:
             yield file

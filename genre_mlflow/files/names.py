@@ -1,5 +1,7 @@
 """Names of files: for any system, for a terminal, and those that a command may write."""
 
+import errno
+import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -9,6 +11,8 @@ from pathlib import Path
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{d}{n}" for d in ("COM", "LPT") for n in range(1, 10))}
 UNSAFE = set('/\\:*?"<>|%')
 LONGEST = 200  # bytes of a name that something is added to; file systems take 255
+BESIDE = 100  # the same of a hidden one, to which 42 are added; encrypted file systems take 143
+DIGEST = 16  # letters that stand for the rest of a name
 
 
 def printable(path: Path) -> str:
@@ -56,4 +60,47 @@ def file_name(word: str) -> str:
     safe = stripped + "".join(f"%{ord(c):02X}" for c in safe[len(stripped) :])
     if safe.upper() in DEVICES:
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
-    return safe.encode()[:LONGEST].decode(errors="ignore")
+    return cut(safe, LONGEST).rstrip(". ") if n_bytes(safe) > LONGEST else safe
+
+
+def n_bytes(name: str) -> int:
+    """The length of a name as file systems count it."""
+    return len(os.fsencode(name))
+
+
+def cut(name: str, length: int) -> str:
+    """The whole letters at the beginning of a name that are within so many bytes."""
+    return os.fsencode(name)[: max(0, length)].decode(errors="ignore")
+
+
+def hidden_name(name: str, ending: str) -> str:
+    """The name of a hidden file or folder beside that of `name`, for a lock or while it is written.
+
+    It is no longer than file systems take, however long `name` is, and the same each time.
+    """
+    if n_bytes(name) > BESIDE:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:DIGEST]
+        name = f"{cut(name, BESIDE - DIGEST - 1)}-{digest}"
+    return f".{name}{ending}"
+
+
+def too_long(path: Path) -> str:
+    """What in a path the system refuses for its length, in words; empty where it takes all of it.
+
+    The system is asked: each has a limit of its own.
+    """
+    path = path.absolute()
+    folder = next((one for one in path.parents if os.path.isdir(one)), path)
+    for name in path.relative_to(folder).parts:
+        if is_refused(folder / name):
+            return f"a name of {n_bytes(name):,} bytes"
+    return f"a path of {n_bytes(str(path)):,} bytes" if is_refused(path) else ""
+
+
+def is_refused(path: Path) -> bool:
+    """Whether the system does not even look for such a path, for its length."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False

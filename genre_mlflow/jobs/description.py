@@ -8,6 +8,7 @@ from typing import Any
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.files.home import home
+from genre_mlflow.files.words import counted
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.run import DESCRIPTION_TAG, TrackedRun
@@ -66,8 +67,8 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.",
     }
-    counted = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
-    return tags | {name: str(n) for name, n in counted.items() if n}
+    faults = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
+    return tags | {name: str(n) for name, n in faults.items() if n}
 
 
 def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
@@ -76,8 +77,8 @@ def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
     return (
         f"Network {options.family} on **{corpus.name}**: {len(corpus.genres)} genres; "
         f"{counts['train']} tracks to train on, {counts['val']} to validate, {counts['test']} to "
-        f"test ({split_name(options)} split); up to {options.training.epochs} epochs, seed "
-        f"{options.training.seed}"
+        f"test ({split_name(options)} split); up to {counted(options.training.epochs, 'epoch')}, "
+        f"seed {options.training.seed}"
     )
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from genre_mlflow.corpus import content_hashes
 from genre_mlflow.corpus.leaks import splits_in
 from genre_mlflow.corpus.manifest import recordings
-from genre_mlflow.corpus.splits import few
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.files.names import escaped
+from genre_mlflow.files.words import few
 from genre_mlflow.tracking.registry import training_manifest, training_run
 from genre_mlflow.tracking.store import store_errors
 

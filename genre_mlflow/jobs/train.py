@@ -16,6 +16,7 @@ from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
 from genre_mlflow.files.home import home
+from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.report import final_metrics, log_report
 from genre_mlflow.model.classifier import Classifier
@@ -185,7 +186,7 @@ def note_test_read(run: TrackedRun, epochs: int) -> list[str]:
     """
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     before = run.tags.get(TEST_READS, "")
-    notes = [*(before.split("; ") if before else []), f"{now} after {epochs} epochs"]
+    notes = [*(before.split("; ") if before else []), f"{now} after {counted(epochs, 'epoch')}"]
     run.log_tags({TEST_READS: "; ".join(notes)})
     return notes
 
@@ -213,8 +214,10 @@ def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:
     if copies:
         leaks = len(corpus.split.leaks)
         kept = f"{leaks} of them in two splits" if leaks else "each within one split"
-        lines.append(f"{len(copies)} groups of copies, {kept}")
-    lines += [f"  copies with different genres: {' = '.join(group)}" for group in conflicts]
+        lines.append(f"{counted(len(copies), 'group')} of copies, {kept}")
+    if conflicts:
+        few_of_them = few([" = ".join(group) for group in conflicts], "; ")
+        lines.append(f"  copies with different genres: {few_of_them}")
     left_out = {name: len(found) for name, found in corpus.notes.items()}
     left_out["files_that_cannot_be_used_left_out"] = len(corpus.bad_files)
     lines += [f"{name.replace('_', ' ')}: {count}" for name, count in left_out.items() if count]

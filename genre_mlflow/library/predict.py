@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from genre_mlflow import signals
-from genre_mlflow.corpus.folders import EMPTY, BadFile, Below, check_paths, look_below
+from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import mute_decoders
 from genre_mlflow.library import MOST_WORKERS
+from genre_mlflow.library.files import name_of
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.classifiers import classifier_folder
@@ -119,40 +120,6 @@ def open_predictor(model: str) -> Iterator[Predictor]:
     """A predictor of a registered version, a logged model or a folder, until the block ends."""
     with classifier_folder(model) as folder:
         yield Predictor(folder)
-
-
-def find_files(
-    paths: Sequence[str], without: Iterable[Path] = (), done: Set[str] = frozenset()
-) -> list[Path | BadFile]:
-    """Files, and all files below folders, each once, in order; and what cannot be looked into.
-
-    `without`: files, and folders with all below them, that are passed over. `done`: absolute
-    paths of files that may be gone, or whose folders may be empty, since they were predicted.
-    Raises `DataError` for another path that does not exist.
-    """
-    check_paths([path for path in paths if os.path.abspath(path) not in done])
-    hidden = {os.path.abspath(path) for path in without}
-    below_hidden = tuple(f"{path}{os.sep}" for path in hidden)
-    found: dict[str, Path | BadFile] = {}
-    for path in map(Path, paths):
-        tracks, bad, _ = look_below(path) if os.path.isdir(path) else Below([path], [], [])
-        for track in tracks:
-            place = os.path.abspath(track)
-            if place not in hidden and not place.startswith(below_hidden):
-                found.setdefault(place, track)
-        found.update({place_of(b): b for b in bad if not (done and b.reason == EMPTY)})
-    return list(found.values())
-
-
-def name_of(file: Path | BadFile) -> str:
-    """The path as a table has it: what is no UTF-8 in it is written as numbers."""
-    path = file.path if isinstance(file, BadFile) else file
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def place_of(file: Path | BadFile) -> str:
-    """The absolute path, whatever folder the command is given in."""
-    return os.path.abspath(name_of(file))
 
 
 def check_workers(workers: int) -> None:

@@ -14,8 +14,10 @@ from itertools import count
 from pathlib import Path
 
 from genre_mlflow import signals
+from genre_mlflow.corpus.folders import without_ending
 from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.files.atomic import sync_folder
+from genre_mlflow.files.names import cut, n_bytes, too_long
 from genre_mlflow.library.table import WholeRows, Write, hold, open_table
 
 MOVES = ("path", "moved_to")  # columns of the table of moves
@@ -137,15 +139,18 @@ def take_name(file: Path, source: Path, folder: Path, note: Write) -> Path:
 
 
 def free_names(source: Path, folder: Path) -> Iterator[Path]:
-    """The file's own name in `folder`, then with (2), (3), ... before its ending."""
+    """The file's own name in `folder`, then with (2), (3), ... before its ending.
+
+    A long one loses letters at its end for the number.
+    """
     yield folder / source.name
+    bare = without_ending(source.name)
     for number in count(2):
-        yield folder / f"{source.stem} ({number}){source.suffix}"
-
-
-def moves_beside(table: Path) -> Path:
-    """Where the moves of a table's files are noted."""
-    return table.with_suffix(".moved.csv")
+        added = f" ({number}){source.name[len(bare) :]}"
+        path = folder / f"{bare}{added}"
+        if too_long(path):
+            path = folder / (cut(bare, n_bytes(source.name) - n_bytes(added)).rstrip() + added)
+        yield path
 
 
 def check_moves(moves: Path) -> None:

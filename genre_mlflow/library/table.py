@@ -14,6 +14,7 @@ from typing import Any
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.locks import hold_lock
+from genre_mlflow.files.names import hidden_name
 
 Row = dict[str, Any]
 Write = Callable[[Row], None]
@@ -93,7 +94,12 @@ def hold(path: Path | None) -> Iterator[None]:
 def lock_beside(path: Path) -> Path:
     """The hidden file whose lock a run holds that writes a table, by whatever name."""
     path = Path(os.path.realpath(path))
-    return path.with_name(f".{path.name}.lock")
+    return path.with_name(hidden_name(path.name, ".lock"))
+
+
+def moves_beside(path: Path) -> Path:
+    """The table in which the moves of a table's files are noted."""
+    return path.with_suffix(".moved.csv")
 
 
 @dataclass

@@ -126,6 +126,14 @@ def test_predict_writes_json(trained: Trained, tmp_path: Path) -> None:
         (["nothing.png"], r"^Error: nothing\.png does not exist$"),
         (["x.png", "--out", "table.xls"], r"--out is 'table\.xls'; allowed are names that end in"),
         (["x.png", "--out", "no/where.csv"], r"no is no folder$"),
+        (
+            ["x.png", "--out", "\u65e5" * 84 + ".csv"],
+            r"csv', a name of 256 bytes, which is too long here; give a shorter one$",
+        ),
+        (
+            ["x.png", "--move", "sorted", "--out", "n" * 246 + ".csv"],
+            r"moved\.csv', beside --out, a name of 256 bytes, which is too long here",
+        ),
         ([".", "--model", "models:/nobody@champion"], "^Error: .*nobody"),
     ],
 )

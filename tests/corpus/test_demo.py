@@ -31,6 +31,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_the_folder_may_have_any_name_that_is_taken(tmp_path):
+    few = DemoSettings(tracks_per_genre=1, duration_s=1.0)
+    assert (make_demo(tmp_path / ("n" * 255), few) / "demo.json").exists()
+
+
 def test_corpus_is_an_image_folder_of_ten_genres(tmp_path):
     folder = make_demo(tmp_path / "demo", SMALL)
     assert folder == tmp_path / "demo"

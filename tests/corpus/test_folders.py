@@ -93,6 +93,32 @@ def test_pictures_of_albums_are_left_out_and_counted(music):
     assert len(found.notes["pictures_of_albums_left_out"]) == 6
 
 
+def test_pictures_above_and_beside_the_folders_of_discs_are_left_out(music):
+    before = ids(music)
+    for disc in ("CD1", "CD2"):
+        recording(music / "jazz" / "artist" / "album" / disc / "1.wav", 20 + int(disc[-1]))
+    pictures = ("artist/band.png", "artist/album/Artwork/p01.png", "artist/album/CD1/a/b/c.png")
+    for name in pictures:
+        picture(music / "jazz" / name)
+    found = scan(music)
+    assert len(set(found.manifest["track_id"]) - before) == 2
+    left_out = found.notes["pictures_of_albums_left_out"]
+    assert left_out == sorted(str(music / "jazz" / name) for name in pictures)
+
+
+def test_a_cover_that_is_no_spectrogram_is_left_out_and_no_bad_file(music):
+    before = ids(music)
+    Image.new("RGB", (40, 40), "black").save(music / "jazz" / "album" / "cover.png")
+    Image.new("P", (40, 40)).save(music / "rock" / "album" / "back.gif")
+    (music / "rock" / "folder.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    found = scan(music)
+    assert set(found.manifest["track_id"]) == before
+    assert len(found.notes["pictures_of_albums_left_out"]) == 3
+    (music / "rock" / "song.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    with pytest.raises(DataError, match=r"^1 file below[^$]*song\.jpg"):
+        scan(music)
+
+
 def test_spectrograms_beside_recordings_stay(music):
     picture(music / "rock" / "song-2.png")
     for seed in range(3):
@@ -103,7 +129,7 @@ def test_spectrograms_beside_recordings_stay(music):
     assert found.notes["pictures_of_albums_left_out"] == []
     assert found.notes["genres_of_recordings_and_of_images"] == [
         "jazz: 4 recordings, 0 images", "pop: 0 recordings, 6 images",
-        "rock: 4 recordings, 1 images",
+        "rock: 4 recordings, 1 image",
     ]  # fmt: skip
 
 

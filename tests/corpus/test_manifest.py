@@ -142,17 +142,6 @@ def test_bad_files_are_skipped_and_recorded_if_asked(corpus):
     assert all(re.match(expected[name], reason) for name, reason in found.items())
 
 
-def test_many_bad_files_are_all_listed(corpus):
-    names = [f"bad{i:03d}.png" for i in range(300)]
-    for name in names:
-        (corpus / "blues" / name).write_bytes(b"x")
-    with pytest.raises(DataError, match=r"^300 files") as error:
-        scan(corpus)
-    assert [line.split(": ")[0] for line in str(error.value).splitlines()[1:]] == [
-        f"  {corpus / 'blues' / name}" for name in names
-    ]
-
-
 posix_only = pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
 SCAN_AS_NOBODY = """
 import os, sys
@@ -224,7 +213,7 @@ def test_a_name_that_is_not_utf8_is_bad(corpus, name):
         shutil.copy(corpus / "jazz" / "jazz.00000.png", raw)
     except OSError:
         pytest.skip("this file system takes no such name")
-    with pytest.raises(DataError, match=r"^1 files [\s\S]*caf.*that is not UTF-8; rename it$"):
+    with pytest.raises(DataError, match=r"^1 file [\s\S]*caf.*that is not UTF-8; rename it$"):
         scan(corpus)
     digest(scan(corpus, "skip").manifest)
 

@@ -119,7 +119,7 @@ def test_what_is_drawn_is_passed_over(tmp_path, music):
     (tmp_path / "images" / "jazz" / "a.png").unlink()
     before = (tmp_path / "images" / "jazz" / "b.seg000.png").stat()
     again = render(music, tmp_path / "images", "--segment-s", "1")
-    assert "1 recordings drawn as 1 images; 2 had been drawn before\n" in again.output
+    assert "1 recording drawn as 1 image; 2 had been drawn before\n" in again.output
     assert (tmp_path / "images" / "jazz" / "b.seg000.png").stat() == before
 
 
@@ -152,24 +152,78 @@ def test_broken_files_have_a_line_each_and_the_rest_is_drawn(tmp_path, music):
     assert re.search(r"cut\.wav is truncated: 20,000 bytes of the ", result.output)
     assert re.search(r"silent\.wav is silent throughout", result.output)
     assert re.search(r"notes\.txt is neither a PNG ", result.output)
-    assert ("3 recordings drawn as 3 images; 1 images among them left out; 3 files broken\n"
+    assert ("3 recordings drawn as 3 images; 1 image among them left out; 3 files broken\n"
             in result.output)  # fmt: skip
     assert len(names(tmp_path / "images")) == 3
     again = render(music, tmp_path / "images")
     assert again.exit_code == 2
-    assert "0 recordings drawn as 0 images; 3 had been drawn before; 1 images" in again.output
+    assert "0 recordings drawn as 0 images; 3 had been drawn before; 1 image among" in again.output
 
 
 def test_files_out_of_reach_are_broken(tmp_path, music):
     (music / "jazz" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     (music / "jazz" / os.fsdecode(b"caf\xe9.wav")).write_bytes(encode(tone(1.0)))
-    (music / "jazz" / f"{'n' * 250}.wav").write_bytes(encode(tone(1.0)))
     result = render(music, tmp_path / "images")
     assert result.exit_code == 2
     assert "gone.wav cannot be read: No such file or directory\n" in result.output
     assert r"caf\xe9.wav has a name, or lies in a folder, that is not UTF-8" in result.output
-    assert "nn.wav has a name that is too long for its image\n" in result.output
-    assert "3 files broken\n" in result.output
+    assert "2 files broken\n" in result.output
+
+
+@pytest.mark.parametrize(
+    ("bare", "ending", "seconds", "image"),
+    [
+        ("n" * 236, ".wav", 1.0, ".png"),
+        ("n" * 251, ".wav", 1.0, ".png"),
+        ("\u65e5" * 83 + "nn", ".wav", 1.0, ".png"),  # 251 bytes
+        ("n" * 244, ".wav", 2.2, ".seg000.png"),
+    ],
+)
+def test_a_recording_is_drawn_when_the_name_of_its_image_fits(
+    tmp_path, music, bare, ending, seconds, image
+):
+    (music / "jazz" / f"{bare}{ending}").write_bytes(encode(tone(seconds)))
+    for _ in range(2):  # it is found again, too
+        found = render_folder(music, tmp_path / "images", SECOND)
+        assert found.bad_files == []
+        assert (tmp_path / "images" / "jazz" / f"{bare}{image}").exists()
+    assert found.drawn == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "n_bytes"),
+    [
+        ("n" * 252, 1.0, 256), ("\u65e5" * 84, 1.0, 256),
+        (f"{'n' * 245}.wav", 2.2, 256),
+    ],
+)  # fmt: skip
+def test_a_recording_whose_image_has_no_name_is_one_line_and_the_rest_is_drawn(
+    tmp_path, music, name, seconds, n_bytes
+):
+    (music / "jazz" / name).write_bytes(encode(tone(seconds)))
+    result = render(music, tmp_path / "images", "--segment-s", 1)
+    assert result.exit_code == 2
+    line = f"cannot be drawn: its image would have a name of {n_bytes} bytes, which is too long"
+    assert result.output.count("\n") == 3 and line in result.output
+    assert "3 recordings drawn as 4 images; 1 file broken\n" in result.output
+    assert len(names(tmp_path / "images")) == 4
+
+
+def test_no_image_is_left_of_a_recording_whose_last_segments_have_no_name(
+    tmp_path, music, monkeypatch
+):
+    named = rendering.named  # numbers of more digits from the second on, as from the thousandth
+
+    def longer(target, segment=None):
+        path = named(target, segment)
+        return path.with_stem(path.stem + "0") if segment and segment > 1 else path
+
+    monkeypatch.setattr(rendering, "named", longer)
+    bare = "n" * 244
+    (music / "jazz" / f"{bare}.wav").write_bytes(encode(tone(3.2)))
+    found = render_folder(music, tmp_path / "images", SECOND)
+    assert [file.path.stem for file in found.bad_files] == [bare]
+    assert [name for name in names(tmp_path / "images") if "nnn" in name] == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +258,7 @@ def test_folders_that_do_not_fit_are_one_line(tmp_path, music, monkeypatch, audi
 @pytest.mark.parametrize("other", ["jazz/a.mp3", "jazz/a.seg001.wav"])
 def test_recordings_that_would_share_an_image_are_refused(tmp_path, music, other):
     (music / other).write_bytes(encode(tone(1.0)))
-    with pytest.raises(DataError, match=r"^1 recordings would give the images of others, .*'jazz"):
+    with pytest.raises(DataError, match=r"^1 recording would give the images of others, .*'jazz"):
         render_folder(music, tmp_path / "images", SECOND)
 
 

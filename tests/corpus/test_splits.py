@@ -192,7 +192,7 @@ def test_lists_written_on_windows_are_read(lists, start):
 def test_ids_that_are_not_there_are_an_error(lists):
     folder = lists("g0.00000\ng1.00000\n" + "\n".join(f"lost.{i}" for i in range(7)))
     message = (
-        r"^7 ids in .* are no track of the folder: 'lost.0' \(train.txt, line 3\), .* and 2 more"
+        r"^7 ids in .* without a track in the folder: 'lost.0' \(train.txt, line 3\), .* and 2 more"
         "; go on without them with --on-missing skip"
     )
     with pytest.raises(DataError, match=message):
@@ -310,7 +310,7 @@ def test_copies_on_two_sides_are_an_error_unless_allowed(lists, by):
         manifest = by_lists(folder, manifest, allow_leak=True).manifest
         folder = ""
     message = (
-        r"^1 tracks have copies, or other segments, in another split, for example "
+        r"^1 track with copies, or other segments, in another split, for example "
         r"g0/g0.00000 \(train\) = g0/g0.00008 \(test\).* --allow-leak$"
     )
     with pytest.raises(DataError, match=message):
@@ -359,7 +359,7 @@ def test_unknown_way_with_missing_ids_is_refused():
 def test_filtered_split_of_the_real_images(real_data, real_manifest):
     folder = str(real_data / "splits" / "gtzan-filtered")
     with pytest.raises(
-        DataError, match=r"^1 ids in .*: 'jazz.00054' \(train.txt, line 253\); .*--on-missing skip"
+        DataError, match=r"^1 id in .*: 'jazz.00054' \(train.txt, line 253\); .*--on-missing skip"
     ):
         by_lists(folder, real_manifest)
     result = by_lists(folder, real_manifest, on_missing="skip")

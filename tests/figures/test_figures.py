@@ -13,7 +13,7 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.curves import learning_curves
 from genre_mlflow.figures.image import save_figure, to_image
-from genre_mlflow.figures.mistakes import LABEL_CHARACTERS, mistakes_figure
+from genre_mlflow.figures.mistakes import LABEL_COLUMNS, mistakes_figure
 
 PREPROCESSOR = Preprocessor(PreprocessingSettings())
 TEN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
@@ -57,7 +57,7 @@ def test_labels_of_ten_genres_stay_within_and_apart(rates):
     axes = figure.axes[0]
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
     assert all(one.y0 > other.y1 for one, other in pairwise(boxes))
-    for label in [*axes.get_xticklabels(), *axes.get_yticklabels(), axes.title]:
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels(), *figure.texts]:
         box = label.get_window_extent()
         assert box.x0 >= 0
         assert box.y0 >= 0
@@ -66,6 +66,21 @@ def test_labels_of_ten_genres_stay_within_and_apart(rates):
     cell = axes.transData.transform([(0, 0), (1, 0)])
     width = cell[1][0] - cell[0][0]
     assert all(text.get_window_extent().width < width for text in axes.texts)
+
+
+@pytest.mark.parametrize("letter", ["n", "W", "\u0416"])
+def test_long_names_leave_room_for_the_matrix(letter):
+    names = [letter * 100, letter * 30, "jazz"]
+    figure = confusion_figure(np.full((3, 3), 199), names, 200 * "t", rates=True)
+    image = to_image(figure)
+    (axes,) = figure.axes
+    assert axes.get_window_extent().width > 250
+    assert [label.get_text()[-4:] for label in axes.get_yticklabels()] == [
+        f"{letter}...", 4 * letter, "jazz"
+    ]  # fmt: skip
+    (title,) = figure.texts
+    assert title.get_window_extent().x0 >= 0
+    assert title.get_window_extent().x1 <= image.width
 
 
 def test_two_genres_have_room_for_the_title():
@@ -101,8 +116,8 @@ def test_a_mistake_says_name_genre_answer_and_confidence(picture):
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("n" * LABEL_CHARACTERS, "n" * LABEL_CHARACTERS),
-        ("n" * (LABEL_CHARACTERS + 1), "n" * (LABEL_CHARACTERS - 3) + "..."),
+        ("n" * LABEL_COLUMNS, "n" * LABEL_COLUMNS),
+        ("n" * (LABEL_COLUMNS + 1), "n" * (LABEL_COLUMNS - 3) + "..."),
     ],
 )
 def test_long_names_are_cut(picture, name, shown):
@@ -113,9 +128,10 @@ def test_long_names_are_cut(picture, name, shown):
 def test_odd_names_are_drawn_as_they_are(picture):
     table = mistakes(ODD_NAMES, picture).assign(genre=ODD_NAMES, predicted=ODD_NAMES[::-1])
     to_image(mistakes_figure(table, PREPROCESSOR))
-    figure = confusion_figure(np.eye(len(ODD_NAMES), dtype=int), ODD_NAMES, "Test set")
-    to_image(figure)
-    assert set(ODD_NAMES) <= set(texts(figure))
+    for title in ODD_NAMES:  # as that of a folder in `evaluate`
+        figure = confusion_figure(np.eye(len(ODD_NAMES), dtype=int), ODD_NAMES, title)
+        to_image(figure)
+        assert {*ODD_NAMES, f"{title}, tracks"} <= set(texts(figure))
 
 
 def test_figure_is_saved_as_png_in_a_new_folder(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import folder_bytes, home
-from genre_mlflow.files.names import file_name, file_names
+from genre_mlflow.files.names import cut, file_name, file_names, hidden_name, n_bytes, too_long
 
 
 def names(folder: Path) -> list[str]:
@@ -122,3 +122,65 @@ def test_words_that_some_system_takes_for_one_name_have_two(tmp_path):
     assert len({name.casefold() for name in made.values()}) == len(words)
     for name in made.values():
         (tmp_path / f"{name}.m3u8").touch()
+
+
+LONGEST = 255  # bytes of a name on the file systems that tests run on
+LETTERS = ["n", "\u00e9", "\u65e5", "\U0001f3b7"]  # of one to four bytes
+
+
+def longest(letter: str, length: int = LONGEST) -> str:
+    """A name of so many bytes."""
+    n_letters = length // len(letter.encode())
+    return (letter * n_letters).rjust(n_letters + length % len(letter.encode()), "x")
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_a_file_of_any_name_that_is_taken_can_be_written(tmp_path, letter):
+    path = tmp_path / longest(letter)
+    assert n_bytes(path.name) == LONGEST
+    with atomic_write(path) as file:
+        file.write(b"whole")
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_a_hidden_name_is_short_tells_long_names_apart_and_is_the_same_each_time(letter):
+    long = [longest(letter), longest(letter, 254) + "y", longest(letter, 200)]
+    made = [hidden_name(name, ".lock") for name in long]
+    assert len(set(made)) == 3
+    assert made == [hidden_name(name, ".lock") for name in long]
+    assert all(name[:10] == f".{one[:9]}" for name, one in zip(made, long, strict=True))
+    assert all(n_bytes(hidden_name(name, "." + 32 * "0" + ".partial")) <= 143 for name in long)
+    assert hidden_name("library.csv", ".lock") == ".library.csv.lock"
+
+
+def test_a_name_that_is_no_utf8_has_a_hidden_one(tmp_path):
+    name = os.fsdecode(b"\xff" * 200)
+    (tmp_path / hidden_name(name, ".lock")).touch()
+    assert hidden_name(name, ".lock") != hidden_name(name[1:], ".lock")
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_what_is_too_long_is_told_by_bytes_also_below_a_folder_that_is_not_there(tmp_path, letter):
+    fits, beyond = longest(letter), longest(letter, LONGEST + 1)
+    for folder in (tmp_path, tmp_path / "new" / fits):
+        assert too_long(folder / fits) == ""
+        assert too_long(folder / beyond) == "a name of 256 bytes"
+    assert too_long(tmp_path / beyond / "x") == "a name of 256 bytes"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_is_too_long_is_told(tmp_path):
+    path = tmp_path.joinpath(*["n" * 200] * 30)
+    assert too_long(path) == f"a path of {len(str(path)):,} bytes"
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [(0, ""), (-1, ""), (5, "a\u65e5"), (99, "a\u65e5\u672c")]
+)
+def test_a_name_is_cut_between_letters(length, kept):
+    assert cut("a\u65e5\u672c", length) == kept
+
+
+def test_a_long_word_that_is_cut_ends_in_no_dot():
+    assert file_name("x" * 199 + ".mp3") == "x" * 199

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from sounds import claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.cli.predict import summary
 from genre_mlflow.corpus.folders import BadFile
-from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.library.predict import Predictor, Row, find_files, open_predictor
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.library.files import find_files
+from genre_mlflow.library.predict import Predictor, Row, open_predictor
 from genre_mlflow.library.table import read_rows
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
@@ -47,15 +50,15 @@ def predict(*words: object) -> Result:
 
 
 def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library: Path) -> None:
-    files = find_files([str(library)])
+    files = find_files([str(library / "image.png"), str(library)]).files
     with open_predictor(MODEL) as predictor:
         rows = list(predictor.predict_files(files, 1))
     assert [Path(str(r["path"])).name for r in rows] == [
-        "long.flac", "🎷 two words.mp3", "empty.wav", "image.png", "words.mp3",
+        "image.png", "long.flac", "🎷 two words.mp3", "empty.wav", "words.mp3",
     ]  # fmt: skip
-    assert [r["segments"] for r in rows] == [2, 1, 0, 1, 0]
-    assert [bool(r["predicted"]) for r in rows] == [True, True, False, True, False]
-    assert rows[2]["error"] == "is empty"
+    assert [r["segments"] for r in rows] == [1, 2, 1, 0, 0]
+    assert [bool(r["predicted"]) for r in rows] == [True, True, True, False, False]
+    assert rows[3]["error"] == "is empty"
     assert str(rows[4]["error"]).startswith("is neither a PNG")
     assert {r["model"] for r in rows} == {predictor.digest}
     assert all(list(r) == predictor.columns for r in rows)
@@ -105,7 +108,7 @@ def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:
-    files = find_files([str(library / "image.png"), str(library / "words.mp3")])
+    files = find_files([str(library / "image.png"), str(library / "words.mp3")]).files
     with open_predictor(MODEL) as predictor:
         rows = predictor.predict_files(files, 1)
         assert next(rows)["predicted"]
@@ -132,19 +135,6 @@ def test_the_classifier_is_loaded_once_and_only_its_folder_travels(
         assert (there, len(loaded)) == (here, 2)
 
 
-def test_each_file_is_found_once_and_litter_not(library: Path, tmp_path: Path) -> None:
-    (library / "._album.wav").touch()
-    (library / "...Baby One More Time.mp3").touch()
-    (library / "sorted").mkdir()
-    (library / "sorted" / "x.mp3").touch()
-    words = [str(library / "image.png"), str(library), str(library / "album.wav")]
-    found = find_files(words, [library / "sorted", library / "album.wav.csv"])
-    assert len(found) == 6
-    assert found[0] == library / "image.png"
-    with pytest.raises(DataError, match=r"nothing does not exist"):
-        find_files([str(tmp_path / "nothing")])
-
-
 def test_too_many_workers_are_refused(trained: Trained) -> None:
     with (
         open_predictor(MODEL) as predictor,
@@ -158,7 +148,8 @@ def test_a_table_goes_on_where_it_was(trained: Trained, library: Path, tmp_path:
     first = predict(library / "album.wav", "--out", out)
     assert first.exit_code == 0, first.output
     assert "2 predicted" in first.output
-    second = predict(library, "--out", out, "--m3u", tmp_path / "lists", "--link", tmp_path / "by")
+    words = [library, library / "image.png"]
+    second = predict(*words, "--out", out, "--m3u", tmp_path / "lists", "--link", tmp_path / "by")
     assert second.exit_code == 2  # two bad files
     assert "3 predicted" in second.output
     assert "2 in the table already" in second.output
@@ -208,27 +199,29 @@ def test_moving_a_library_into_itself_sorts_what_is_new(
     words = [library, "--out", library / "t.csv", "--move", library, "--m3u", library, "--quiet"]
     (library / "words.mp3").unlink()
     (library / "empty.wav").unlink()
-    (library / "image.png").unlink()
-    songs = sorted(path.read_bytes() for path in library.rglob("*.*") if path.is_file())
+    cover = (library / "image.png").rename(library / "album.wav" / "cover.png")
+    songs = sorted(p.read_bytes() for p in library.rglob("*.*") if p.is_file() and p != cover)
     first = predict(*words)
     assert first.exit_code == 0, first.output
+    assert "\nleft out: 1 image beside recordings\n" in first.output
     assert {path.name for path in library.iterdir() if path.is_dir()} <= {
         "blues", "jazz", "rock", "album.wav"
     }  # fmt: skip
-    moved = [path for path in library.glob("*/*.*")]
+    moved = [path for path in library.glob("*/*.*") if path != cover]
     assert sorted(path.read_bytes() for path in moved) == songs
     listed = "".join(path.read_text(encoding="utf-8") for path in library.glob("*.m3u8"))
     assert {line for line in listed.splitlines() if line[0] != "#"} == set(map(str, moved))
     again = predict(*words)
     assert again.exit_code == 0, again.output
     assert "nothing left to be predicted: 2 in the table already" in again.output
+    assert "\nleft out: 1 image beside recordings\n" in again.output  # the recordings lay there
     (library / "new.wav").write_bytes(encode(tone(2.0)))
     (library / "album.wav").mkdir(exist_ok=True)
     (library / "album.wav" / "long.flac").write_bytes(encode(tone(3.0), "FLAC"))  # another song
     third = predict(*words)
     assert third.exit_code == 0, third.output
     assert "2 predicted" in third.output
-    assert len(list(library.glob("*/*.*"))) == 4
+    assert len(list(library.glob("*/*.*"))) == 5
     listed = "".join(path.read_text(encoding="utf-8") for path in library.glob("*.m3u8"))
     assert len([line for line in listed.splitlines() if line[0] != "#"]) == 4
 
@@ -300,9 +293,21 @@ def test_a_lack_of_memory_in_a_worker_is_one_line_that_says_how_to_go_on(
             list(greedy.predict_files([library / "image.png"], workers=2))
 
 
+def test_names_of_genres_and_of_files_that_stay_cannot_steer_it_either(
+    trained: Trained, library: Path, tmp_path: Path
+) -> None:
+    assert summary(Counter({"a\x1b[2J\n": 2}), 0, "").endswith("\n2 predicted: 2 a\\x1b[2J\\n")
+    link = library / "two\n\x1b[2J.wav"
+    link.symlink_to(library / "album.wav" / "long.flac")
+    result = predict(link, "--out", tmp_path / "t.csv", "--move", tmp_path / "sorted")
+    assert result.exit_code == 2
+    assert "/two\\n\\x1b[2J.wav  error: moving failed: it is a link" in result.output
+    assert "\x1b" not in result.output
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(trained: Trained, library: Path) -> None:
-    files = find_files([str(library)]) * 4
+    files = find_files([str(library)]).files * 4
     with open_predictor(MODEL) as predictor:
         alone = list(predictor.predict_files(files, 1))
         together = list(predictor.predict_files(files, 2))

@@ -207,3 +207,26 @@ def test_a_new_song_at_an_old_path_has_a_row_and_a_place_of_its_own(library, tmp
     assert below(tmp_path / "sorted") == {"jazz/song.mp3": 0, "a%2Fb/song.mp3": 9}
     places = [row["path"] for row, _ in with_places(rows, moves_of(tmp_path / "moves.csv"))]
     assert [Path(place).read_bytes()[-1] for place in places] == [0, 9]
+
+
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize(
+    ("name", "numbered"),
+    [
+        ("n" * 251 + ".mp3", "n" * 247 + " ({}).mp3"),
+        ("\u65e5" * 83 + "n.mp3", "\u65e5" * 82 + " ({}).mp3"),  # 250 bytes
+        ("Mr. " + "X" * 251, "Mr. " + "X" * 247 + " ({})"),
+        ("Mr. X", "Mr. X ({})"),
+    ],
+)
+def test_a_name_that_is_taken_gets_a_number_however_long_it_is(tmp_path, name, numbered, move):
+    rows = []
+    for place in range(3):
+        path = tmp_path / "music" / str(place) / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"fLaC" + bytes([place]) * 1000)
+        rows.append({"path": str(path), "predicted": "jazz"})
+    wanted = {name: 0, numbered.format(2): 1, numbered.format(3): 2}
+    for _ in range(2):  # again: nothing more
+        assert sort(rows, tmp_path / "sorted", move) == []
+        assert below(tmp_path / "sorted" / "jazz") == wanted

@@ -17,7 +17,8 @@ from support import Trained
 
 from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.library import spark, spark_session
-from genre_mlflow.library.predict import Row, name_of, open_predictor
+from genre_mlflow.library.files import name_of
+from genre_mlflow.library.predict import Row, open_predictor
 from genre_mlflow.library.spark import predict_with_spark
 from genre_mlflow.library.spark_session import check_installed, check_master, reason_of
 

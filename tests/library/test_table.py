@@ -211,3 +211,17 @@ def test_a_path_whose_file_was_moved_and_is_there_again_is_not_done(tmp_path):
     song.touch()  # another song
     assert done.paths(moves) == set()
     assert done.paths({}) == {str(song)}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+def test_a_table_of_any_name_that_is_taken_is_written_and_held(tmp_path, ending):
+    path = tmp_path / ("n" * (255 - len(ending)) + ending)
+    with hold(path):
+        write(path, NAMES)
+        if ending == ".csv":
+            with pytest.raises(DataError, match="is being written by another run"), hold(path):
+                pass
+            with hold(path.with_stem("n" * 250 + "m")):  # of another one
+                pass
+    assert path.stat().st_size
+    assert look_below(tmp_path).tracks == [path]

@@ -23,6 +23,7 @@ from genre_mlflow.corpus.demo.synthesis import perform
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.settings import SpectrogramSettings
 from genre_mlflow.features.spectrogram import log_mel, render
+from genre_mlflow.files.names import hidden_name
 
 GENRES = tuple(sorted(RECIPES))
 SPECTROGRAM = SpectrogramSettings()
@@ -163,7 +164,7 @@ def _image_name(genre: str, track: int) -> str:
 @contextmanager
 def _temporary_sibling(folder: Path) -> Iterator[Path]:
     """A hidden folder on the same disk, so that renaming it is one step; gone afterwards."""
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    temporary = folder.with_name(hidden_name(folder.name, f".{uuid.uuid4().hex}.partial"))
     temporary.mkdir()
     try:
         yield temporary

@@ -16,9 +16,10 @@ from genre_mlflow.corpus.gtzan.download import ARCHIVE, download
 from genre_mlflow.corpus.gtzan.sources import Found, read_source
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SPLITS, check_one_source
-from genre_mlflow.corpus.splits import check_every_genre, few
+from genre_mlflow.corpus.splits import check_every_genre
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
+from genre_mlflow.files.words import counted, few
 
 GENRES, LISTS, MANIFEST, DOWNLOAD = "genres", "split", "manifest.csv", "download"
 
@@ -191,8 +192,8 @@ def check_complete(
     in_the_way = [str(path) for paths in stock.wrong.values() for path in paths]
     if in_the_way:
         raise DataError(
-            f"{len(in_the_way)} files have a wrong checksum, and the source has no better ones: "
-            f"{few(sorted(in_the_way))}; remove them"
+            f"{counted(len(in_the_way), 'file')} with a wrong checksum, and the source has no "
+            f"better ones: {few(sorted(in_the_way))}; remove them"
         )
     left_out = [track for track in collection.tracks if track not in stock.right]
     if left_out and on_bad_file == "error":
@@ -233,7 +234,8 @@ def summary(result: Result) -> str:
     manifest, genres = result.manifest, result.out / GENRES
     counts = Counter(manifest["split"])
     lines = [
-        f"{len(manifest)} tracks of {manifest['genre'].nunique()} genres in {genres}, "
+        f"{counted(len(manifest), 'track')} of {counted(manifest['genre'].nunique(), 'genre')} in "
+        f"{genres}, "
         f"{result.n_new} of them new; all have the right checksum",
         f"Left out as corrupt in the common distribution: {few(result.corrupt)}",
     ]

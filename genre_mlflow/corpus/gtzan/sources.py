@@ -12,6 +12,7 @@ from typing import IO
 
 from genre_mlflow.corpus.gtzan.collection import MAX_TRACK_BYTES
 from genre_mlflow.errors import DataError
+from genre_mlflow.files.words import counted
 
 # RuntimeError: a password; NotImplementedError: an unknown compression.
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError,
@@ -82,8 +83,8 @@ def read_archive(archive: Path, members: Iterator[Found]) -> Iterator[Found]:
     except (*BROKEN, OSError) as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{archive} is damaged or truncated, after {n_read} tracks ({what}); remove it, "
-            "get it anew and give the same command again"
+            f"{archive} is damaged or truncated, after {counted(n_read, 'track')} ({what}); remove "
+            "it, get it anew and give the same command again"
         ) from error
 
 
