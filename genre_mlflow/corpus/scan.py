@@ -23,7 +23,7 @@ from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording, is_recording_file
-from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.features.formats.kinds import is_image
 from genre_mlflow.features.preprocessing import content_of, read
 from genre_mlflow.files.names import folded, printable
 

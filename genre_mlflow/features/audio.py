@@ -14,7 +14,8 @@ import soundfile
 import soxr
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.formats.streams import is_image, kind_of, streams
+from genre_mlflow.features.formats.kinds import is_image, kind_of, without_tags
+from genre_mlflow.features.formats.streams import streams
 from genre_mlflow.features.loudness import Heard
 from genre_mlflow.features.settings import SAMPLE_RATE
 
@@ -36,7 +37,7 @@ UNKNOWN = 1 << 56  # samples; libsndfile has a number beyond for a length that i
 
 
 def is_recording(data: bytes) -> bool:
-    """True for what is WAV, AU, FLAC, OGG or MP3 by its content, whatever the file is called."""
+    """True for what is in a known format by its content, whatever the file is called."""
     return bool(kind_of(data))
 
 
@@ -57,7 +58,7 @@ def decode(data: bytes, sample_rate: int = SAMPLE_RATE) -> Samples:
     Parameters
     ----------
     data
-        The whole file, up to `MAX_BYTES`: WAV, AU, FLAC, OGG (Vorbis, Opus) or MP3.
+        The whole file, up to `MAX_BYTES`, in a format that `kinds.kind_of` knows.
     sample_rate
         Of the result, in Hz.
 
@@ -102,7 +103,8 @@ def open_blocks(data: bytes) -> tuple[int, Iterator[Samples]]:
     """Sample rate of the file, and the mean of its channels in blocks that have been checked."""
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    files = [open_stream(stream) for stream in streams(data)]
+    data = without_tags(data)
+    files = [open_stream(stream) for stream in streams(data, kind_of(data))]
     rates = sorted({file.samplerate for file in files})
     if len(rates) > 1:
         raise DataError(
