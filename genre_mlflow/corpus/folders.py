@@ -24,18 +24,20 @@ LITTER = (
 )  # fmt: skip
 ENDINGS = frozenset({
     "wav", "wave", "w64", "rf64", "au", "snd", "flac", "ogg", "oga", "opus", "spx", "mp3", "mp2",
-    "mp1", "mpga", "mpeg", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "wma", "asf", "ape", "wv",
-    "mka", "mkv", "webm", "caf", "amr", "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif",
+    "mp1", "mpga", "mpeg", "m4a", "m4b", "m4r", "mp4", "m4v", "mov", "3gp", "3g2", "aac", "aif",
+    "aiff", "aifc", "wma", "asf", "wmv", "ape", "wv", "tta", "mpc", "mka", "mkv", "webm", "weba",
+    "caf", "amr", "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif",
     "tiff", "webp",
 })  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that is no usable track, and why."""
+    """A file that is no usable track, and why; it may be a recording all the same."""
 
     path: Path
     reason: str
+    is_recording: bool = False
 
 
 class Below(NamedTuple):

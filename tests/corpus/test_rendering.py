@@ -177,7 +177,7 @@ def test_files_out_of_reach_are_broken(tmp_path, music):
     [
         ("nowhere", "out", r"nowhere is no folder; give one with recordings$"),
         ("music/jazz/a.wav", "out", r"a\.wav is no folder"),
-        ("empty", "out", r"empty holds no recordings; known are WAV, AIFF, AU, .*, MP3$"),
+        ("empty", "out", r"empty holds no recordings; known are WAV, AIFF, AU, .*, Musepack$"),
         ("pictures", "out", r"pictures holds no recordings"),
         ("music", "music", r"lies within it; give a folder for the images beside it$"),
         ("music", "music/images", r"lies within it"),

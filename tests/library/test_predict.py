@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from sounds import claiming, encode, tone
+from sounds import by_ffmpeg, claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
@@ -78,7 +78,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "half.flac": (encode(sound, "FLAC")[:20_000], "is damaged or truncated"),
         "ten hours.wav": (claiming(encode(sound), 36_000), "is truncated: 88,244 bytes of the 1,5"),
         "ten hours.flac": (claiming(encode(sound, "FLAC"), 36_000), "lasts 36,000 s by its header"),
-        "film.mp4": (video, "is neither a PNG or JPEG image nor a WAV"),
+        "film.mp4": (video, "is damaged or truncated: it has no index (the box moov)"),
+        "film.avi": (b"RIFF____AVI LIST", "is neither a PNG or JPEG image nor a WAV"),
         "🎷 and spaces.ogg": (encode(sound, "OGG"), ""),
     }
 
@@ -99,6 +100,28 @@ def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
     for name, (_, reason) in contents.items():
         assert rows[name]["error"].startswith(reason), name
         assert bool(rows[name]["predicted"]) is not bool(reason), name
+
+
+def test_what_ffmpeg_reads_is_predicted_and_sorted(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music, out = tmp_path / "music", tmp_path / "t.csv"
+    music.mkdir()
+    (music / "song").write_bytes(by_ffmpeg(tone(2.0), "song.m4a"))  # content counts, not a name
+    (music / "song.flac").write_bytes(by_ffmpeg(tone(2.0), "song.webm"))
+    result = predict(music, "--out", out, "--m3u", tmp_path / "lists", "--move", tmp_path / "by")
+    assert result.exit_code == 0, result.output
+    assert [row["error"] for row in read_rows(out)] == ["", ""]
+    moved = [path for path in (tmp_path / "by").rglob("*") if path.is_file()]
+    assert {path.name for path in moved} == {"song", "song.flac"}
+    listed = "".join(path.read_text() for path in (tmp_path / "lists").iterdir())
+    assert all(f"\n{path}\n" in listed for path in moved)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = predict(*moved)
+    assert result.exit_code == 2
+    for name in ("M4A, MP4 or MOV", "WebM or Matroska"):
+        assert f"error: is {name}, which is read only where the program ffmpeg is" in result.output
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:
