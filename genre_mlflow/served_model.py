@@ -18,7 +18,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording
-from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.features.formats.kinds import is_image
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier, Prediction
 

@@ -1,8 +1,13 @@
 """Recordings that tests make: tones and noise in any format."""
 
 import io
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 RATE = 22_050
@@ -41,3 +46,21 @@ def claiming(data: bytes, seconds: float) -> bytes:
         fields = int.from_bytes(data[18:26], "big")
         changed[18:26] = (fields >> 36 << 36 | n).to_bytes(8, "big")
     return bytes(changed)
+
+
+def by_ffmpeg(samples: np.ndarray, name: str, *options: str, rate: int = RATE) -> bytes:
+    """The bytes of a file of this name, which ffmpeg has encoded with these options."""
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not on this machine")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "source.wav"), Path(folder, name)
+        source.write_bytes(encode(samples, rate=rate))
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", source, *options, target]
+        subprocess.run(command, check=True)
+        return target.read_bytes()
+
+
+def program(folder: Path, script: str) -> None:
+    """A program called ffmpeg in this folder, made of lines of sh."""
+    (folder / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "ffmpeg").chmod(0o755)

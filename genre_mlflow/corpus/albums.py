@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genre_mlflow.corpus.folders import without_ending
 from genre_mlflow.features.audio import is_recording_file
-from genre_mlflow.features.formats.streams import is_image
+from genre_mlflow.features.formats.kinds import is_image
 
 RECORDING, IMAGE = "recording", "image"
 # Names of pictures in albums, as players and taggers write them.

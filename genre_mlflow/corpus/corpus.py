@@ -1,6 +1,7 @@
 """A corpus: a folder of music that has been scanned and split, and what is wrong with it."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, dige
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
+from genre_mlflow.features.preprocessing import further_decoders
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
@@ -54,6 +56,13 @@ class Corpus:
         """Tracks in train, val and test."""
         return {name: len(self.rows(name)) for name in SPLITS}
 
+    def formats(self) -> str:
+        """How many files of each format there are, and what has read the less common ones."""
+        counts = Counter(sorted(self.manifest["format"])).most_common()
+        others = {name: n for name, n in counts if further_decoders([name])}
+        read = "".join(f", {sum(others.values())} of them by {d}" for d in further_decoders(others))
+        return ", ".join(f"{n} {name}" for name, n in counts) + read
+
 
 def open_corpus(settings: CorpusSettings, dealing: SplitSettings) -> Corpus:
     """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing."""
@@ -93,10 +102,10 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
 
 
 def overview(corpus: Corpus) -> str:
-    """Tracks by genre and split, and the first of the faults found, for a terminal."""
+    """Tracks by genre and split, formats, and the first of the faults found, for a terminal."""
     table = pd.crosstab(corpus.manifest["genre"], corpus.manifest["split"])[list(SPLITS)]
     table.loc["all"] = table.sum()
-    lines = [table.to_string()]
+    lines = [table.to_string(), f"files: {corpus.formats()}"]
     for name, found in faults(corpus).items():
         if found:
             lines.append(f"{name.replace('_', ' ')}: {len(found)}")

@@ -25,9 +25,9 @@ LITTER = (
 # Of files that hold sound, also in formats that are not read here.
 RECORDINGS = frozenset({
     "wav", "wave", "w64", "rf64", "au", "snd", "flac", "ogg", "oga", "opus", "spx", "mp3", "mp2",
-    "mp1", "mpga", "mpeg", "m4a", "m4b", "m4p", "mp4", "aac", "ac3", "dts", "aif", "aiff", "aifc",
-    "wma", "asf", "ape", "wv", "mka", "mkv", "webm", "caf", "amr", "3gp", "mpc", "tta", "tak",
-    "shn", "dsf", "dff", "ra",
+    "mp1", "mpga", "mpeg", "m4a", "m4b", "m4p", "m4r", "mp4", "m4v", "mov", "3gp", "3g2", "aac",
+    "ac3", "dts", "aif", "aiff", "aifc", "wma", "asf", "wmv", "ape", "wv", "tta", "tak", "mpc",
+    "mka", "mkv", "webm", "weba", "caf", "amr", "shn", "dsf", "dff", "ra",
 })  # fmt: skip
 PICTURES = frozenset({
     "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "tif", "tiff", "webp",
@@ -37,10 +37,11 @@ ENDINGS = RECORDINGS | PICTURES
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that is no usable track, and why."""
+    """A file that is no usable track, and why; it may be a recording all the same."""
 
     path: Path
     reason: str
+    is_recording: bool = False
 
 
 class Below(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split"]
+COLUMNS = ["track_id", "path", "genre", "group", "sha256", "split", "format"]
 DIGEST_CHARACTERS = 32  # MLflow takes up to 36
 SEGMENT = re.compile(r"\.seg\d{3,}$")  # ends the id of one of several segments of a recording
 

@@ -17,6 +17,7 @@ from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.audio import is_recording_file
+from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 from genre_mlflow.features.images import decode_image
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
@@ -71,7 +72,7 @@ def render_folder(
     recordings, others, bad = look_through(audio)
     check_names([track_id(audio, path) for path in recordings])
     if not recordings:
-        raise DataError(f"{audio} holds no recordings; known are WAV, AU, FLAC, OGG and MP3")
+        raise DataError(f"{audio} holds no recordings; known are {', '.join(OWN + WITH_FFMPEG)}")
     images.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(images / LOCK_FILE, timeout=0):

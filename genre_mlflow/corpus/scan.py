@@ -28,8 +28,8 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording
-from genre_mlflow.features.preprocessing import content_of, read
+from genre_mlflow.features.formats.kinds import IMAGES, format_of
+from genre_mlflow.features.preprocessing import content_of, further_decoders, read
 from genre_mlflow.files.names import folded
 from genre_mlflow.files.words import counted, few
 
@@ -52,11 +52,20 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class Examined:
-    """A file that can be used: SHA-256 of its bytes and of its content, and which kind it is."""
+    """A file that can be used: SHA-256 of its bytes and of its content, and its format.
+
+    `decoder`: what has decoded it beside the usual ones, which the hash of its content depends on.
+    """
 
     sha256: str
     content: str
-    is_recording: bool
+    format: str
+    decoder: str
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it is no image."""
+        return self.format not in IMAGES.values()
 
 
 def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
@@ -65,7 +74,8 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
     (tracks with the same pixels or samples share one, and so do segments of one recording in files
     of their own, `name.seg000`, `name.seg001`, ...), `sha256` (of the file's bytes) and `split`
-    (`train`, `val` or `test` where the folder is laid out so, else empty). Sorted by `track_id`.
+    (`train`, `val` or `test` where the folder is laid out so, else empty) and `format` (as
+    `format_of` names it). Sorted by `track_id`.
 
     Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files
     that cannot be read, all named at once; `on_bad_file="skip"` goes on without them.
@@ -82,16 +92,18 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
         for (*_, path), result in zip(files, examined, strict=True)
         if isinstance(result, Examined)
     }
-    content_hashes.remember({result.sha256: result.content for result in good.values()})
-    covers = {cover for *_, root, below in found for cover in covers_in(root, below.tracks, good)}
+    content_hashes.remember({memo_key(r.sha256, r.decoder): r.content for r in good.values()})
+    sounds = {path for path, result in good.items() if result.is_recording}
+    sounds |= {f.path for f in examined if isinstance(f, BadFile) and f.is_recording}
+    covers = {c for *_, root, below in found for c in covers_in(root, below.tracks, sounds, good)}
     bad = [file for *_, below in found for file in below.bad]
     bad += [file for file in examined if isinstance(file, BadFile) and file.path not in covers]
     if bad and on_bad_file == "error":
         raise BadFilesError(describe_bad_files(folder, bad), bad)
     rows = [
-        (track_id(folder, path), str(path), genre, good[path].content, good[path].sha256, split)
+        (track_id(folder, path), str(path), genre, one.content, one.sha256, split, one.format)
         for split, genre, _, path in files
-        if path in good and path not in covers
+        if path not in covers and (one := good.get(path))
     ]
     manifest = pd.DataFrame(rows, columns=COLUMNS).sort_values("track_id", ignore_index=True)
     manifest["group"] = name_groups(manifest)
@@ -173,11 +185,15 @@ def check_collections(folder: Path, below: Sequence[Path]) -> None:
         )
 
 
-def covers_in(root: Path, tracks: Sequence[Path], good: Mapping[Path, Examined]) -> set[Path]:
-    """Pictures of albums in the folder of a genre, also those that are no spectrograms at all."""
-    sounds = [path for path in tracks if path in good and good[path].is_recording]
-    images = [p for p in set(tracks) - set(sounds) if p in good or ending_of(p.name) in PICTURES]
-    return album_pictures(root, sounds, images)
+def covers_in(
+    root: Path, tracks: Sequence[Path], sounds: Set[Path], good: Mapping[Path, Examined]
+) -> set[Path]:
+    """Pictures of albums in the folder of a genre, also those that are no spectrograms at all.
+
+    `sounds`: its recordings, also those that cannot be read.
+    """
+    images = [p for p in set(tracks) - sounds if p in good or ending_of(p.name) in PICTURES]
+    return album_pictures(root, sounds & set(tracks), images)
 
 
 def loose_music(folder: Path) -> list[Path]:
@@ -194,17 +210,26 @@ def loose_music(folder: Path) -> list[Path]:
 def examine(path: Path, known: Mapping[str, str]) -> Examined | BadFile:
     """What a file is, or what is wrong with it.
 
-    `known`: SHA-256 of contents by that of bytes, for files that need not be decoded again.
+    `known`: SHA-256 of contents by `memo_key`, for files that need not be decoded again.
     """
+    kind = ""
     try:
         str(path).encode()  # file systems take any bytes as a name; JSON, CSV and MLflow do not
         data = read(path)
+        kind = format_of(data)
+        decoder = " ".join(further_decoders([kind]))
         sha256 = hashlib.sha256(data).hexdigest()
-        return Examined(sha256, known.get(sha256) or hash_content(data), is_recording(data))
+        content = known.get(memo_key(sha256, decoder)) or hash_content(data)
+        return Examined(sha256, content, kind, decoder)
     except DataError as error:
-        return BadFile(path, str(error))
+        return BadFile(path, str(error), is_recording=kind not in ("", *IMAGES.values()))
     except UnicodeEncodeError:
         return BadFile(path, "has a name, or lies in a folder, that is not UTF-8; rename it")
+
+
+def memo_key(sha256: str, decoder: str) -> str:
+    """Under which the hash of a file's content is remembered."""
+    return f"{sha256} {decoder}".strip()
 
 
 def hash_content(data: bytes) -> str:

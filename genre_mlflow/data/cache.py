@@ -15,7 +15,13 @@ from filelock import FileLock
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.preprocessing import DECODERS, RECIPE, Preprocessor, read
+from genre_mlflow.features.preprocessing import (
+    DECODERS,
+    RECIPE,
+    Preprocessor,
+    further_decoders,
+    read,
+)
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 
@@ -69,12 +75,13 @@ def open_cache(
 
 def file_of(manifest: pd.DataFrame, settings: PreprocessingSettings) -> str:
     """Name of the cache of these files."""
-    return f"{cache_key(sorted(set(manifest['sha256'])), settings)}.npy"
+    others = further_decoders(manifest["format"])
+    return f"{cache_key(sorted(set(manifest['sha256'])), settings, *others)}.npy"
 
 
-def cache_key(shas: Sequence[str], settings: PreprocessingSettings) -> str:
-    """Digest of what a cache depends on."""
-    content = json.dumps([RECIPE, DECODERS, asdict(settings), list(shas)], sort_keys=True)
+def cache_key(shas: Sequence[str], settings: PreprocessingSettings, *others: str) -> str:
+    """Digest of what a cache depends on; `others`: decoders that only some caches do."""
+    content = json.dumps([RECIPE, DECODERS, asdict(settings), list(shas), *others], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 

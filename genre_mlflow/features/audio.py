@@ -14,7 +14,9 @@ import soundfile
 import soxr
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.formats.streams import is_image, kind_of, streams
+from genre_mlflow.features.formats import ffmpeg
+from genre_mlflow.features.formats.kinds import is_image, kind_of, without_tags
+from genre_mlflow.features.formats.streams import streams
 from genre_mlflow.features.loudness import Heard
 from genre_mlflow.features.settings import SAMPLE_RATE
 
@@ -26,6 +28,7 @@ LONGEST_S = 3600.0  # 318 MB of mono sound at 22,050 Hz
 SHORTEST_S = 1.0
 LOUDEST = 1e6  # full scale is 1; the square of far louder samples would overflow
 MISSING_S = 0.1  # a header may count padding
+FRAMES_S = 0.25  # and that of a coded recording a few of its frames
 # A recording this near to the length of a segment is one as it is: GTZAN's have 29.93 to 30.65 s.
 NEARLY = 0.95
 BLOCK = 1 << 16  # samples decoded at a time: they stay in the cache, a wrong header costs little
@@ -36,7 +39,10 @@ UNKNOWN = 1 << 56  # samples; libsndfile has a number beyond for a length that i
 
 
 def is_recording(data: bytes) -> bool:
-    """True for what is WAV, AU, FLAC, OGG or MP3 by its content, whatever the file is called."""
+    """True for what is in a known format by its content, whatever the file is called.
+
+    Some formats are read only where there is ffmpeg; elsewhere reading them says so.
+    """
     return bool(kind_of(data))
 
 
@@ -60,7 +66,7 @@ def decode(data: bytes, sample_rate: int = SAMPLE_RATE) -> Samples:
     Parameters
     ----------
     data
-        The whole file, up to `MAX_BYTES`: WAV, AU, FLAC, OGG (Vorbis, Opus) or MP3.
+        The whole file, up to `MAX_BYTES`, in a format that `kinds.kind_of` knows.
     sample_rate
         Of the result, in Hz.
 
@@ -105,19 +111,51 @@ def open_blocks(data: bytes) -> tuple[int, Iterator[Samples]]:
     """Sample rate of the file, and the mean of its channels in blocks that have been checked."""
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    files = [open_stream(stream) for stream in streams(data)]
+    data = without_tags(data)
+    kind = kind_of(data)
+    if kind in ffmpeg.CONTAINERS:
+        return open_with_ffmpeg(data, kind)
+    files = [open_stream(stream) for stream in streams(data, kind)]
     rates = sorted({file.samplerate for file in files})
     if len(rates) > 1:
         raise DataError(
             f"is a chained OGG whose parts have {' and '.join(f'{r:,}' for r in rates)} Hz; "
             "encode it anew, or split it"
         )
-    seconds = sum(file.frames for file in files) / rates[0]
+    check_length(sum(file.frames for file in files) / rates[0])
+    return rates[0], checked(chain.from_iterable(map(read_blocks, files)), rates[0])
+
+
+def check_length(seconds: float) -> None:
+    """Refuse from the header alone what is too long."""
     if seconds > LONGEST_S:
         raise DataError(
             f"lasts {seconds:,.0f} s by its header; at most {LONGEST_S:,.0f} s are read"
         )
-    return rates[0], checked(chain.from_iterable(map(read_blocks, files)), rates[0])
+
+
+def open_with_ffmpeg(data: bytes, kind: str) -> tuple[int, Iterator[Samples]]:
+    """The same of what libsndfile does not read."""
+    told = ffmpeg.seconds_told(data, kind)
+    check_length(told)
+    pairs = ffmpeg.decoded(data, kind, BLOCK)
+    rate, first = next(pairs)
+    blocks = chain([first], (block for _, block in pairs))
+    return rate, checked(whole(blocks, rate, told), rate)
+
+
+def whole(blocks: Iterable[Samples], rate: int, told: float) -> Iterator[Samples]:
+    """The blocks. Raises `DataError` if they are too many, or fewer than the header has `told`."""
+    seconds = 0.0
+    for block in blocks:
+        seconds += len(block) / rate
+        if seconds > LONGEST_S:
+            raise DataError(f"lasts longer than {LONGEST_S:,.0f} s, which is the most that is read")
+        yield block
+    if told - seconds > FRAMES_S:
+        raise DataError(
+            f"is damaged or truncated: {seconds:.1f} s of the {told:.1f} s in its header are there"
+        )
 
 
 def open_stream(data: bytes) -> soundfile.SoundFile:

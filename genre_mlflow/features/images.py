@@ -12,13 +12,14 @@ from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 
 MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
 SMALLEST = 8  # pixels of a side; nothing can be seen of a sound on fewer
 ONE_COLOUR = 8  # of 255, how far the pixels of an empty picture differ, with a JPEG's rounding
 BACKGROUND = (255, 255, 255, 255)  # what transparent parts of a plot are seen on
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # other decoders would be open to every client
-KNOWN = "a PNG or JPEG image nor a WAV, AU, FLAC, OGG or MP3 recording"
+KNOWN = f"a PNG or JPEG image nor a recording ({', '.join(OWN + WITH_FFMPEG)})"
 GREY_16_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION = 0x0112  # tag of EXIF
 TURNS = {

@@ -1,7 +1,7 @@
 """From the bytes of a file to model input: the only way in, in training and in serving."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
+from genre_mlflow.features.formats import ffmpeg
 from genre_mlflow.features.images import decode_spectrogram, pixels_of, to_rgb
 from genre_mlflow.features.loudness import is_audible
 from genre_mlflow.features.settings import PreprocessingSettings
@@ -116,6 +117,15 @@ class Preprocessor:
         resized = to_rgb(image).resize(size, Image.Resampling.BILINEAR)  # Pillow's antialiases
         pixels = torch.from_numpy(np.array(resized))  # [H, W, 3]
         return pixels.permute(2, 0, 1).unsqueeze(0).contiguous()
+
+
+def further_decoders(formats: Iterable[str]) -> list[str]:
+    """What decodes files of these formats beside `DECODERS`: mostly nothing, else ffmpeg.
+
+    Only where such a file is there does its version matter, and is it asked for. Raises
+    `DataError` for a program that does not answer.
+    """
+    return [f"ffmpeg {ffmpeg.version()}"] if ffmpeg.CONTAINERS.keys() & set(formats) else []
 
 
 def read(source: bytes | str | Path) -> bytes:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, part
+from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
@@ -31,19 +32,25 @@ Test set by genre:
 
 ## Data
 
-Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test. Copies (equal
-pixels or samples) are never in two splits{leak}. The manifest with every track's checksum and split
-is in `data/manifest.csv`, faults of the corpus are in `data/faults.json`.
+Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test;
+{formats}.
+Copies (equal pixels or samples) are never in two splits{leak}. The manifest with every track's
+checksum, split and format is in `data/manifest.csv`, faults of the corpus are in
+`data/faults.json`.
 
 ## Input and output
 
-WAV, AU, FLAC, OGG or MP3 of 1 s to 1 h; or PNG or JPEG of any mode, one image a track. A recording
-is mixed to one channel, resampled to 22,050 Hz and cut into segments of {segment_s:g} s; each is
-drawn as an image of its {features} features. Of an image, a uniform frame is taken off, the rest is
-resized to {size} x {size} pixels (antialiased), RGB. The answers for the segments become one by
-their {aggregation}. The model holds these steps: send it the file's bytes. It answers with the
-genre, its probability and the probabilities of all genres. They are not calibrated, and a sound
-that is no music gets a genre too.
+Recordings of 1 s to 1 h as {own};
+as {with_ffmpeg}
+where the program ffmpeg is on the machine that answers. Without it, and no Python package brings
+it, such a file gets an error that says so. Or PNG or JPEG of any mode, one image a track.
+
+A recording is mixed to one channel, resampled to 22,050 Hz and cut into segments of
+{segment_s:g} s; each is drawn as an image of its {features} features. Of an image, a uniform frame
+is taken off, the rest is resized to {size} x {size} pixels (antialiased), RGB. The answers for the
+segments become one by their {aggregation}. The model holds these steps: send it the file's bytes.
+It answers with the genre, its probability and the probabilities of all genres. They are not
+calibrated, and a sound that is no music gets a genre too.
 
 ## Training
 
@@ -60,12 +67,14 @@ def model_card(
     options: TrainOptions,
     corpus: str,
     counts: Mapping[str, int],
+    formats: str,
     predictions: pd.DataFrame,
     test_reads: Sequence[str],
 ) -> str:
     """The card in Markdown, from the options and the predictions table.
 
-    `test_reads`: of each time that the test set was read, when, and after how many epochs.
+    `formats`: of the files of the corpus. `test_reads`: of each time that the test set was read,
+    when, and after how many epochs.
     """
     units = {split: by_recording(part(predictions, split)) for split in counts}
     report = metrics.genre_report(units["test"])
@@ -79,6 +88,9 @@ def model_card(
         results="\n".join(result_row(split, table) for split, table in units.items()),
         report=markdown_table(report.round(3).astype({"tracks": int})),
         corpus=corpus,
+        formats=formats,
+        own=either(OWN),
+        with_ffmpeg=either(WITH_FFMPEG),
         leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
         size=options.preprocessing.image_size,
         segment_s=options.preprocessing.segment_s,
@@ -92,6 +104,11 @@ def model_card(
 def times(n: int) -> str:
     """How often, in words."""
     return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def either(names: Sequence[str]) -> str:
+    """Names with an "or" before the last."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def training_options(options: TrainOptions) -> dict[str, object]:

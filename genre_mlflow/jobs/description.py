@@ -63,6 +63,7 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
     tags = {
         "corpus": corpus.name,
         "split": split_name(options),
+        "formats": corpus.formats(),
         "device": device,
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.",

@@ -41,7 +41,8 @@ def log_report(
         write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
-        card = model_card(options, corpus.name, corpus.counts(), predictions, test_reads)
+        about = corpus.name, corpus.counts(), corpus.formats()
+        card = model_card(options, *about, predictions, test_reads)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 

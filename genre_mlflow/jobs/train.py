@@ -202,7 +202,7 @@ def register_outcome(outcome: Outcome) -> Outcome:
 
 
 def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:
-    """Two lines about what begins."""
+    """Three lines about what begins, and what was left out."""
     counts = ", ".join(f"{n} {name}" for name, n in corpus.counts().items())
     copies = copied_groups(corpus.manifest)
     conflicts = conflicting_groups(corpus.manifest)
@@ -210,6 +210,7 @@ def describe(run: TrackedRun, corpus: Corpus, device: str) -> str:
         f"Run {run.id} ({run.name})",
         f"{corpus.name}: {len(corpus.manifest)} tracks of {len(corpus.genres)} genres ({counts}), "
         f"on {device}",
+        f"files: {corpus.formats()}",
     ]
     if copies:
         leaks = len(corpus.split.leaks)

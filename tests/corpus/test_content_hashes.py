@@ -1,11 +1,13 @@
 """A file is decoded once for its content, and whatever happens to the memo changes no manifest."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from sounds import by_ffmpeg, program, tone
 
 from genre_mlflow.corpus import content_hashes
 from genre_mlflow.corpus import scan as scanning
@@ -57,6 +59,27 @@ def test_good_files_are_remembered_though_bad_ones_end_the_scan(corpus, decoded)
     decoded.clear()
     scan(corpus, "skip")
     assert decoded == [1]
+
+
+def test_what_ffmpeg_has_decoded_is_known_to_that_version_alone(
+    corpus, tmp_path, decoded, monkeypatch
+):
+    (corpus / "jazz" / "song.m4a").write_bytes(by_ffmpeg(tone(2.0), "song.m4a"))
+    size = (corpus / "jazz" / "song.m4a").stat().st_size
+    scan(corpus)
+    decoded.clear()
+    assert len(scan(corpus).manifest) == 10
+    assert decoded == []
+    here = shutil.which("ffmpeg")
+    program(tmp_path, f'[ $1 = -version ] && echo ffmpeg version 99 && exit; exec {here} "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert len(scan(corpus).manifest) == 10
+    assert decoded == [size]
+    monkeypatch.setenv("PATH", str(tmp_path / "music"))
+    (bad,) = scan(corpus, "skip").bad_files
+    assert (bad.path.name, bad.is_recording) == ("song.m4a", True)
+    assert bad.reason.startswith("is M4A, MP4 or MOV, which is read only where the program ffmpeg")
+    assert decoded == [size] * 2
 
 
 @pytest.mark.parametrize(

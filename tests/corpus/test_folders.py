@@ -1,6 +1,7 @@
 """Folders as people have them: nothing in them is passed over without a word."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sounds import encode, tone
+from sounds import by_ffmpeg, encode, tone
 
 from genre_mlflow.corpus.corpus import open_corpus, overview
 from genre_mlflow.corpus.folders import is_litter, look_below, without_ending
@@ -117,6 +118,34 @@ def test_a_cover_that_is_no_spectrogram_is_left_out_and_no_bad_file(music):
     (music / "rock" / "song.jpg").write_bytes(b"\xff\xd8\xff and no more")
     with pytest.raises(DataError, match=r"^1 file below[^$]*song\.jpg"):
         scan(music)
+
+
+def test_pictures_of_albums_that_cannot_be_read_are_left_out_too(music):
+    for number in range(3):
+        place = music / "jazz" / "broken" / f"{number}.wav"
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(encode(tone(2.0))[:9000])
+    picture(music / "jazz" / "broken" / "band.png")
+    found = scan(music, "skip")
+    assert len(found.bad_files) == 3
+    assert [Path(path).name for path in found.notes["pictures_of_albums_left_out"]] == ["band.png"]
+
+
+def test_formats_are_told_by_content_and_counted(music):
+    for number, kind in enumerate(("AIFF", "FLAC", "FLAC")):
+        (music / "rock" / f"song {number}.m4a").write_bytes(encode(tone(2.0, 100 + number), kind))
+    corpus = open_corpus(CorpusSettings(data=str(music)), SplitSettings())
+    assert corpus.formats() == "8 WAV, 2 FLAC, 1 AIFF"
+    assert "\nfiles: 8 WAV, 2 FLAC, 1 AIFF" in overview(corpus)
+
+
+def test_files_that_ffmpeg_has_read_are_counted_with_its_version(music):
+    for name in ("a.m4a", "b.m4a", "c.wma"):
+        (music / "rock" / name).write_bytes(by_ffmpeg(tone(2.0, 200 + ord(name[0])), name))
+    corpus = open_corpus(CorpusSettings(data=str(music)), SplitSettings())
+    assert re.fullmatch(r"8 WAV, 2 MP4, 1 WMA, 3 of them by ffmpeg \d\S*", corpus.formats()), (
+        corpus.formats()
+    )
 
 
 def test_spectrograms_beside_recordings_stay(music):

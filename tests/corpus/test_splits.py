@@ -18,7 +18,7 @@ from genre_mlflow.errors import DataError, SettingsError
 def table(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
     """A manifest of (track, genre, group)."""
     return pd.DataFrame(
-        [(f"{genre}/{track}", "", genre, group, group, "") for track, genre, group in rows],
+        [(f"{genre}/{track}", "", genre, group, group, "", "PNG") for track, genre, group in rows],
         columns=COLUMNS,
     )
 

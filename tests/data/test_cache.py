@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from sounds import program
 
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.data import cache as caching
@@ -124,6 +125,21 @@ def test_another_decoder_has_another_cache(monkeypatch):
     before = cache_key(["a"], SMALL)
     monkeypatch.setattr(caching, "DECODERS", "Pillow 99")
     assert cache_key(["a"], SMALL) != before
+
+
+def test_the_version_of_ffmpeg_counts_where_a_file_needs_it(tmp_path, manifest, monkeypatch):
+    names = []
+    for version in ("6.1", "7.0", ""):
+        folder = tmp_path / f"bin {version}"
+        folder.mkdir()
+        if version:
+            program(folder, f"echo 'ffmpeg version {version} Copyright'")
+        monkeypatch.setenv("PATH", str(folder))
+        one = manifest.assign(format=["MP4"] + ["PNG"] * (len(manifest) - 1))
+        names.append([caching.file_of(table, SMALL) for table in (manifest, one)])
+    usual, others = zip(*names, strict=True)
+    assert set(usual) == {f"{cache_key(sorted(manifest['sha256']), SMALL)}.npy"}
+    assert len({*usual, *others}) == 4
 
 
 def test_a_split_is_read_from_the_cache_of_its_corpus(tmp_path, manifest, monkeypatch):

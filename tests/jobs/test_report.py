@@ -36,7 +36,10 @@ def test_final_metrics_are_those_of_recordings(predictions):
 
 def test_the_card_counts_recordings(predictions, tmp_path):
     counts = dict.fromkeys(SPLITS, 12)
-    card = model_card(small_options(tmp_path), "music", counts, predictions, ["now"])
+    formats = "20 FLAC, 16 MP4, 16 of them by ffmpeg 7.1"
+    card = model_card(small_options(tmp_path), "music", counts, formats, predictions, ["now"])
+    assert f"12 to test;\n{formats}.\nCopies" in card
+    assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
     assert "The test set was read once (now), after that\nchoice." in card
     assert "| test | 4 | 75.0% | 30.1% to 95.4% |" in card
     assert "\n| jazz | 1.0 | 0.75 | 0.857 | 4 |\n" in card

@@ -61,6 +61,7 @@ def test_run_is_finished_and_described(run: Run) -> None:
     assert run.data.tags["corpus"] == "music"
     assert run.data.tags["device"].startswith("cpu")
     assert "mlflow 3.17.2, " in run.data.tags["versions"]
+    assert run.data.tags["formats"] == "60 PNG"
     assert run.data.tags["mlflow.user"]
 
 
@@ -131,7 +132,7 @@ def test_configuration_is_logged_as_json_and_as_parameters(trained: Trained, run
 def test_manifest_is_the_dataset_of_the_run(trained: Trained, run: Run) -> None:
     manifest = pd.read_csv(artifact(trained, "data/manifest.csv"))
     dataset = run.inputs.dataset_inputs[0].dataset
-    assert list(manifest) == ["track_id", "path", "genre", "group", "sha256", "split"]
+    assert list(manifest) == ["track_id", "path", "genre", "group", "sha256", "split", "format"]
     assert json.loads(dataset.profile)["num_rows"] == len(manifest)
     assert dataset.digest == digest(manifest)
     assert len(dataset.digest) <= 36
@@ -155,6 +156,7 @@ def test_system_metrics_are_logged(run: Run) -> None:
 def test_model_card_states_split_and_interval(trained: Trained) -> None:
     card = artifact(trained, "model_card.md").read_text()
     assert "95 % interval" in card
+    assert "6 to test;\n60 PNG.\n" in card
     assert "| test | 6 |" in card
 
 

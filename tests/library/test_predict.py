@@ -15,7 +15,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 from greed import Greedy
-from sounds import claiming, encode, tone
+from sounds import by_ffmpeg, claiming, encode, tone
 from support import Trained
 
 from genre_mlflow.cli.main import main
@@ -79,12 +79,12 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "eight.wav": (encode(np.stack([sound] * 8, axis=1)), ""),
         "8 kHz.wav": (encode(sound, rate=8000), ""),
         "192 kHz.wav": (encode(tone(2.0, rate=192_000), rate=192_000), ""),
-        "text.mp3": (b"words, no music", "is neither a PNG or JPEG image nor a WAV"),
+        "text.mp3": (b"words, no music", "is neither a PNG or JPEG image nor a recording"),
         "half.mp3": (encode(sound, "MP3")[:9000], "is truncated: "),
         "half.flac": (encode(sound, "FLAC")[:20_000], "is damaged or truncated"),
         "ten hours.wav": (claiming(encode(sound), 36_000), "is truncated: 88,244 bytes of the 1,5"),
         "ten hours.flac": (claiming(encode(sound, "FLAC"), 36_000), "lasts 36,000 s by its header"),
-        "film.mp4": (video, "is neither a PNG or JPEG image nor a WAV"),
+        "film.mp4": (video, "is damaged or truncated: it has no index (the box moov)"),
         "🎷 and spaces.ogg": (encode(sound, "OGG"), ""),
     }
 
@@ -105,6 +105,28 @@ def test_each_bad_file_is_a_row_with_its_reason_and_the_others_go_on(
     for name, (_, reason) in contents.items():
         assert rows[name]["error"].startswith(reason), name
         assert bool(rows[name]["predicted"]) is not bool(reason), name
+
+
+def test_what_ffmpeg_reads_is_predicted_and_sorted(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music, out = tmp_path / "music", tmp_path / "t.csv"
+    music.mkdir()
+    (music / "song").write_bytes(by_ffmpeg(tone(2.0), "song.m4a"))  # content counts, not a name
+    (music / "song.flac").write_bytes(by_ffmpeg(tone(2.0), "song.webm"))
+    result = predict(music, "--out", out, "--m3u", tmp_path / "lists", "--move", tmp_path / "by")
+    assert result.exit_code == 0, result.output
+    assert [row["error"] for row in read_rows(out)] == ["", ""]
+    moved = [path for path in (tmp_path / "by").rglob("*") if path.is_file()]
+    assert {path.name for path in moved} == {"song", "song.flac"}
+    listed = "".join(path.read_text() for path in (tmp_path / "lists").iterdir())
+    assert all(f"\n{path}\n" in listed for path in moved)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = predict(*moved)
+    assert result.exit_code == 2
+    for name in ("M4A, MP4 or MOV", "WebM or Matroska"):
+        assert f"error: is {name}, which is read only where the program ffmpeg is" in result.output
 
 
 def test_rows_stream(trained: Trained, library: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sounds import claiming, encode, tone
+from sounds import by_ffmpeg, claiming, encode, tone
 from support import Trained, free_port, server
 
 import genre_mlflow
@@ -176,6 +176,19 @@ def test_the_model_in_python_takes_bytes_and_base64(trained: Trained) -> None:
     assert rows[0] == rows[1]
     assert rows[0]["error"] == ""
     assert {row["error"] for row in rows[2:]} == {"is null; send a file as base64"}
+
+
+def test_what_ffmpeg_reads_is_answered_for_where_it_is(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = by_ffmpeg(tone(2.0), "song.m4a")
+    table = pd.DataFrame({"content": [song, encode(tone(2.0)), base64.b64encode(song)]})
+    model = mlflow.pyfunc.load_model("models:/genre-classifier@champion")
+    assert model.predict(table, params={"on_error": "row"})["error"].tolist() == ["", "", ""]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    m4a, wav, coded = model.predict(table, params={"on_error": "row"})["error"]
+    assert m4a == coded and wav == ""
+    assert m4a.startswith("is M4A, MP4 or MOV, which is read only where the program ffmpeg is ins")
 
 
 def test_a_recording_and_its_published_image_get_the_same_answer(
