@@ -117,7 +117,7 @@ def spoil(corpus):
     (corpus / "rock" / "lost.png").symlink_to("nowhere.png")
     return {
         "blues/empty.png": "is empty",
-        "blues/notes.txt": rf"is neither {KNOWN} \(5 bytes\)",
+        "blues/notes.txt": rf"is neither {re.escape(KNOWN)} \(5 bytes\)",
         "jazz/cut.png": "is damaged or truncated",
         "rock/junk.jpg": "is (damaged or truncated|neither)",
         "rock/lost.png": "cannot be read: No such file",
