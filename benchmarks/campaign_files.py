@@ -6,6 +6,8 @@ import os
 import random
 import resource
 import shutil
+import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +22,8 @@ SLOWEST_S = 30.0  # for any file of half a minute of sound
 MEMORY = 1 << 30  # bytes that a process may grow by, over what it takes for whole files
 RATE = 22_050
 FOLDER = 250  # files a scan
-KINDS = ("WAV", "FLAC", "MP3", "OGG", "AU")
+KINDS = ("WAV", "FLAC", "MP3", "OGG", "AU", "AIFF", "CAF", "W64")
+BY_FFMPEG = ("m4a", "webm", "wma", "wv")
 
 
 def whole_files() -> dict[str, bytes]:
@@ -34,6 +37,8 @@ def whole_files() -> dict[str, bytes]:
             for start in range(0, len(sound), 4096):
                 file.write(sound[start : start + 4096])
         found[kind.lower()] = buffer.getvalue()
+    if shutil.which("ffmpeg"):
+        found |= {ending: by_ffmpeg(found["wav"], ending) for ending in BY_FFMPEG}
     pixels = random_numbers.integers(0, 255, (64, 64, 3), dtype=np.uint8)
     for kind in ("PNG", "JPEG"):
         buffer = io.BytesIO()
@@ -43,6 +48,14 @@ def whole_files() -> dict[str, bytes]:
     for path in sorted(real.glob("gtzan-audio/*/*"))[:4] + sorted(real.glob("gtzan-mel/*/*"))[:4]:
         found[path.name] = path.read_bytes()
     return found
+
+
+def by_ffmpeg(wav: bytes, ending: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"sound.{ending}")
+        command = ["ffmpeg", "-v", "error", "-f", "wav", "-i", "-", str(path)]
+        subprocess.run(command, input=wav, check=True)
+        return path.read_bytes()
 
 
 def flipped(data: bytes, other: bytes, rng: random.Random) -> bytes:
@@ -174,7 +187,7 @@ def through_scan(files: list[tuple[str, bytes]], folder: Path) -> list[str]:
     from genre_mlflow.errors import GenreError
 
     findings, usable, refused = [], 0, 0
-    endings = {"wav", "flac", "mp3", "ogg", "au", "png", "jpeg"}
+    endings = {kind.lower() for kind in KINDS} | {*BY_FFMPEG, "png", "jpeg"}
     for start in range(0, len(files), FOLDER):
         corpus = folder / "broken"
         for genre in ("a", "b"):

@@ -158,14 +158,16 @@ def show(
     CorpusSettings(data=folder).check_folder()
     from genre_mlflow.corpus.faults import bad_lines
     from genre_mlflow.corpus.folders import BadFile
+    from genre_mlflow.features.audio import muted_decoders
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 
     bad: list[BadFile] = []
-    if path:
-        figure = sheets.track_figure(sheets.find(folder, path), settings)
-    else:
-        figure, bad = sheets.genres_figure(folder, per_genre, settings)
+    with muted_decoders():
+        if path:
+            figure = sheets.track_figure(sheets.find(folder, path), settings)
+        else:
+            figure, bad = sheets.genres_figure(folder, per_genre, settings)
     for line in bad_lines(bad):
         click.echo(line, err=True)
     save_figure(figure, Path(out), dpi=sheets.dpi(figure))

@@ -163,12 +163,12 @@ def loaded(model: str, table: Path | None) -> "Iterator[Predictor]":
     """The predictor, once the heavy packages are imported, and the table kept for this process."""
     with ExitStack() as stack:
         with heavy_imports():
-            from genre_mlflow.features.audio import mute_decoders
+            from genre_mlflow.features.audio import muted_decoders
             from genre_mlflow.library.predict import open_predictor
             from genre_mlflow.library.table import hold
 
             quiet_mlflow()
-            mute_decoders()
+            stack.enter_context(muted_decoders())
             predictor = stack.enter_context(open_predictor(model))
         stack.enter_context(hold(table))
         yield predictor

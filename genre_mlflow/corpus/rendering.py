@@ -16,7 +16,7 @@ from genre_mlflow.corpus.folders import SETTINGS_FILE, BadFile, check_render, wa
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording_file
+from genre_mlflow.features.audio import is_recording_file, muted_decoders
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 from genre_mlflow.features.images import decode_image
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
@@ -231,7 +231,7 @@ def run(
 ) -> list[Result]:
     """Results in the order in which they come; what has not begun is dropped after an error."""
     results: list[Result] = []
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with muted_decoders(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         try:
             for future in as_completed([pool.submit(job) for job in jobs]):
                 result = future.result()

@@ -28,6 +28,7 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import muted_decoders
 from genre_mlflow.features.formats.kinds import IMAGES, format_of
 from genre_mlflow.features.preprocessing import content_of, further_decoders, read
 from genre_mlflow.files.names import folded
@@ -85,7 +86,7 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     found = [(split, genre, root, look_below(root)) for split, genre, root in genres]
     files = [(s, genre, root, path) for s, genre, root, below in found for path in below.tracks]
     known = content_hashes.recall()
-    with ThreadPoolExecutor() as pool:
+    with muted_decoders(), ThreadPoolExecutor() as pool:
         examined = list(pool.map(partial(examine, known=known), [path for *_, path in files]))
     good = {
         path: result

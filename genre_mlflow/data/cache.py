@@ -15,6 +15,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import muted_decoders
 from genre_mlflow.features.preprocessing import (
     DECODERS,
     RECIPE,
@@ -98,7 +99,7 @@ def build_cache(
     preprocessor = Preprocessor(settings)
     items = list(paths.items())
     counts: list[int] = []
-    with atomic_write(file) as out, ThreadPoolExecutor() as pool:
+    with muted_decoders(), atomic_write(file) as out, ThreadPoolExecutor() as pool:
         write_header(out, 0, settings.image_size)
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -269,18 +270,30 @@ def normalise(samples: Samples) -> Samples:
     return samples if rms == 0 else samples * np.float32(NORMALISED_RMS / rms)
 
 
-def mute_decoders() -> None:
-    """Lose what C libraries print on their own; Python's errors still reach the terminal.
+@contextmanager
+def muted_decoders() -> Iterator[None]:
+    """Lose what C libraries print on their own, while the block runs; Python's errors are shown.
 
     libmpg123, under libsndfile, notes odd frames of an MP3 on the standard error, past every
-    progress bar; what matters it returns as an error, too. For a process of the command line.
+    progress bar; what matters it returns as an error, too. Processes started in the block lose
+    theirs.
     """
+    before = sys.stderr
     try:
-        is_terminals = sys.stderr.fileno() == STANDARD_ERROR
+        is_terminals = before.fileno() == STANDARD_ERROR
     except (OSError, ValueError, AttributeError):
-        return  # a test or a notebook has put something else in its place
-    if is_terminals:
-        sys.stderr = os.fdopen(os.dup(STANDARD_ERROR), "w", buffering=1)
+        is_terminals = False  # a test or a notebook has put something else in its place
+    if not is_terminals:
+        yield
+        return
+    before.flush()
+    kept = os.dup(STANDARD_ERROR)
+    with os.fdopen(kept, "w", 1, before.encoding, "backslashreplace") as sys.stderr:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, STANDARD_ERROR)
         os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(kept, STANDARD_ERROR)
+            sys.stderr = before

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
@@ -18,7 +18,7 @@ import torch
 from genre_mlflow import signals
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.features.audio import mute_decoders
+from genre_mlflow.features.audio import muted_decoders
 from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.library.files import name_of
 from genre_mlflow.memory import MemoryShortage
@@ -170,6 +170,7 @@ class Worker:
     """What a process that predicts keeps between files."""
 
     predictor: Predictor
+    muted = ExitStack()  # until it ends
 
 
 def start_worker(predictor: Predictor) -> None:
@@ -178,7 +179,7 @@ def start_worker(predictor: Predictor) -> None:
         signal.signal(number, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(THREADS)
-    mute_decoders()
+    Worker.muted.enter_context(muted_decoders())
     Worker.predictor = predictor
 
 
