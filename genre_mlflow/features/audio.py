@@ -159,10 +159,24 @@ def whole(blocks: Iterable[Samples], rate: int, told: float) -> Iterator[Samples
         )
 
 
+class Bytes(io.BytesIO):
+    """Bytes in which whoever seeks a place before the beginning stays where he is.
+
+    libsndfile does in some damaged files; an exception within its callback would be printed.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place, if it is one."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 def open_stream(data: bytes) -> soundfile.SoundFile:
     """What libsndfile makes of a stream, before any sample is read."""
     try:
-        file = soundfile.SoundFile(io.BytesIO(data))
+        file = soundfile.SoundFile(Bytes(data))
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DataError(f"is damaged or truncated ({reason(error)})") from error
     if file.frames > UNKNOWN:

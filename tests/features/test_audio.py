@@ -221,3 +221,10 @@ def test_what_decoders_print_is_lost_and_what_python_prints_is_not():
     env = os.environ | {"PYTHONIOENCODING": "ascii:backslashreplace"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
     assert done.stderr.split() == ["ours", "\\u2603", "later", "end"]
+
+
+def test_a_damaged_file_prints_nothing_of_its_own(capfd):
+    data = encode(tone(2.0), "AIFF").replace(b"SSND", b"\xffSND")
+    with pytest.raises(DataError):
+        decode(data)
+    assert capfd.readouterr().err == ""
