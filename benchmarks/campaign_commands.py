@@ -1,34 +1,27 @@
-"""Commands in processes of their own, which are killed or asked to stop at random moments.
-
-Each is forked from this process, which has imported the heavy packages and computed nothing.
-"""
+"""Commands in processes of their own, which are killed or asked to stop at random moments."""
 
 import os
 import random
 import re
-import runpy
 import signal
 import statistics
 import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import mlflow  # for the commands
 import numpy as np
 import optuna
-import sklearn.metrics  # noqa: F401
 import soundfile
 import torch
-import torchvision  # noqa: F401
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 from PIL import Image
 from safetensors.torch import load_file
 
-import search.run  # noqa: F401
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from processes import Command
 
 GENRES, TRACKS, SIZE = ("blues", "jazz", "rock"), 20, 32
 TINY = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01"]
@@ -55,8 +48,7 @@ def prepare(folder: Path) -> Path:
         soundfile.write(folder / "songs" / f"{track:03d}.wav", sound, 22_050)
     (folder / "project").mkdir()
     words = train_words("reference")
-    done = Command(folder, "genre_mlflow", words).end()
-    assert done.code == 0, done.said
+    start(folder, "genre_mlflow", words).wait()
     return folder / "project"
 
 
@@ -65,69 +57,20 @@ def train_words(name: str) -> list[str]:
             f"--model-name={name}"]  # fmt: skip
 
 
-@dataclass
-class Command:
-    """`python -m module words...` in the project, in a process group of its own."""
+def start(folder: Path, module: str, words: list[str]) -> Command:
+    """`python -m module words...` in the project."""
+    env = os.environ | {"GENRE_HOME": str(folder / "project" / ".genre")}
+    return Command(module, words, folder / "command.log", folder / "project", env)
 
-    folder: Path
-    module: str
-    words: list[str]
-    code: int | None = None
-    said: str = ""
-    log: Path = field(init=False)
-    pid: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.log = self.folder / "command.log"
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if not self.pid:
-            self.become()
-
-    def become(self) -> None:
-        """What the new process does; it does not return."""
-        code = 1
-        try:
-            os.setsid()
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            os.chdir(self.folder / "project")
-            os.environ.update(GENRE_HOME=str(self.folder / "project" / ".genre"))
-            out = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(out, 1)
-            os.dup2(out, 2)
-            sys.argv = [self.module, *self.words]
-            runpy.run_module(self.module, run_name="__main__", alter_sys=True)
-            code = 0
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-
-    def end(self, within_s: float = LONGEST_S) -> "Command":
-        """Wait for its end; one that takes longer is killed and has no code."""
-        deadline = time.monotonic() + within_s
-        while self.code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > deadline:
-                self.said = self.log.read_text(errors="replace")
-                os.killpg(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                return self
-            else:
-                time.sleep(0.01)
-        self.said = self.log.read_text(errors="replace")
-        return self
-
-    def kill(self) -> "Command":
-        """As a power cut would."""
-        os.killpg(self.pid, signal.SIGKILL)
-        return self.end()
+def end(command: Command, within_s: float = LONGEST_S) -> int | None:
+    """Wait for its end; the exit code, or None for one that hangs and is killed."""
+    try:
+        return command.join(within_s).code
+    except AssertionError:
+        print(command.said, flush=True)
+        command.kill()
+        return None
 
 
 def client_of(folder: Path) -> MlflowClient:
@@ -161,19 +104,20 @@ def kill_training(folder: Path, kills: int, seed: int) -> list[str]:
         name = f"killed{runs}"
         words, again = train_words(name), 0
         while done < kills:
-            command = Command(folder, "genre_mlflow", words)
+            command = start(folder, "genre_mlflow", words)
             time.sleep(rng.uniform(0, 0.8 * whole_s))
-            if command.kill().code == 0:
+            if command.kill() == 0:
                 break
             done, again = done + 1, again + 1
             experiment = client.get_experiment_by_name(name)
             found = client.search_runs([experiment.experiment_id]) if experiment else []
             if found:
                 words = ["train", "--resume", found[0].info.run_id]
-        last = Command(folder, "genre_mlflow", words).end() if command.code else command
-        if last.code:
-            findings.append(f"training {name}, killed {again} times, ended with {last.code}: "
-                            f"{tail(last)}")  # fmt: skip
+        last = start(folder, "genre_mlflow", words) if command.code else command
+        if end(last) != 0:
+            findings.append(
+                f"training {name}, killed {again} times, ended with {last.code}: {tail(last)}"
+            )
             continue
         ours = weights_of(client, name)
         if any(not torch.equal(ours[key], reference[key]) for key in reference):
@@ -196,14 +140,14 @@ def kill_searches(folder: Path, kills: int, seed: int) -> list[str]:
             "--final-seeds=1", "--space=small", f"--experiment={name}", f"--model-name={name}",
         ]  # fmt: skip
         while True:
-            command = Command(folder, "search", words)
+            command = start(folder, "search", words)
             if done >= kills:
                 break
             time.sleep(rng.uniform(0, 6))
-            if command.kill().code == 0:
+            if command.kill() == 0:
                 break
             done += 1
-        if command.end().code:
+        if end(command) != 0:
             findings.append(f"search {name} ended with {command.code}: {tail(command)}")
             continue
         findings += look_at_study(folder, client, name)
@@ -252,14 +196,14 @@ def send_signals(folder: Path, each: int, seed: int) -> list[str]:
         for _ in range(each):
             (folder / "project" / "t.csv").unlink(missing_ok=True)
             number, twice = rng.choice(SIGNALS), rng.random() < 0.5
-            command = Command(folder, module, words)
+            command = start(folder, module, words)
             time.sleep(rng.uniform(0, window_s))
             sent = time.monotonic()
             kill_quietly(command.pid, number)
             if twice:
                 time.sleep(rng.uniform(0, 0.2))
                 kill_quietly(command.pid, rng.choice(SIGNALS))
-            command.end(6 * MOST_S)
+            end(command, 6 * MOST_S)
             times.append(time.monotonic() - sent)
             ends[str(command.code)] += 1
             findings += look_at_end(command, name, number, times[-1], client)
@@ -271,7 +215,7 @@ def send_signals(folder: Path, each: int, seed: int) -> list[str]:
 def measured(folder: Path, module: str, words: list[str]) -> float:
     """Seconds that a command takes when nobody stops it."""
     started = time.monotonic()
-    Command(folder, module, words).end()
+    end(start(folder, module, words))
     return time.monotonic() - started
 
 
@@ -306,6 +250,3 @@ def close(client: MlflowClient) -> None:
     experiment = client.get_experiment_by_name("signals").experiment_id
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         client.set_terminated(run.info.run_id, "FAILED")
-
-
-assert mlflow  # it is here for the commands

@@ -4,6 +4,7 @@ They are forked from one server that has imported them: as real, and as mortal, 
 begin with `python -m`, of which each room keeps a test too.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -118,7 +119,10 @@ class Command:
     def join(self, timeout_s: float = 600) -> Self:
         """Wait for its end."""
         self.process.join(timeout_s)
-        assert self.code is not None, f"no end after {timeout_s} s:\n{self.said[-3000:]}"
+        if self.code is None:
+            os.kill(self.pid, signal.SIGUSR1)  # it writes where each of its threads is
+            time.sleep(1)
+        assert self.code is not None, f"no end after {timeout_s} s:\n{self.said[-6000:]}"
         return self
 
     def until(self, is_so: Callable[[], bool], timeout_s: float = 120) -> None:
@@ -155,5 +159,6 @@ def run(
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
     for hit in hits:
         hit.prepare()
+    faulthandler.register(signal.SIGUSR1)
     sys.argv = [module, *words]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
