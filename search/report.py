@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,14 @@ SIZE_INCHES, SLICE_INCHES = (9.0, 5.0), 3.2  # of a figure; width of each parame
 def write_report(study: Study, folder: Path) -> None:
     """Write `trials.csv`, a PNG a plot, and `plots.html` with all of them."""
     trials_table(study).to_csv(folder / "trials.csv", index=False)
-    parts = [f"<h1>Study {study.study_name}</h1>"]
+    parts = [f"<h1>Study {escape(study.study_name)}</h1>"]
     for name, more in PLOTS.items():
         if name in NEEDS_TWO and not can_rank(study):
             parts.append("<p>No importances: they need trials with different results.</p>")
             continue
         draw_png(study, name, more, folder / f"{name}.png")
         parts.append(draw_html(study, name, more, first=len(parts) == 1))
-    page = f"<!doctype html><meta charset='utf-8'><title>{study.study_name}</title>"
+    page = f"<!doctype html><meta charset='utf-8'><title>{escape(study.study_name)}</title>"
     style = "<style>body{font-family:sans-serif;max-width:1100px;margin:2em auto}</style>"
     (folder / "plots.html").write_text(page + style + "\n".join(parts), encoding="utf-8")
 

@@ -140,7 +140,10 @@ class Command:
     def kill(self) -> int | None:
         """As a power cut would end it, with all that it has started. Its exit code."""
         if self.code is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet, and has started nothing
+                self.process.kill()
         self.process.join(60)
         return self.code
 
