@@ -199,10 +199,10 @@ def send_signals(folder: Path, each: int, seed: int) -> list[str]:
             command = start(folder, module, words)
             time.sleep(rng.uniform(0, window_s))
             sent = time.monotonic()
-            kill_quietly(command.pid, number)
+            send(command.pid, number)
             if twice:
                 time.sleep(rng.uniform(0, 0.2))
-                kill_quietly(command.pid, rng.choice(SIGNALS))
+                send(command.pid, rng.choice(SIGNALS))
             end(command, 6 * MOST_S)
             times.append(time.monotonic() - sent)
             ends[str(command.code)] += 1
@@ -219,9 +219,13 @@ def measured(folder: Path, module: str, words: list[str]) -> float:
     return time.monotonic() - started
 
 
-def kill_quietly(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):  # it had nothing left to do
+def send(pid: int, number: int) -> None:
+    """A signal to a process and all that it has started, as a terminal sends it."""
+    try:
         os.killpg(pid, number)
+    except ProcessLookupError:
+        with suppress(ProcessLookupError):  # it has no group yet, or had nothing left to do
+            os.kill(pid, number)
 
 
 def look_at_end(
