@@ -159,7 +159,9 @@ def run(
     out = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
+    # Tests in the background ignore the one, those under `nohup` the other.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for hit in hits:
         hit.prepare()
     faulthandler.register(signal.SIGUSR1)
