@@ -21,6 +21,7 @@ from genre_mlflow.tracking.store import environment, first_words, in_our_words, 
 # Packages by what is imported of them.
 PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
 WITHOUT_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+ARTIFACTS = "mlruns"  # MLflow's own name for the folder beside its database
 NO_SUCH_FOLDER = "genre-mlflow-looks-whether-it-can-read-here"
 
 
@@ -90,25 +91,37 @@ def check_is_there(name: str, location: str) -> None:
 
 
 def hint_of_move(gone: Path) -> str:
-    """What to do where files that are gone lie below the folder of the store, which was moved."""
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(SQLITE):
+    """What to do where files are gone because the project was moved; empty for other reasons."""
+    before = moved_from(gone)
+    if before is None:
         return ""
+    here = sqlite_file(mlflow.get_tracking_uri()).parent
+    return (
+        f"; the project was moved to {here}: move it back, or say where it is now by "
+        f"ln -s {quote(str(here))} {quote(str(before))}"
+    )
+
+
+def moved_from(gone: Path) -> Path | None:
+    """The folder of a project before it was moved, with its store, from where `gone` was.
+
+    MLflow's own places are `PROJECT/mlruns/ID/...`, and the store is `PROJECT/mlflow.db`.
+    """
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith(SQLITE) or ARTIFACTS not in gone.parts:
+        return None
+    before = gone
+    while before.name != ARTIFACTS:
+        before = before.parent
     here = sqlite_file(uri).parent
-    for depth in range(1, len(gone.parts)):
-        if (here / Path(*gone.parts[depth:])).exists():
-            before = Path(*gone.parts[:depth])
-            return (
-                f"; the project was moved to {here}: move it back, or say where it is now by "
-                f"ln -s {quote(str(here))} {quote(str(before))}"
-            )
-    return ""
+    moved = (here / ARTIFACTS).is_dir() and here != before.parent
+    return before.parent if moved else None
 
 
-def is_moved_away(location: str) -> bool:
+def is_out_of_reach(location: str) -> bool:
     """Whether even the project is gone in which a local artifact location lies, or would be made.
 
-    MLflow's own are `PROJECT/mlruns/ID`.
+    It was moved, is on a disk that is not here, or on another machine.
     """
     folder = local_path(location)
     return folder is not None and not folder.exists() and not folder.parent.parent.exists()

@@ -12,11 +12,17 @@ from mlflow.exceptions import MlflowException
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.addresses import is_plain, is_server
-from genre_mlflow.tracking.artifacts import check_usable, is_moved_away, local_path
+from genre_mlflow.tracking.artifacts import (
+    ARTIFACTS,
+    check_is_there,
+    check_usable,
+    is_out_of_reach,
+    local_path,
+    moved_from,
+)
 
 # The UI shows such an experiment with its views for model training.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-ARTIFACTS = "mlruns"  # MLflow's own name for the folder beside its database
 ATTEMPTS = 3  # another process may make it, or set it aside, at the same time
 
 logger = logging.getLogger(__name__)
@@ -43,9 +49,12 @@ def experiment_id(name: str) -> str:
                 f"experiment {name!r} is deleted; name another, or restore it with: "
                 f"{commands.mlflow_cli(words)}"
             )
-        if not is_moved_away(experiment.artifact_location):
-            check_usable(experiment.artifact_location)
+        place = experiment.artifact_location
+        if not is_out_of_reach(place):
+            check_usable(place)
             return str(experiment.experiment_id)
+        if moved_from(Path(str(local_path(place)))) is None:
+            check_is_there(f"experiment {name!r}", place)
         set_aside(client, experiment)
     raise ModelError(f"experiment {name!r} can be neither found nor created")
 
@@ -62,7 +71,7 @@ def artifact_place(name: str) -> str | None:
 
 
 def set_aside(client: MlflowClient, experiment: Experiment) -> None:
-    """Give another name to an experiment whose project is gone, so that a new one can have its own.
+    """Give another name to an experiment whose project was moved: a new one is to have its own.
 
     MLflow keeps whole paths, and would make the old folders again.
     """

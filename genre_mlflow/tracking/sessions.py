@@ -20,7 +20,7 @@ from genre_mlflow.files.ranks import hold_together
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.addresses import hidden
-from genre_mlflow.tracking.artifacts import check_is_there, is_moved_away
+from genre_mlflow.tracking.artifacts import check_is_there, is_out_of_reach
 from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.run import FAILED, TrackedRun, to_json
 from genre_mlflow.tracking.store import RUN_VARIABLE, joined_run_id, store_errors
@@ -174,7 +174,7 @@ def check_place(run: TrackedRun) -> None:
     Raises `ModelError`.
     """
     place = run.client.get_experiment(run.experiment_id).artifact_location
-    if is_moved_away(place):
+    if is_out_of_reach(place):
         check_is_there(f"run {run.id}", place)
 
 

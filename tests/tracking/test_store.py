@@ -248,10 +248,23 @@ def test_a_project_that_was_moved_says_so_and_writes_where_it_stands(
         assert hint in failed.said
         assert failed.said.count("\n") == 1
     assert not before.exists()
-    with store_in(now, uri=f"sqlite:///{now}/mlflow.db") as client:
-        old, new = (client.search_experiments(filter_string=f"name LIKE '{name}%'")[0]
-                    for name in ("genre-mlflow, once", "genre-mlflow"))  # fmt: skip
-        assert str(now) in new.artifact_location or old.artifact_location != new.artifact_location
+    client = MlflowClient(f"sqlite:///{now}/mlflow.db")
+    new = client.get_experiment_by_name("genre-mlflow")
+    assert new.artifact_location.startswith(str(now))
+    (old,) = client.search_experiments(filter_string="name LIKE 'genre-mlflow, once%'")
+    assert old.artifact_location.startswith(str(before))
+
+
+def test_an_experiment_whose_disk_is_not_here_is_named_and_keeps_its_name(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    place = tmp_path / "disk" / "project" / "mlruns" / "1"
+    experiment = store.create_experiment(EXPERIMENT, place.as_uri())
+    options = small_options(make_corpus(tmp_path / "music"), epochs=1)
+    with pytest.raises(ModelError, match=f"the files of experiment 'test' are gone: .*{place}$"):
+        train(options, experiment=EXPERIMENT)
+    assert store.get_experiment(experiment).name == EXPERIMENT
+    assert not (tmp_path / "disk").exists()
 
 
 @pytest.mark.slow
