@@ -221,11 +221,10 @@ def measured(folder: Path, module: str, words: list[str]) -> float:
 
 def send(pid: int, number: int) -> None:
     """A signal to a process and all that it has started, as a terminal sends it."""
-    try:
+    with suppress(ProcessLookupError):  # it had nothing left to do
+        while os.getpgid(pid) != pid:
+            time.sleep(0.001)  # it has only been forked
         os.killpg(pid, number)
-    except ProcessLookupError:
-        with suppress(ProcessLookupError):  # it has no group yet, or had nothing left to do
-            os.kill(pid, number)
 
 
 def look_at_end(

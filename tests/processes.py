@@ -152,6 +152,9 @@ def run(
     module: str, words: list[str], log: str, folder: str, env: dict[str, str], hits: list[Hit]
 ) -> None:
     """What the new process does."""
+    # Tests in the background ignore the one, those under `nohup` the other.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -159,9 +162,6 @@ def run(
     out = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    # Tests in the background ignore the one, those under `nohup` the other.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for hit in hits:
         hit.prepare()
     faulthandler.register(signal.SIGUSR1)
