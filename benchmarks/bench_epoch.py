@@ -116,9 +116,9 @@ def train(
 
 
 def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
+    from genre_mlflow.tracking.experiments import experiment_id
     from genre_mlflow.tracking.observer import RunTracker
     from genre_mlflow.tracking.run import TrackedRun
-    from genre_mlflow.tracking.store import experiment_id
 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     os.chdir(folder)  # where MLflow puts the artifacts

@@ -34,9 +34,9 @@ from genre_mlflow.features.spectrogram import log_mel, render
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.serving.server import serve_command
+from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.models import log_classifier
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.store import experiment_id
 
 START_S = 180
 

@@ -88,10 +88,11 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     from genre_mlflow.features.settings import PreprocessingSettings
     from genre_mlflow.model.classifier import Classifier
     from genre_mlflow.model.networks.vgg import VGG
+    from genre_mlflow.tracking.experiments import experiment_id
     from genre_mlflow.tracking.models import log_classifier
     from genre_mlflow.tracking.registry import RegisteredModel
     from genre_mlflow.tracking.run import TrackedRun
-    from genre_mlflow.tracking.store import experiment_id, open_store
+    from genre_mlflow.tracking.store import open_store
 
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     os.chdir(folder)

@@ -1,6 +1,7 @@
 """Runs that somebody deletes while their study goes on."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 
@@ -96,3 +97,13 @@ def test_a_final_run_that_is_deleted_is_trained_again(
     assert found is not None
     (final,) = found.final_runs
     assert store.get_run(final).info.status == "FINISHED"
+
+
+@pytest.mark.skipif(bool(find_spec("boto3")), reason="boto3 is installed here")
+def test_a_study_whose_artifacts_cannot_be_kept_opens_no_run(
+    store: MlflowClient, make_request: MakeRequest
+) -> None:
+    experiment = store.create_experiment(EXPERIMENT, "s3://bucket/music")
+    with pytest.raises(ModelError, match="not installed here: boto3"):
+        open_search(make_request())
+    assert store.search_runs([experiment]) == []
