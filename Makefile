@@ -33,7 +33,7 @@ lint: $(READY) ## Check style and types
 	$(IN_VENV) mypy
 
 ui: $(READY) ## Open the MLflow UI on port 5000
-	$(IN_VENV) mlflow ui --port 5000
+	$(IN_VENV) mlflow ui --port 5000 $(ARGS)
 
 serve: $(READY) ## Serve the champion on port 5001
 	$(IN_VENV) genre-mlflow serve

@@ -183,7 +183,7 @@ def train_final(
     """
     seed = options.training.seed
     with (
-        in_hand(lambda: search.runs.open_final(trial, seed, search.corpus), is_new=True) as run,
+        in_hand(lambda: search.runs.open_final(trial, seed, search.corpus)) as run,
         enough_memory(search.device),
     ):
         return train_in_run(run, options, search.corpus, search.device, observer)

@@ -42,9 +42,13 @@ def run_open(
         logger.info("%s", describe(search))
         if request.workers > 1:
             run_workers(request, deadline)
-        Worker(search, deadline, observers).work()  # after others: their last trials, if any
-        with search.storage.errors():
-            return finish(search, final)
+        worker = Worker(search, deadline, observers)
+        while True:
+            worker.work()  # after others: their last trials, if any
+            with search.storage.errors():
+                found = finish(search, final)
+            if found is not None or time.time() >= deadline:
+                return found
     except KeyboardInterrupt:
         search.leave(KILLED)
         logger.info("Stopped. The same command goes on where this one was")

@@ -1,16 +1,45 @@
-"""What is kept with a trial in Optuna, and how one that has ended is told."""
+"""What is kept with a trial in Optuna, epoch by epoch, and how one that has ended is told."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import TrialPruned
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow.tracking.run import FAILED, FINISHED, KILLED
 from genre_mlflow.tracking.study import TrialEnd
+from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.observer import Observer
 
 WORKER_DIED = "its worker died"
 # User attributes of a trial.
 RUN_ID, ERROR, ASKED, WORKER, BEST_EPOCH = "run_id", "error", "asked", "worker", "best_epoch"
 ENDS = {TrialState.COMPLETE: FINISHED, TrialState.PRUNED: KILLED, TrialState.FAIL: FAILED}
+
+
+class Report(Observer):
+    """Tells Optuna each epoch's validation accuracy, and ends the trial when Optuna says so."""
+
+    def __init__(self, trial: Trial, reported: set[int], epochs: int) -> None:
+        self.trial, self.reported, self.epochs = trial, reported, epochs
+        self.history: list[EpochResult] = []
+
+    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
+        """The epochs of a trial that goes on; its last one comes again."""
+        self.history = list(history[:-1])
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """Report and ask. Epochs that a cut-off trial has reported before are not repeated."""
+        self.history.append(result)
+        best = best_epoch(self.history).epoch
+        if self.trial.user_attrs.get(BEST_EPOCH) != best:
+            self.trial.set_user_attr(BEST_EPOCH, best)
+        if result.epoch not in self.reported:
+            self.trial.report(result.val.accuracy, result.epoch)
+            self.reported.add(result.epoch)
+        if result.epoch < self.epochs and self.trial.should_prune():
+            raise TrialPruned
 
 
 def best_of(trial: FrozenTrial) -> tuple[int, float] | None:

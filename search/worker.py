@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
@@ -24,19 +23,19 @@ from genre_mlflow.tracking.store import impatient, store_errors
 from genre_mlflow.tracking.study import TrialTracker
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import enough_memory, keep_freed_memory
-from genre_mlflow.training.history import EpochResult, best_epoch
+from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
-from search.storage import quiet, retry
+from search.storage import MAX_RETRIES, quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search
 from search.trials import (
     ASKED,
-    BEST_EPOCH,
     ERROR,
     RUN_ID,
     WORKER,
     WORKER_DIED,
+    Report,
     outcome,
     trial_end,
 )
@@ -48,30 +47,6 @@ RUN_DELETED = "its run was deleted"
 logger = logging.getLogger(__name__)
 
 Objective = Callable[[Search, Trial, Sequence[Observer]], float]
-
-
-class Report(Observer):
-    """Tells Optuna each epoch's validation accuracy, and ends the trial when Optuna says so."""
-
-    def __init__(self, trial: Trial, reported: set[int], epochs: int) -> None:
-        self.trial, self.reported, self.epochs = trial, reported, epochs
-        self.history: list[EpochResult] = []
-
-    def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
-        """The epochs of a trial that goes on; its last one comes again."""
-        self.history = list(history[:-1])
-
-    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
-        """Report and ask. Epochs that a cut-off trial has reported before are not repeated."""
-        self.history.append(result)
-        best = best_epoch(self.history).epoch
-        if self.trial.user_attrs.get(BEST_EPOCH) != best:
-            self.trial.set_user_attr(BEST_EPOCH, best)
-        if result.epoch not in self.reported:
-            self.trial.report(result.val.accuracy, result.epoch)
-            self.reported.add(result.epoch)
-        if result.epoch < self.epochs and self.trial.should_prune():
-            raise TrialPruned
 
 
 class Worker:
@@ -91,6 +66,7 @@ class Worker:
         self.search, self.deadline = search, deadline
         self.observers, self.objective = observers, objective or train_setting
         self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.ask_lock = f"ask {search.name}"
         self.running_before: set[int] = set()
         self.failures = 0
         self.begun = False
@@ -120,7 +96,7 @@ class Worker:
         they not begin more than are asked for.
         """
         study, request = self.search.study, self.search.request
-        with self.search.storage.lock(f"ask {self.search.name}"), quiet():
+        with self.search.storage.lock(self.ask_lock), quiet():
             self.look_again()
             done, running = len(self.search.trials(*DONE)), len(self.running())
             waiting = self.search.trials(TrialState.WAITING)
@@ -144,9 +120,12 @@ class Worker:
     def may_be_needed(self) -> bool:
         """True while a trial runs elsewhere that may die; after the deadline, no longer than that
         takes to show.
+
+        What `next_trial` saw under its lock counts: a trial that another worker just now gives up
+        and queues once more is seen neither running nor waiting for a moment.
         """
         patience = self.deadline + self.search.storage.grace_s + POLL_S
-        return bool(self.running()) and time.time() < patience
+        return bool(self.running_before) and time.time() < patience
 
     def look_again(self) -> None:
         """Queue trials once more whose workers are dead. The lock for asking is held."""
@@ -174,14 +153,13 @@ class Worker:
     def run(self, trial: Trial) -> None:
         """Run one trial and record how it ended, in Optuna and in MLflow."""
         search = self.search
-        if not self.begun:
-            with store_errors():
-                search.runs.set_status(RUNNING)  # it may have been at its end before
-            self.begun = True
         self.running_before.add(trial.number)
         value, state, failure = None, TrialState.FAIL, None
         try:
             with search.storage.alive(trial._trial_id), store_errors():
+                if not self.begun:
+                    search.runs.set_status(RUNNING)  # it may have been at its end before
+                    self.begun = True
                 value = self.objective(search, trial, self.observers)
             state = TrialState.COMPLETE
         except TrialPruned:
@@ -209,15 +187,15 @@ class Worker:
             return
         if untrainable or lost:
             trial.set_user_attr(ERROR, RUN_DELETED if lost else str(failure))
-        frozen = search.study.tell(trial, value, state, skip_if_finished=True)
+        with search.storage.lock(self.ask_lock):  # so that nobody sees it ended, but not yet queued
+            frozen = search.study.tell(trial, value, state, skip_if_finished=True)
+            if stopped is not None or lost:
+                retry(search.study, frozen, MAX_RETRIES if lost else None)
         if stopped is not None:
-            retry(search.study, frozen, None)
             with suppress(ModelError), store_errors(), impatient():
                 self.end_run(frozen, type(stopped).__name__)
             raise stopped
-        if lost:
-            retry(search.study, frozen)
-        else:
+        if not lost:
             self.record(frozen)
         logger.info("%s", self.line(frozen))
         self.count_failure(frozen)

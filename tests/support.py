@@ -140,6 +140,23 @@ def server(
         process.wait(timeout=30)
 
 
+@contextmanager
+def tracking_server(
+    folder: Path, backend: str = ""
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address and process of a real `mlflow server` that also keeps artifacts, in `folder`."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+        "--port", url.rpartition(":")[2], "--workers", "1",
+        "--backend-store-uri", backend or f"sqlite:///{folder}/server.db",
+        "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    env = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with server(command, f"{url}/health", folder, env) as process:
+        yield url, process
+
+
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:

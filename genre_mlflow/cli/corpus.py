@@ -158,7 +158,7 @@ def show(
     CorpusSettings(data=folder).check_folder()
     from genre_mlflow.corpus.faults import bad_lines
     from genre_mlflow.corpus.folders import BadFile
-    from genre_mlflow.features.audio import muted_decoders
+    from genre_mlflow.features.muting import muted_decoders
     from genre_mlflow.figures import sheets
     from genre_mlflow.figures.image import save_figure
 

@@ -163,7 +163,7 @@ def loaded(model: str, table: Path | None) -> "Iterator[Predictor]":
     """The predictor, once the heavy packages are imported, and the table kept for this process."""
     with ExitStack() as stack:
         with heavy_imports():
-            from genre_mlflow.features.audio import muted_decoders
+            from genre_mlflow.features.muting import muted_decoders
             from genre_mlflow.library.predict import open_predictor
             from genre_mlflow.library.table import hold
 

@@ -17,7 +17,7 @@ COVER = re.compile(
 HEAD = 8  # bytes that tell an image
 
 
-def kind_of(path: Path, whole: bool = True) -> str:
+def sound_or_image(path: Path, whole: bool = True) -> str:
     """Recording or image, by the content; empty for anything else. Raises `OSError`.
 
     `whole`: as of `is_recording_file`.

@@ -16,9 +16,10 @@ from genre_mlflow.corpus.folders import SETTINGS_FILE, BadFile, check_render, wa
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.scan import track_id
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import is_recording_file, muted_decoders
+from genre_mlflow.features.audio import is_recording_file
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 from genre_mlflow.features.images import decode_image
+from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.features.preprocessing import RECIPE, Preprocessor, read
 from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write

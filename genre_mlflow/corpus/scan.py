@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus import content_hashes
-from genre_mlflow.corpus.albums import album_pictures, kind_of
+from genre_mlflow.corpus.albums import album_pictures, sound_or_image
 from genre_mlflow.corpus.faults import SHOWN, BadFilesError, bad_lines
 from genre_mlflow.corpus.folders import (
     PICTURES,
@@ -28,8 +28,8 @@ from genre_mlflow.corpus.folders import (
 from genre_mlflow.corpus.manifest import COLUMNS, name_groups
 from genre_mlflow.corpus.settings import SPLITS, check_folder
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import muted_decoders
 from genre_mlflow.features.formats.kinds import IMAGES, format_of
+from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.features.preprocessing import content_of, further_decoders, read
 from genre_mlflow.files.names import folded
 from genre_mlflow.files.words import counted, few
@@ -203,7 +203,7 @@ def loose_music(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not is_litter(path.name):
             with suppress(OSError):
-                if kind_of(path):
+                if sound_or_image(path):
                     found.append(path)
     return found
 

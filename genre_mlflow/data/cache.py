@@ -15,7 +15,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.audio import muted_decoders
+from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.features.preprocessing import (
     DECODERS,
     RECIPE,

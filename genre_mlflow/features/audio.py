@@ -3,9 +3,7 @@
 import hashlib
 import io
 import os
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -33,7 +31,6 @@ FRAMES_S = 0.25  # and that of a coded recording a few of its frames
 # A recording this near to the length of a segment is one as it is: GTZAN's have 29.93 to 30.65 s.
 NEARLY = 0.95
 BLOCK = 1 << 16  # samples decoded at a time: they stay in the cache, a wrong header costs little
-STANDARD_ERROR = 2  # file descriptor
 NORMALISED_RMS = 0.1  # -20 dB of full scale
 HEAD = 1 << 16  # bytes that tell most recordings from anything else
 UNKNOWN = 1 << 56  # samples; libsndfile has a number beyond for a length that it does not know
@@ -282,32 +279,3 @@ def normalise(samples: Samples) -> Samples:
     """Scale to a root mean square of `NORMALISED_RMS`; silence stays."""
     rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
     return samples if rms == 0 else samples * np.float32(NORMALISED_RMS / rms)
-
-
-@contextmanager
-def muted_decoders() -> Iterator[None]:
-    """Lose what C libraries print on their own, while the block runs; Python's errors are shown.
-
-    libmpg123, under libsndfile, notes odd frames of an MP3 on the standard error, past every
-    progress bar; what matters it returns as an error, too. Processes started in the block lose
-    theirs.
-    """
-    before = sys.stderr
-    try:
-        is_terminals = before.fileno() == STANDARD_ERROR
-    except (OSError, ValueError, AttributeError):
-        is_terminals = False  # a test or a notebook has put something else in its place
-    if not is_terminals:
-        yield
-        return
-    before.flush()
-    kept = os.dup(STANDARD_ERROR)
-    with os.fdopen(kept, "w", 1, before.encoding, "backslashreplace") as sys.stderr:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, STANDARD_ERROR)
-        os.close(nowhere)
-        try:
-            yield
-        finally:
-            os.dup2(kept, STANDARD_ERROR)
-            sys.stderr = before

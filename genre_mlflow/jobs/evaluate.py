@@ -76,7 +76,7 @@ def evaluate(
     with store_errors():
         tags = {"task": "evaluate", "corpus": corpus.name, "model": model, **known.tags()}
         place, name = experiment_id(experiment), f"evaluate {corpus.name}"
-        with in_hand(lambda: TrackedRun.create(place, name, tags), is_new=True) as run:
+        with in_hand(lambda: TrackedRun.create(place, name, tags)) as run:
             flat = options.flat()
             signals.check()
             run.log_params({"model": model, "split": split} | {n: as_text(flat[n]) for n in PARAMS})

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre_mlflow.corpus.albums import IMAGE, RECORDING, album_pictures, kind_of
+from genre_mlflow.corpus.albums import IMAGE, RECORDING, album_pictures, sound_or_image
 from genre_mlflow.corpus.folders import (
     EMPTY,
     PICTURES,
@@ -111,7 +111,7 @@ def kind(path: Path) -> str:
     is_ending = ending.isascii() and ending.isalnum() and len(ending) <= LONGEST_ENDING
     otherwise = IMAGE if ending in PICTURES else ""
     try:
-        known = kind_of(path, whole=not is_ending) or otherwise
+        known = sound_or_image(path, whole=not is_ending) or otherwise
     except OSError:
         known = otherwise or RECORDING
     return known or (f".{ending}" if is_ending else NO_ENDING)

@@ -18,7 +18,7 @@ import torch
 from genre_mlflow import signals
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.features.audio import muted_decoders
+from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.library.files import name_of
 from genre_mlflow.memory import MemoryShortage

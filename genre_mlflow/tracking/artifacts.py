@@ -16,10 +16,14 @@ from mlflow.utils.uri import is_local_uri
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking.addresses import SQLITE, hidden, sqlite_file
-from genre_mlflow.tracking.store import environment, first_words, in_our_words, store_errors
+from genre_mlflow.tracking.store import (
+    environment,
+    first_words,
+    in_our_words,
+    package_of,
+    store_errors,
+)
 
-# Packages by what is imported of them.
-PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
 WITHOUT_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 ARTIFACTS = "mlruns"  # MLflow's own name for the folder beside its database
 NO_SUCH_FOLDER = "genre-mlflow-looks-whether-it-can-read-here"
@@ -144,9 +148,3 @@ def check_usable(location: str) -> None:
         raise ModelError(
             f"artifacts cannot be kept in {hidden(location)}: {first_words(error)}"
         ) from error
-
-
-def package_of(error: ImportError) -> str:
-    """What has to be installed."""
-    name = error.name or ""
-    return PACKAGES.get(name.partition(".")[0], name)

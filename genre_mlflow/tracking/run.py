@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Thread
 from typing import Any, Self
 
 from mlflow import MlflowClient
@@ -21,7 +20,6 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
@@ -33,13 +31,13 @@ from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.artifacts import delete_files
 from genre_mlflow.tracking.experiments import EXPERIMENT_TAGS
+from genre_mlflow.tracking.monitor import monitored
 from genre_mlflow.tracking.store import NOT_THERE, impatient
 
 PARAMS_PER_BATCH = 100  # MLflow's limit
 DESCRIPTION_TAG = "mlflow.note.content"
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 DELETED = "deleted"  # stage in the life of a run or an experiment
-MONITOR_S = 1.0  # wait for its thread, which may be waiting for a store that is gone
 
 
 class TrackedRun:
@@ -259,7 +257,7 @@ class TrackedRun:
         """
         status, in_haste = FAILED, False
         try:
-            with self.monitored():
+            with monitored(self.id):
                 if owned:
                     self.client.update_run(self.id, status=RUNNING)
                 yield
@@ -273,21 +271,6 @@ class TrackedRun:
         finally:
             if owned:
                 self.end(status, in_haste=in_haste)
-
-    @contextmanager
-    def monitored(self) -> Iterator[None]:
-        """Log the load of the machine while the block runs."""
-        monitor = SystemMetricsMonitor(self.id, resume_logging=True)
-        monitor.start()
-        try:
-            yield
-        except BaseException:
-            with signals.undisturbed(), impatient():
-                ending = Thread(target=monitor.finish, daemon=True)
-                ending.start()
-                ending.join(MONITOR_S)
-            raise
-        monitor.finish()
 
     def mark_experiment(self) -> None:
         """Give its experiment the tags of ours, where it lacks them."""

@@ -22,7 +22,7 @@ from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.addresses import hidden
 from genre_mlflow.tracking.artifacts import check_is_there, is_out_of_reach
 from genre_mlflow.tracking.experiments import experiment_id
-from genre_mlflow.tracking.run import FAILED, TrackedRun, to_json
+from genre_mlflow.tracking.run import FAILED, RUNNING, TrackedRun, to_json
 from genre_mlflow.tracking.store import RUN_VARIABLE, joined_run_id, store_errors
 from genre_mlflow.training.checkpoint import STATE_FILE
 
@@ -75,9 +75,7 @@ class Session:
         try:
             with (
                 store_errors(),
-                in_hand(
-                    lambda: self.find(name), is_new=not self.run_id, owned=self.owned
-                ) as opened,
+                in_hand(lambda: self.find(name), owned=self.owned) as opened,
             ):
                 self.present(opened, name)
                 yield opened
@@ -106,23 +104,21 @@ class Session:
 
 
 @contextmanager
-def in_hand(
-    find: Callable[[], TrackedRun], *, is_new: bool, owned: bool = True
-) -> Iterator[TrackedRun]:
+def in_hand(find: Callable[[], TrackedRun], *, owned: bool = True) -> Iterator[TrackedRun]:
     """What `find` finds or creates, held and in state RUNNING while the block runs.
 
-    One that was created does not stay in that state, whatever happens.
+    It does not stay in that state, whatever happens, unless another process holds it.
     """
     with signals.between_steps(), ExitStack() as stack:
         with signals.undisturbed():
             run = find()
             try:
                 stack.enter_context(hold(run.id))
-                stack.enter_context(run.running(owned=owned))
-            except BaseException:
-                if is_new:
+            except (OSError, KeyboardInterrupt):  # no room for the lock, for one
+                if owned and run.status == RUNNING:
                     run.end(FAILED)
                 raise
+            stack.enter_context(run.running(owned=owned))
         yield run
 
 

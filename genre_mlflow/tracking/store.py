@@ -43,6 +43,8 @@ DATABASE_LOCKS = {  # of a connection; they end with it
     "postgresql": f"SELECT pg_advisory_lock({LOCK})",
     "mysql": f"SELECT GET_LOCK('{LOCK}', -1)",
 }
+# Packages by what is imported of them, for artifacts that lie elsewhere.
+PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
 DELETED_RUN = re.compile(r"The run (\w+) must be in the 'active' state")
 IN_HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
@@ -90,7 +92,7 @@ def store_address() -> str:
     return str(mlflow.get_tracking_uri())
 
 
-def first_words(error: Exception) -> str:
+def first_words(error: Exception | str) -> str:
     """What a database or an import says, in one line, without the statement and its values."""
     return " ".join(str(error).partition("[SQL:")[0].partition("(Background on")[0].split())
 
@@ -182,8 +184,15 @@ def store_errors() -> Iterator[None]:
     except MlflowException as error:
         raise ModelError(in_our_words(str(error.message))) from error
     except ImportError as error:  # of a store of artifacts such as S3
-        package = f"; install the package {error.name}" if error.name else ""
-        raise ModelError(f"MLflow: {first_words(error)}{package}") from error
+        raise ModelError(
+            f"MLflow: {first_words(error)}; install the package {package_of(error)}"
+        ) from error
+
+
+def package_of(error: ImportError) -> str:
+    """What has to be installed."""
+    name = error.name or str(error)
+    return PACKAGES.get(name.partition(".")[0], name)
 
 
 def in_our_words(message: str) -> str:
@@ -192,7 +201,7 @@ def in_our_words(message: str) -> str:
     if gone:
         command = commands.mlflow_cli(f"runs restore --run-id {gone[1]}")
         return f"run {gone[1]} was deleted; restore it with: {command}"
-    words = " ".join(message.partition("[SQL:")[0].partition("(Background on")[0].split())
+    words = first_words(message)
     if "database is locked" in words:
         return f"MLflow: {words}; another program has held it for {LOCKED_S} s"
     return f"MLflow: {words}"

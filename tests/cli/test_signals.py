@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
@@ -256,3 +257,14 @@ def test_drawing_is_stopped_and_goes_on(tmp_path: Path) -> None:
     assert 2 <= len([*tmp_path.glob("images/a/*.png")]) < 8
     assert "had been drawn before" in start(tmp_path, "genre_mlflow", words).wait()
     assert len([*tmp_path.glob("images/a/*.png")]) == 8
+
+
+def test_laying_out_the_collection_is_stopped_and_goes_on(tmp_path: Path, real_data: Path) -> None:
+    shutil.copytree(real_data / "gtzan-audio", tmp_path / "mine")  # files are linked from there
+    words = ["corpus", "gtzan", "out", "--source=mine", "--on-bad-file=skip"]
+    hit = Hit("genre_mlflow.corpus.gtzan.layout:linked", (SIGINT, SIGTERM), 5)
+    check_stopped(start(tmp_path, "genre_mlflow", words, hit), SIGINT)
+    laid_out = len([*tmp_path.glob("out/genres/*/*")])
+    assert 5 <= laid_out < 14
+    said = start(tmp_path, "genre_mlflow", words).wait()
+    assert f"14 tracks of 10 genres in out/genres, {14 - laid_out} of them new" in said

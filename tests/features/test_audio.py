@@ -1,8 +1,5 @@
 """Recordings of any format become mono sound, in segments; what is none is named as what it is."""
 
-import os
-import subprocess
-import sys
 from itertools import pairwise
 
 import librosa
@@ -209,18 +206,6 @@ def test_normalised_sound_has_one_loudness_and_silence_stays():
         rms = np.sqrt(np.mean(normalise(gain * SOUND) ** 2))
         assert rms == pytest.approx(0.1, rel=1e-4)
     assert not normalise(np.zeros(10, np.float32)).any()
-
-
-def test_what_decoders_print_is_lost_and_what_python_prints_is_not():
-    script = (
-        "import os, sys\nfrom genre_mlflow.features.audio import muted_decoders\n"
-        "with muted_decoders():\n    os.write(2, b'noise ')\n"
-        "    print('ours \\u2603', file=sys.stderr)\n"
-        "os.write(2, b'later ')\nprint('end', file=sys.stderr)"
-    )
-    env = os.environ | {"PYTHONIOENCODING": "ascii:backslashreplace"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
-    assert done.stderr.split() == ["ours", "\\u2603", "later", "end"]
 
 
 def test_a_damaged_file_prints_nothing_of_its_own(capfd):

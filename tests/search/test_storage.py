@@ -17,7 +17,7 @@ from optuna.trial import Trial, TrialState
 
 from genre_mlflow.errors import StudyError
 from search.request import Request
-from search.storage import MAX_RETRIES, Storage, quiet
+from search.storage import MAX_RETRIES, Storage, quiet, retry
 from search.study import Search, open_search
 from search.worker import Worker, begin_run
 
@@ -149,6 +149,19 @@ def test_trial_cut_off_before_its_first_sign_of_life_is_repeated(
         search.study.ask()
     Worker(search, inf, objective=instant).work()
     assert [t.state.name for t in search.trials()] == ["FAIL", "COMPLETE"]
+
+
+def test_a_trial_that_is_queued_again_just_now_is_waited_for(
+    store: MlflowClient, make_request: Callable[..., Request]
+) -> None:
+    search = open_search(make_request(trials=1))
+    other = die(search)
+    worker = Worker(search, inf)
+    assert worker.next_trial() is None  # one is enough, and it runs elsewhere
+    search.storage.optuna.set_trial_state_values(other._trial_id, TrialState.FAIL)
+    assert worker.may_be_needed()
+    retry(search.study, search.trials()[0])
+    assert worker.next_trial() is not None
 
 
 def test_trial_that_kills_its_workers_is_given_up(

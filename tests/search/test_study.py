@@ -26,6 +26,7 @@ from search.best import Finished, finish
 from search.report import PLOTS
 from search.request import Request
 from search.run import run
+from search.storage import quiet
 from search.study import Search, open_search
 from search.worker import MAX_FAILURES, Worker, begin_run
 
@@ -434,6 +435,25 @@ def test_time_over_still_ends_the_study(store: MlflowClient, make_request: MakeR
     assert trials == [0]
     assert found is not None
     assert found.trials == 1
+
+
+def test_a_trial_begun_while_another_ends_the_study_does_not_leave_it_open(
+    store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[Finished | None] = []
+
+    def finish_after_another_began(search: Search, observer: Observer | None) -> Finished | None:
+        if not ends:
+            with quiet():
+                search.study.ask()  # of a worker that dies at once
+        ends.append(finish(search, observer))
+        return ends[-1]
+
+    monkeypatch.setattr("search.run.finish", finish_after_another_began)
+    found = run(make_request(trials=1))
+    assert ends == [None, found]
+    assert found is not None
+    assert [run.info.status for run in runs_of(store, "search")] == ["FINISHED"]
 
 
 def test_trial_that_was_given_away_is_left_alone(

@@ -6,8 +6,7 @@ import optuna
 import pytest
 
 from genre_mlflow.training.history import EpochResult, PassResult, best_epoch
-from search.trials import best_of
-from search.worker import Report
+from search.trials import Report, best_of
 
 
 def epoch(number: int, right: int, loss: float) -> EpochResult:

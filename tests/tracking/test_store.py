@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from mlflow import MlflowClient
 from processes import Command
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from support import EXPERIMENT, SMALL, Trained, free_port, server, small_options, store_in
+from support import EXPERIMENT, SMALL, Trained, small_options, store_in, tracking_server
 
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.jobs.evaluate import evaluate
@@ -202,6 +201,18 @@ def test_a_run_deleted_during_training_can_be_restored_and_resumed(
     assert store.get_run(run_id).info.status == "FINISHED"
 
 
+def test_a_run_that_cannot_be_locked_does_not_stay_open(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    options = small_options(make_corpus(tmp_path / "music"))
+    (tmp_path / ".genre").mkdir()
+    (tmp_path / ".genre" / "checkpoints").touch()  # where the folder of the run is to be made
+    with pytest.raises(OSError, match="checkpoints"):
+        train(options, experiment=EXPERIMENT)
+    experiment = store.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert [run.info.status for run in store.search_runs([experiment])] == ["FAILED"]
+
+
 def test_files_that_are_gone_are_named_with_their_place(trained: Trained, tmp_path: Path) -> None:
     with store_in(tmp_path, like=trained.folder) as client:
         outcome = train(trained.options, experiment="other")
@@ -291,14 +302,7 @@ def test_a_server_that_dies_does_not_keep_a_stopped_run_waiting(
 ) -> None:
     """MLflow itself would try for minutes."""
     data = make_corpus(tmp_path / "music")
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
-        "--port", url.rpartition(":")[2], "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination", str(tmp_path / "artifacts"),
-    ]  # fmt: skip
-    with server(command, f"{url}/health", tmp_path, {}) as process:
+    with tracking_server(tmp_path) as (url, process):
         project = tmp_path / "project"
         project.mkdir()
         words = ["train", f"--data={data}", *TINY, "--epochs=100000"]
