@@ -47,7 +47,7 @@ class TrainOptions:
                 f"network is {self.model.network!r}, but its settings are those of "
                 f"{type(self.family).__name__}"
             )
-        self.family.check_input(self.preprocessing.image_size)
+        self.family.check_input(self.preprocessing.shape)
 
     def flat(self) -> dict[str, Any]:
         """Every option by its name on the command line, with underscores."""

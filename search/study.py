@@ -15,7 +15,7 @@ from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
-from genre_mlflow.jobs.train import open_tracks
+from genre_mlflow.jobs.train import check_colours, open_tracks
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
 from genre_mlflow.settings import as_text
@@ -96,6 +96,7 @@ def open_search(request: Request) -> Search:
     check_joined()
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
+    check_colours(corpus, options)
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
         study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))

@@ -62,7 +62,7 @@ def make_corpus() -> MakeCorpus:
 def spectrogram_like(genre: str, track: int, height: float, size: int) -> Image.Image:
     """Noise with a bright band, whose height in the image is the genre's."""
     rng = np.random.default_rng([zlib.crc32(genre.encode()), track])
-    pixels = rng.integers(0, 128, (size, size, 3), dtype=np.uint8)
+    pixels = rng.integers(0, 128, (size, size), dtype=np.uint8)
     top = int(height * size)
     pixels[top : top + max(2, size // 8)] += 100
     return Image.fromarray(pixels)

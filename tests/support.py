@@ -28,7 +28,14 @@ from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
-SMALL = {"image_size": 32, "widths": (4, 8), "head_width": 8, "epochs": 3, "lr": 0.01}
+SMALL = {
+    "image_size": 32,
+    "image_width": 32,
+    "widths": (4, 8),
+    "head_width": 8,
+    "epochs": 3,
+    "lr": 0.01,
+}
 START_S = 120
 EXPERIMENT = "test"
 

@@ -63,7 +63,10 @@ CANNOT_RUN = {
         "serves until it is interrupted, and is MLflow's own",
 }  # fmt: skip
 
-SMALL = {"--image-size": "32", "--widths": "4,8", "--head-width": "8", "--epochs": "1"}
+SMALL = {
+    "--image-size": "32", "--image-width": "32", "--widths": "4,8", "--head-width": "8",
+    "--epochs": "1",
+}  # fmt: skip
 FEW = {"--trials": "1", "--final-seeds": "1"}
 PLACES = ("--out", "--m3u", "--link")  # options that name what a command makes
 UNDECIDED = ("promote",)  # exit code 1 when the champion stays, which is an answer, too

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,11 @@ from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, dige
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import SplitResult, split
-from genre_mlflow.features.preprocessing import further_decoders
+from genre_mlflow.errors import DataError
+from genre_mlflow.features.colours import levels_of
+from genre_mlflow.features.formats.kinds import IMAGES
+from genre_mlflow.features.images import decode_image
+from genre_mlflow.features.preprocessing import further_decoders, read
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
@@ -55,6 +60,21 @@ class Corpus:
     def counts(self) -> dict[str, int]:
         """Tracks in train, val and test."""
         return {name: len(self.rows(name)) for name in SPLITS}
+
+    @cached_property
+    def colour_maps(self) -> list[str]:
+        """The colour maps of the images, by the first one of each genre; empty without images.
+
+        Raises `DataError` for one whose colours are those of no known map.
+        """
+        images = self.manifest[self.manifest["format"].isin(IMAGES.values())]
+        found = set()
+        for path in images.groupby("genre")["path"].first():
+            try:
+                found.add(levels_of(decode_image(read(path)))[1])
+            except DataError as error:
+                raise DataError(f"{path} {error}") from error
+        return sorted(found)
 
     def formats(self) -> str:
         """How many files of each format there are, and what has read the less common ones."""

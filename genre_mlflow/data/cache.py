@@ -23,7 +23,7 @@ from genre_mlflow.features.preprocessing import (
     further_decoders,
     read,
 )
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import PreprocessingSettings, Shape
 from genre_mlflow.files.atomic import atomic_write
 
 CHUNK = 16  # files decoded ahead of the disk, which bounds the memory
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]  # files done, files in all
 
 
 class PixelCache:
-    """Every distinct file of a manifest, decoded once: uint8 `[segments, 3, H, W]`, memory-mapped.
+    """Every distinct file of a manifest, decoded once: uint8 `[segments, C, H, W]`, memory-mapped.
 
     `span`: the first segment of a file and how many it has, by the SHA-256 of the file.
     """
@@ -100,7 +100,7 @@ def build_cache(
     items = list(paths.items())
     counts: list[int] = []
     with muted_decoders(), atomic_write(file) as out, ThreadPoolExecutor() as pool:
-        write_header(out, 0, settings.image_size)
+        write_header(out, 0, settings.shape)
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
             for pixels in pool.map(partial(decode, preprocessor), chunk):
@@ -109,13 +109,12 @@ def build_cache(
             progress(start + len(chunk), len(items))
         np.save(out, np.array(counts))
         out.seek(0)
-        write_header(out, sum(counts), settings.image_size)
+        write_header(out, sum(counts), settings.shape)
 
 
-def write_header(out: BinaryIO, n_segments: int, size: int) -> None:
+def write_header(out: BinaryIO, n_segments: int, shape: Shape) -> None:
     """The head of a `.npy` file; numpy leaves room in it for any number along the first axis."""
-    shape = (n_segments, 3, size, size)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    header = {"descr": "|u1", "fortran_order": False, "shape": (n_segments, *shape)}
     np.lib.format.write_array_header_1_0(out, header)
 
 

@@ -15,7 +15,7 @@ Pair = tuple[Tensor, Tensor]  # pixels and label, of one item or of a batch
 class TrackDataset(Dataset[Pair]):
     """The segments of a manifest's tracks, read from a memory-mapped cache.
 
-    An item is a segment: pixels uint8 `[3, H, W]`, label int64 `[]`. The items of a track lie
+    An item is a segment: pixels uint8 `[C, H, W]`, label int64 `[]`. The items of a track lie
     together, in the order of the manifest. `labels`: int64 `[items]`, the place of each item's
     genre in `genres`; `owners`: int64 `[items]`, the place of its track in the manifest.
     """
@@ -44,7 +44,7 @@ class TrackDataset(Dataset[Pair]):
         return list(zip(*self.gather(indices), strict=True))
 
     def gather(self, indices: list[int]) -> Pair:
-        """Pixels uint8 `[B, 3, H, W]` and labels int64 `[B]`, copied from the cache."""
+        """Pixels uint8 `[B, C, H, W]` and labels int64 `[B]`, copied from the cache."""
         return torch.from_numpy(self._pixels[self._rows[indices]]), self.labels[indices]
 
     def batches(self, size: int, order: Iterable[int] | None = None) -> Iterator[Pair]:

@@ -17,10 +17,11 @@ from torch import Tensor
 from genre_mlflow.errors import DataError
 from genre_mlflow.features import audio
 from genre_mlflow.features.border import RemoveBorder
+from genre_mlflow.features.colours import levels_of
 from genre_mlflow.features.formats import ffmpeg
 from genre_mlflow.features.images import decode_spectrogram, pixels_of, to_rgb
 from genre_mlflow.features.loudness import is_audible
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import UNDONE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
 from genre_mlflow.memory import MemoryShortage, out_of_memory
 
@@ -30,7 +31,7 @@ DECODERS = (
     f"Pillow {PIL.__version__}, libsndfile {soundfile.__libsndfile_version__}, "
     f"soxr {soxr.__version__}"
 )
-MAX_SEGMENTS = 4000  # 600 MB at 224 x 224 pixels
+MAX_SEGMENTS = 4000  # 200 MB at 128 x 384 levels
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Segment:
 
 
 class Preprocessor:
-    """Callable on the bytes of a file or its path: uint8 `[segments, 3, size, size]`.
+    """Callable on the bytes of a file or its path: uint8 `[segments, *settings.shape]`.
 
     An image is one segment, a recording one or more; they are told apart by content, not by name.
-    Colour channels are 0 to 255; the network scales them itself.
+    Levels and colours are 0 to 255; the network scales them itself.
     """
 
     def __init__(self, settings: PreprocessingSettings) -> None:
@@ -110,13 +111,18 @@ class Preprocessor:
         return render(FEATURE_MATRIX[self.settings.features](sound, self.settings))
 
     def prepare(self, image: Image.Image) -> Tensor:
-        """What follows decoding: border, colours, size."""
+        """What follows decoding: border, colours, size. Shape `[1, *settings.shape]`."""
         if self.settings.remove_border:
             image = self._remove_border(image)
-        size = (self.settings.image_size, self.settings.image_size)
-        resized = to_rgb(image).resize(size, Image.Resampling.BILINEAR)  # Pillow's antialiases
-        pixels = torch.from_numpy(np.array(resized))  # [H, W, 3]
-        return pixels.permute(2, 0, 1).unsqueeze(0).contiguous()
+        _, height, width = self.settings.shape
+        if self.settings.colours == UNDONE:
+            levels = Image.fromarray(levels_of(image)[0])
+            # Means of whole cells: each of 385 rows of pixels stays within its mel band.
+            resized = np.array(levels.resize((width, height), Image.Resampling.BOX))[None]
+        else:
+            rgb = to_rgb(image).resize((width, height), Image.Resampling.BILINEAR)  # antialiased
+            resized = np.array(rgb).transpose(2, 0, 1)
+        return torch.from_numpy(np.ascontiguousarray(resized)).unsqueeze(0)
 
 
 def further_decoders(formats: Iterable[str]) -> list[str]:

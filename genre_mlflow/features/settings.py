@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.settings import Settings, option
 
-MIN_IMAGE_SIZE = 32  # five poolings leave one pixel
+MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024  # pixels; five poolings leave one of 32
+COLUMNS_PER_ROW = 3  # of the network's input, unless told: 30 s in 384 columns, 128 bands
+UNDONE, KEPT = COLOURS = ("undone", "kept")
 FEATURES = ("mel", "mfcc", "chroma")
 LOUDNESS = ("as-is", "normalised")
 SAMPLE_RATE = 22_050  # Hz; recordings of any other rate are resampled to it
 LONGEST_SEGMENT_S = 600.0
-IMAGE_FIELDS = ("image_size", "remove_border")  # of `PreprocessingSettings`; the rest is of sound
+Shape = tuple[int, int, int]  # channels, height and width of a network's input
+IMAGE_FIELDS = (
+    "image_size",
+    "image_width",
+    "colours",
+    "remove_border",
+)  # of `PreprocessingSettings`; the rest is of sound
 
 
 @dataclass(frozen=True)
@@ -61,14 +69,24 @@ class SpectrogramSettings(Settings):
 class PreprocessingSettings(SpectrogramSettings):
     """How an image or a recording becomes a tensor.
 
-    `image_size`: height and width of the tensor, in pixels. The rest is for recordings alone:
-    `segment_s`, `hop_s` are the length of a segment and the distance from one to the next, in
-    seconds (`hop_s=0`: as long as a segment, so that they do not overlap).
+    `image_size`: height of the tensor, in pixels; `image_width`: its width (0: three times the
+    height). `colours`: `undone`, one channel of levels, linear in dB; `kept`, red, green and blue.
+    The rest is for recordings alone: `segment_s`, `hop_s` are the length of a segment and the
+    distance from one to the next, in seconds (`hop_s=0`: as long as a segment, so that they do not
+    overlap).
     """
 
     image_size: int = option(
-        224, "Height and width of the network's input, in pixels.",
-        unit="pixels", low=MIN_IMAGE_SIZE, high=1024,
+        128, "Height of the network's input, in pixels.",
+        unit="pixels", low=MIN_IMAGE_SIZE, high=MAX_IMAGE_SIZE,
+    )  # fmt: skip
+    image_width: int = option(
+        0, f"Width of the network's input, in pixels; 0: {COLUMNS_PER_ROW} times its height.",
+        unit="pixels", low=0, high=COLUMNS_PER_ROW * MAX_IMAGE_SIZE,
+    )  # fmt: skip
+    colours: str = option(
+        UNDONE, "Undo an image's colour map to one channel of dB, or keep its colours.",
+        choices=COLOURS,
     )  # fmt: skip
     remove_border: bool = option(True, "Take off the uniform frame around a spectrogram.")
     features: str = option("mel", "What the images of recordings show.", choices=FEATURES)
@@ -86,11 +104,23 @@ class PreprocessingSettings(SpectrogramSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if 0 < self.image_width < MIN_IMAGE_SIZE:
+            raise SettingsError(
+                f"image_width is {self.image_width}; allowed are {MIN_IMAGE_SIZE} to "
+                f"{COLUMNS_PER_ROW * MAX_IMAGE_SIZE} pixels, or 0 for {COLUMNS_PER_ROW} times the "
+                "height"
+            )
         if self.hop_s != 0 and not 0.1 <= self.hop_s <= self.segment_s:
             raise SettingsError(
                 f"hop_s is {self.hop_s:g} s; allowed are 0.1 s to segment_s ({self.segment_s:g} s),"
                 " or 0 for as long as a segment"
             )
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of the tensor of a segment."""
+        channels = 1 if self.colours == UNDONE else 3
+        return channels, self.image_size, self.image_width or COLUMNS_PER_ROW * self.image_size
 
     @property
     def step_s(self) -> float:

@@ -265,13 +265,14 @@ def draw_picture(axes: Axes, pixels: npt.NDArray[np.uint8]) -> None:
 
 
 def draw_input(axes: Axes, preprocessor: Preprocessor, image: Any, what: str = "") -> None:
-    """The tensor that the network gets, uint8 `[1, 3, size, size]`, as an image."""
+    """The tensor that the network gets, uint8 `[1, C, H, W]`, as an image; levels are magma."""
     pixels = preprocessor.prepare(image)[0].permute(1, 2, 0).numpy()
-    axes.imshow(pixels)
+    height, width, channels = pixels.shape
+    levels: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 255} if channels == 1 else {}
+    axes.imshow(pixels, aspect="auto", **levels)
     axes.set_xticks([])
     axes.set_yticks([])
-    size = pixels.shape[0]
-    axes.set_title(f"{what}{size} x {size}", fontsize=8, loc="left")
+    axes.set_title(f"{what}{height} x {width}", fontsize=8, loc="left")
 
 
 def find(folder: str, path: str) -> Path:

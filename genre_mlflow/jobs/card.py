@@ -6,7 +6,9 @@ import pandas as pd
 
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, part
+from genre_mlflow.features.colours import COLOUR_MAPS
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
+from genre_mlflow.features.settings import KEPT, UNDONE
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
@@ -47,8 +49,9 @@ it, such a file gets an error that says so. Or PNG or JPEG of any mode, one imag
 
 A recording is mixed to one channel, resampled to 22,050 Hz and cut into segments of
 {segment_s:g} s; each is drawn as an image of its {features} features. Of an image, a uniform frame
-is taken off, the rest is resized to {size} x {size} pixels (antialiased), RGB. The answers for the
-segments become one by their {aggregation}. The model holds these steps: send it the file's bytes.
+is taken off, the rest becomes {height} rows of {width} pixels (antialiased): {pixels}.
+The answers for the segments become one by their {aggregation}. The model holds these steps: send it
+the file's bytes.
 It answers with the genre, its probability and the probabilities of all genres. They are not
 calibrated, and a sound that is no music gets a genre too.
 
@@ -61,6 +64,11 @@ calibrated, and a sound that is no music gets a genre too.
 Genres are conventions of whoever labelled the corpus. Where one artist's tracks lie in train and
 in test, as in most random splits, accuracy on unknown artists is lower than stated here.
 """
+
+PIXELS = {
+    UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
+    KEPT: "red, green and blue",
+}
 
 
 def model_card(
@@ -79,6 +87,7 @@ def model_card(
     units = {split: by_recording(part(predictions, split)) for split in counts}
     report = metrics.genre_report(units["test"])
     genres = [str(g) for g in report["genre"][:-2]]
+    _, height, width = options.preprocessing.shape
     return TEMPLATE.format(
         model_name=options.model.model_name,
         network=options.family,
@@ -92,7 +101,9 @@ def model_card(
         own=either(OWN),
         with_ffmpeg=either(WITH_FFMPEG),
         leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
-        size=options.preprocessing.image_size,
+        height=height,
+        width=width,
+        pixels=PIXELS[options.preprocessing.colours],
         segment_s=options.preprocessing.segment_s,
         features=options.preprocessing.features,
         aggregation=options.model.aggregate,

@@ -15,6 +15,7 @@ from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
+from genre_mlflow.features.settings import UNDONE
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
@@ -86,6 +87,7 @@ def train(
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
+    check_colours(corpus, options)
     session.check_data(corpus.digest)
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
@@ -115,6 +117,12 @@ def train_in_run(
     logger.info("Evaluating the best epoch; the test set is read now, once it is chosen")
     classifier.network.load_state_dict(fitted.best_weights)
     return conclude(run, options, corpus, classifier, tracks, fitted)
+
+
+def check_colours(corpus: Corpus, options: TrainOptions) -> None:
+    """Say which colour maps will be undone. Raises `DataError` for one that is not known."""
+    if options.preprocessing.colours == UNDONE and corpus.colour_maps:
+        logger.info("Colours of the images undone: %s", ", ".join(corpus.colour_maps))
 
 
 def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:

@@ -29,7 +29,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 SMALLER = "free some, or take a model of a smaller image_size or widths"
-FORMAT = 3  # of the folder; raise it when an older version could not read it
+FORMAT = 4  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Prediction:
 class Classifier:
     """Predicts the genre of a spectrogram or a recording.
 
-    `network` is the torch module: uint8 `[B, 3, H, W]` to logits `[B, genres]`; `aggregation` is
+    `network` is the torch module: uint8 `[B, C, H, W]` to logits `[B, genres]`; `aggregation` is
     how the answers for the segments of a track become one.
     """
 
@@ -86,7 +86,7 @@ class Classifier:
         self.preprocessing = preprocessing
         self.aggregation = aggregation
         self.preprocessor = Preprocessor(preprocessing)
-        self.network = network_settings.build(len(self.genres), preprocessing.image_size)
+        self.network = network_settings.build(len(self.genres), preprocessing.shape)
 
     def predict(self, source: bytes | str | Path) -> Prediction:
         """Genre of one image or recording, from its bytes or its path.
@@ -103,7 +103,7 @@ class Classifier:
     def predict_pixels(
         self, pixels: Tensor, times: Sequence[tuple[float, float]] = ()
     ) -> Prediction:
-        """Genre of one track from its segments, uint8 `[segments, 3, H, W]`.
+        """Genre of one track from its segments, uint8 `[segments, C, H, W]`.
 
         `times`: start and end of each segment in seconds, for the timeline.
         """
@@ -120,12 +120,12 @@ class Classifier:
         return dict(zip(self.genres, row.tolist(), strict=True))
 
     def probabilities(self, pixels: Tensor) -> Tensor:
-        """Softmax of the logits over the genres, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`."""
+        """Softmax of the logits over the genres, float32 `[B, genres]`, of uint8 `[B, C, H, W]`."""
         return self.logits(pixels).softmax(dim=1)
 
     @torch.inference_mode()
     def logits(self, pixels: Tensor) -> Tensor:
-        """What the network answers, float32 `[B, genres]`, of uint8 `[B, 3, H, W]`.
+        """What the network answers, float32 `[B, genres]`, of uint8 `[B, C, H, W]`.
 
         Raises `MemoryShortage`.
         """

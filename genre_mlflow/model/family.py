@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from genre_mlflow.features.settings import Shape
 from genre_mlflow.settings import Settings, option
 
 if TYPE_CHECKING:
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
 class Family(Settings):
     """Settings of one network of a family.
 
-    The network takes images: uint8 `[B, 3, size, size]`, to logits `[B, genres]`.
+    The network takes images of a shape `(C, H, W)`: uint8 `[B, C, H, W]`, to logits `[B, genres]`.
+    `C` is 1, for levels, or 3, for colours.
     """
 
-    def check_input(self, image_size: int) -> None:
-        """Raise `SettingsError` where no network can be built for images of this size."""
+    def check_input(self, shape: Shape) -> None:
+        """Raise `SettingsError` where no network can be built for images of this shape."""
 
-    def build(self, n_genres: int, image_size: int) -> "nn.Module":
+    def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """A network with fresh weights, drawn by torch's own random numbers."""
         raise NotImplementedError
 

@@ -11,6 +11,14 @@ class Scale(nn.Module):
         return pixels.float() / 127.5 - 1.0
 
 
+class Colours(nn.Module):
+    """Three channels for networks that are made for colours; levels are grey."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`[B, 1 or 3, H, W]` to `[B, 3, H, W]`, no copy."""
+        return pixels.expand(-1, 3, -1, -1)
+
+
 class MeanOverTime(nn.Module):
     """The mean of a feature map over time, all frequencies in one row."""
 

@@ -15,6 +15,7 @@ from PIL import Image
 import genre_mlflow
 from genre_mlflow import served_model
 from genre_mlflow.evaluation.predictions import write_predictions
+from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.run import TrackedRun
 
@@ -92,7 +93,7 @@ def log_classifier(run: TrackedRun, classifier: Classifier, epoch: int) -> str:
             code_paths=[str(Path(genre_mlflow.__file__).parent)],
             pip_requirements=requirements(classifier.preprocessing.features),
             signature=signature(),
-            input_example=input_example(classifier.preprocessing.image_size),
+            input_example=input_example(classifier.preprocessing.shape),
         )
     return model_id
 
@@ -104,8 +105,9 @@ def log_predictions(run: TrackedRun, model_id: str, predictions: pd.DataFrame) -
         write_predictions(predictions, folder / name)
 
 
-def input_example(size: int) -> pd.DataFrame:
+def input_example(shape: Shape) -> pd.DataFrame:
     """One small image, as a client would send it."""
+    _, height, width = shape
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((size, size)).save(buffer, "PNG")
+    Image.linear_gradient("L").resize((width, height)).save(buffer, "PNG")
     return pd.DataFrame({served_model.CONTENT: [buffer.getvalue()]})

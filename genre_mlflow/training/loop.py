@@ -113,7 +113,7 @@ class Loop:
         done = 0
         with torch.set_grad_enabled(training):
             for pixels, truth in tracks.batches(self.batch_size, order):
-                # As uint8 [B, 3, H, W]: the network scales them, so a quarter of the bytes travel.
+                # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
                 pixels, truth = pixels.to(self.device), truth.to(self.device)
                 share = shares[done : done + len(truth)]  # [B]
                 logits = network(pixels)  # [B, genres]

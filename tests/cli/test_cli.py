@@ -18,7 +18,14 @@ from genre_mlflow.features.images import KNOWN
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.version import VERSION
 
-SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01", "--epochs=2"]
+SMALL = [
+    "--image-size=32",
+    "--image-width=32",
+    "--widths=4,8",
+    "--head-width=8",
+    "--lr=0.01",
+    "--epochs=2",
+]
 
 
 def run(*words: str, **more: object) -> Result:

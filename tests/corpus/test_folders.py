@@ -26,7 +26,7 @@ def recording(path: Path, seed: int) -> None:
 
 def picture(path: Path, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 
 

@@ -272,7 +272,7 @@ def test_printed_command_trains(tmp_path, collection):
     from support import store_in
 
     words = printed_command(tmp_path, collection)
-    small = ["--image-size=32", "--widths=4,8", "--head-width=8", "--epochs=1"]
+    small = ["--image-size=32", "--image-width=32", "--widths=4,8", "--head-width=8", "--epochs=1"]
     with store_in(tmp_path):
         done = CliRunner().invoke(main, ["train", "--data", *words, *small], catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -360,7 +360,7 @@ def test_no_split_separates_the_segments_of_a_recording(tmp_path, make_corpus):
 
 def test_one_pixel_makes_another_group(corpus):
     with Image.open(corpus / "blues" / "blues.00001.png") as image:
-        image.putpixel((0, 0), (1, 2, 3))
+        image.putpixel((0, 0), 200)
         image.save(corpus / "blues" / "nearly.png")
     assert copied_groups(scan(corpus).manifest) == []
 

@@ -263,7 +263,7 @@ def test_recordings_that_would_share_an_image_are_refused(tmp_path, music, other
 
 
 def test_other_settings_for_the_same_images_are_refused(tmp_path, music):
-    render_folder(music, tmp_path / "images", PreprocessingSettings(image_size=32))
+    render_folder(music, tmp_path / "images", PreprocessingSettings(image_size=32, image_width=32))
     render_folder(music, tmp_path / "images", PreprocessingSettings(image_size=64))
     result = render(music, tmp_path / "images", "--n-mels", "64", "--features", "mfcc")
     assert result.exit_code == 2

@@ -17,7 +17,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 
-SMALL = PreprocessingSettings(image_size=32)
+SMALL = PreprocessingSettings(image_size=32, image_width=32)
 
 # A process that opens the cache of the folder sys.argv[1] in sys.argv[2], and says "decoding"
 # when it decodes its first image; sys.argv[3] is run before.
@@ -39,7 +39,8 @@ def counted(preprocessor, item):
 cache.decode = counted
 manifest = scan(Path(sys.argv[1])).manifest
 exec(sys.argv[3])
-opened = cache.open_cache(manifest, PreprocessingSettings(image_size=32), Path(sys.argv[2]))
+small = PreprocessingSettings(image_size=32, image_width=32)
+opened = cache.open_cache(manifest, small, Path(sys.argv[2]))
 print(json.dumps([len(decoded), int(opened.pixels.sum())]))
 """
 
@@ -73,7 +74,7 @@ def partials(folder):
 
 def test_cache_holds_what_the_preprocessor_gives(tmp_path, manifest):
     cache = open_cache(manifest, SMALL, tmp_path / "cache")
-    assert cache.pixels.shape == (12, 3, 32, 32)
+    assert cache.pixels.shape == (12, 1, 32, 32)
     assert cache.pixels.dtype == np.uint8
     assert isinstance(cache.pixels, np.memmap)
     preprocessor = Preprocessor(SMALL)
@@ -109,7 +110,9 @@ def test_other_contents_and_other_settings_have_other_caches(tmp_path, corpus, m
     folder = tmp_path / "cache"
     open_cache(manifest, SMALL, folder)
     open_cache(manifest, PreprocessingSettings(image_size=33), folder)
-    open_cache(manifest, PreprocessingSettings(image_size=32, remove_border=False), folder)
+    open_cache(
+        manifest, PreprocessingSettings(image_size=32, image_width=32, remove_border=False), folder
+    )
     shutil.copy(corpus / "jazz" / "jazz.00000.png", corpus / "jazz" / "jazz.00001.png")
     open_cache(scan(corpus).manifest, SMALL, folder)
     assert len(caches(folder)) == 4

@@ -15,8 +15,8 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 
-SMALL = PreprocessingSettings(image_size=32)
-SEGMENTED = PreprocessingSettings(image_size=32, segment_s=1.0)
+SMALL = PreprocessingSettings(image_size=32, image_width=32)
+SEGMENTED = PreprocessingSettings(image_size=32, image_width=32, segment_s=1.0)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ["rock", "blues", "jazz"]  # not in the order of the alphabet
-SMALL = PreprocessingSettings(image_size=32)
+SMALL = PreprocessingSettings(image_size=32, image_width=32)
 
 
 @pytest.fixture

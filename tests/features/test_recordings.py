@@ -11,7 +11,7 @@ from genre_mlflow.features.preprocessing import Preprocessor, content_of
 from genre_mlflow.features.settings import FEATURES, PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render
 
-SETTINGS = {"image_size": 32, "segment_s": 2.0}
+SETTINGS = {"image_size": 32, "image_width": 32, "segment_s": 2.0}
 
 
 def preprocessor(**changes) -> Preprocessor:
@@ -25,7 +25,7 @@ def test_a_recording_is_drawn_and_prepared_as_its_image_is(tmp_path):
     ours = preprocessor()
     assert ours(data).equal(ours((tmp_path / "x.png").read_bytes()))
     assert ours(data).equal(ours.prepare(picture))
-    assert ours(data).shape == (1, 3, 32, 32)
+    assert ours(data).shape == (1, 1, 32, 32)
 
 
 def test_segments_have_their_times_and_their_own_sound():
@@ -71,7 +71,7 @@ def test_a_short_recording_fills_its_image_by_repetition():
 def test_each_kind_of_features_is_another_image():
     data = encode(tone(2.0))
     images = [preprocessor(features=kind)(data) for kind in FEATURES]
-    assert all(image.shape == (1, 3, 32, 32) for image in images)
+    assert all(image.shape == (1, 1, 32, 32) for image in images)
     assert len({image.numpy().tobytes() for image in images}) == len(FEATURES)
 
 

@@ -31,7 +31,7 @@ def mistakes(names: list[str], path: str) -> pd.DataFrame:
 
 @pytest.fixture
 def picture(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "song.png")
     return str(tmp_path / "song.png")
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 def options(tmp_path: Path, make_corpus: Callable[..., Path]) -> TrainOptions:
     data = str(make_corpus(tmp_path / "music", size=64))
     return TrainOptions.from_flat(
-        {"data": data, "network": "resnet18", "image_size": 64, "epochs": 2}
+        {"data": data, "network": "resnet18", "image_size": 64, "image_width": 64, "epochs": 2}
     )
 
 

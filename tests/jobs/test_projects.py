@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from processes import Command
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"image_size": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
+SMALL = {"image_size": 32, "image_width": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from greed import ASKED, Greedy
+from matplotlib import colormaps
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -19,6 +21,7 @@ from support import (
 )
 
 import genre_mlflow
+from genre_mlflow.cli.base import speaking
 from genre_mlflow.corpus.manifest import digest
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError, ModelError, SettingsError
@@ -245,6 +248,28 @@ def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_
     with pytest.raises(DataError, match=r"broken\.png: is neither a PNG or JPEG image"):
         train_small(folder)
     assert store.get_experiment_by_name(EXPERIMENT) is None
+
+
+def test_colours_that_cannot_be_undone_open_no_run(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    folder = make_corpus(tmp_path / "m")
+    for path in folder.glob("*/*.png"):
+        levels = np.asarray(Image.open(path)) / 255
+        Image.fromarray((255 * colormaps["tab20"](levels)[..., :3]).astype(np.uint8)).save(path)
+    with pytest.raises(DataError, match=r"00000\.png has the colours of no known colour map"):
+        train_small(folder)
+    assert store.get_experiment_by_name(EXPERIMENT) is None
+    assert train_small(folder, colours="kept", epochs=1).n_genres == 3
+
+
+def test_the_colour_map_that_is_undone_is_told(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    said: list[str] = []
+    with speaking(said.append):
+        train_small(make_corpus(tmp_path / "m"), epochs=1)
+    assert "Colours of the images undone: grey" in said
 
 
 def test_skipped_files_are_recorded_in_the_run(

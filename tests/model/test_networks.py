@@ -14,21 +14,22 @@ def layers(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, kind)]
 
 
-def images(n: int, size: int) -> torch.Tensor:
-    return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8)
+def images(n: int, size: int, channels: int = 3) -> torch.Tensor:
+    return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("widths", [(4,), (4, 8), (2, 4, 8, 16, 32)])
 @pytest.mark.parametrize("size", [32, 33, 63])
 @pytest.mark.parametrize("n_genres", [2, 10])
 def test_logits_have_a_column_for_each_genre(widths, size, n_genres):
-    network = VGG(widths=widths, head_width=8).build(n_genres, size)
+    network = VGG(widths=widths, head_width=8).build(n_genres, (3, size, size))
     assert network(images(3, size)).shape == (3, n_genres)
 
 
 @pytest.mark.parametrize("convs", [1, 2, 3])
 def test_settings_give_the_layers(convs):
-    network = VGG(widths=(4, 6), convs_per_block=convs, head_width=7, dropout=0.25).build(5, 32)
+    settings = VGG(widths=(4, 6), convs_per_block=convs, head_width=7, dropout=0.25)
+    network = settings.build(5, (1, 32, 32))
     found = layers(network, nn.Conv2d)
     assert [conv.out_channels for conv in found] == [4] * convs + [6] * convs
     assert {conv.kernel_size for conv in found} == {(3, 3)}
@@ -43,7 +44,7 @@ def test_settings_give_the_layers(convs):
 
 
 def test_where_in_time_does_not_matter_but_height_does():
-    network = VGG(widths=(4,), head_width=8).build(3, 32).eval()
+    network = VGG(widths=(4,), head_width=8).build(3, (3, 32, 32)).eval()
     image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     later, higher = image.clone(), image.clone()
     image[..., 8:12, 8:12] = later[..., 8:12, 20:24] = higher[..., 20:24, 8:12] = 255
@@ -53,10 +54,10 @@ def test_where_in_time_does_not_matter_but_height_does():
 
 @pytest.mark.parametrize(("size", "most"), [(32, 5), (63, 5), (64, 6)])
 def test_more_blocks_than_the_image_can_be_halved_are_refused(size, most):
-    VGG(widths=(1,) * most).build(2, size)
+    VGG(widths=(1,) * most).build(2, (1, size, 2 * size))
     message = f"widths has {most + 1} blocks, which halve {size} pixels .* at most {most}$"
     with pytest.raises(SettingsError, match=message):
-        VGG(widths=(1,) * (most + 1)).build(2, size)
+        VGG(widths=(1,) * (most + 1)).build(2, (1, size, 2 * size))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_settings_at_the_edge_are_taken(values):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_family_builds_a_network_that_learns_and_answers_for_each_genre(name):
     torch.manual_seed(0)
-    network = family(name)().build(n_genres=3, image_size=64)
-    logits = network(images(4, 64))
+    network = family(name)().build(3, (1, 64, 64))
+    logits = network(images(4, 64, channels=1))
     assert logits.shape == (4, 3)
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -103,7 +104,7 @@ def test_the_seed_alone_decides_the_first_weights(name):
     states = []
     for _ in range(2):
         torch.manual_seed(5)
-        states.append(family(name)().build(n_genres=3, image_size=64).state_dict())
+        states.append(family(name)().build(3, (1, 64, 64)).state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -116,6 +117,7 @@ def test_options_that_families_share_are_the_same_option():
 
 
 def test_an_image_too_small_for_resnet18_is_refused():
-    family("resnet18")().build(2, 33).train()(images(1, 33))  # a batch of one can be normalised
-    with pytest.raises(SettingsError, match="image_size is 32; resnet18 needs 33 pixels or more"):
-        family("resnet18")().build(2, 32)
+    network = family("resnet18")().build(2, (3, 33, 33))
+    network.train()(images(1, 33))  # a batch of one can be normalised
+    with pytest.raises(SettingsError, match="32 x 32 pixels; resnet18 needs 33 or more"):
+        family("resnet18")().build(2, (3, 32, 32))

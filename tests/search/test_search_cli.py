@@ -16,7 +16,7 @@ from genre_mlflow.options import TrainOptions
 from search.cli import STORAGE_VARIABLE, search
 from search.request import Request
 
-SMALL = ["--image-size=32", "--widths=4,8", "--head-width=8", "--epochs=2"]
+SMALL = ["--image-size=32", "--image-width=32", "--widths=4,8", "--head-width=8", "--epochs=2"]
 
 
 def run(*words: str) -> Result:

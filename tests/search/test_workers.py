@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STUDY = "spread"
 TINY = [
-    "--study", STUDY, "--image-size", "32", "--widths", "4", "--head-width", "4", "--grace", "8",
+    "--study", STUDY, "--image-size", "32", "--image-width", "32",
+    "--widths", "4", "--head-width", "4", "--grace", "8",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ("low", "middle", "high")
 SIZE = 32
+PIXELS = PreprocessingSettings(image_size=SIZE, image_width=SIZE, colours="kept")
 
 
 def tracks_of(pixels: Tensor, genres: list[int], segments: list[int]) -> TrackDataset:
@@ -66,6 +67,6 @@ def make_classifier():
     def make(seed: int = 0, dropout: float = 0.5, aggregation: str = "mean") -> Classifier:
         torch.manual_seed(seed)
         network = VGG(widths=(4, 8), head_width=8, dropout=dropout)
-        return Classifier(GENRES, network, PreprocessingSettings(image_size=SIZE), aggregation)
+        return Classifier(GENRES, network, PIXELS, aggregation)
 
     return make

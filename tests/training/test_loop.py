@@ -382,10 +382,11 @@ from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
 manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})
-pixels = numpy.zeros((2, 3, 32, 32), dtype="uint8")
+pixels = numpy.zeros((2, 1, 32, 32), dtype="uint8")
 cache = SimpleNamespace(pixels=pixels, span={"x": (0, 1), "y": (1, 1)})
 tracks = TrackDataset(manifest, "ab", cache)
-network, preprocessing = VGG(widths=(4,), head_width=4), PreprocessingSettings(image_size=32)
+network = VGG(widths=(4,), head_width=4)
+preprocessing = PreprocessingSettings(image_size=32, image_width=32)
 classifier = Classifier("ab", network, preprocessing)
 fitted = fit(
     classifier, {"train": tracks, "val": tracks}, TrainingSettings(epochs=2), Observer(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.family import Family, dropout
 
 if TYPE_CHECKING:
@@ -22,22 +23,26 @@ class ResNet18(Family):
     def __str__(self) -> str:
         return "resnet18"
 
-    def check_input(self, image_size: int) -> None:
+    def check_input(self, shape: Shape) -> None:
         """The last feature map needs two pixels, or one track alone could not be normalised."""
-        if image_size <= 1 << HALVINGS:
+        _, height, width = shape
+        if max(height, width) <= 1 << HALVINGS:
             raise SettingsError(
-                f"image_size is {image_size}; resnet18 needs {(1 << HALVINGS) + 1} pixels or more"
+                f"the input has {height} x {width} pixels; resnet18 needs "
+                f"{(1 << HALVINGS) + 1} or more one way"
             )
 
-    def build(self, n_genres: int, image_size: int) -> "nn.Module":
-        """Logits `[B, genres]` of uint8 pixels `[B, 3, H, W]`."""
+    def build(self, n_genres: int, shape: Shape) -> "nn.Module":
+        """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
         from torch import nn
         from torchvision.models import resnet18
 
-        from genre_mlflow.model.layers import Scale
+        from genre_mlflow.model.layers import Colours, Scale
 
-        self.check_input(image_size)
+        self.check_input(shape)
         network = resnet18(weights=None)
         head = nn.Linear(network.fc.in_features, n_genres)
         network.fc = nn.Sequential(nn.Dropout(self.dropout), head)
-        return nn.Sequential(OrderedDict({"scale": Scale(), "resnet": network}))
+        return nn.Sequential(
+            OrderedDict({"scale": Scale(), "colours": Colours(), "resnet": network})
+        )

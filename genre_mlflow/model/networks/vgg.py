@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.family import Family, dropout
 from genre_mlflow.settings import option
 
@@ -46,23 +47,25 @@ class VGG(Family):
     def __str__(self) -> str:
         return f"vgg {self.widths[0]}-{self.widths[-1]}"
 
-    def check_input(self, image_size: int) -> None:
+    def check_input(self, shape: Shape) -> None:
         """Each block halves the image; a pixel must be left."""
-        if image_size >> len(self.widths) < 1:
+        smaller = min(shape[1:])
+        if smaller >> len(self.widths) < 1:
             raise SettingsError(
-                f"widths has {len(self.widths)} blocks, which halve {image_size} pixels to "
-                f"nothing; allowed are at most {image_size.bit_length() - 1}"
+                f"widths has {len(self.widths)} blocks, which halve {smaller} pixels to "
+                f"nothing; allowed are at most {smaller.bit_length() - 1}"
             )
 
-    def build(self, n_genres: int, image_size: int) -> "nn.Module":
-        """Logits `[B, genres]` of uint8 pixels `[B, 3, H, W]`."""
+    def build(self, n_genres: int, shape: Shape) -> "nn.Module":
+        """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
         from torch import nn
 
         from genre_mlflow.model.layers import MeanOverTime, Scale
 
-        self.check_input(image_size)
-        widths = (3, *self.widths)
-        rows = image_size >> len(self.widths)
+        self.check_input(shape)
+        channels, height, _ = shape
+        widths = (channels, *self.widths)
+        rows = height >> len(self.widths)
         blocks = nn.Sequential(*(self.block(n_in, n_out) for n_in, n_out in pairwise(widths)))
         head = nn.Sequential(
             nn.Dropout(self.dropout),
