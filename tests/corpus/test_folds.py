@@ -96,9 +96,10 @@ def test_as_many_groups_as_folds_are_enough_and_fewer_are_refused():
     assert len(folds(manifest, 2)) == 2
 
 
-def test_a_genre_that_lies_in_large_groups_of_another_may_miss_in_a_fold():
-    rare = table({"c": [1, 1]}).assign(group=["a1", "a2"])  # which are as large as a0 together
-    manifest = pd.concat([table({"a": [30, 16, 14], "b": [1] * 9}), rare])
+def test_a_genre_that_lies_in_large_groups_of_others_may_miss_in_a_fold():
+    common = table({genre: [30, 15, 15] for genre in "abd"})
+    mixed = common.assign(group=common["group"].str[1])  # 0 is as large as 1 and 2 together
+    manifest = pd.concat([mixed, table({"c": [1, 1]}).assign(group=["1", "2"])])
     message = r"^fold \d of 2 has no 'c' in (train|val): its groups are too few or too large$"
     with pytest.raises(DataError, match=message):
         folds(manifest, 2)
