@@ -114,7 +114,7 @@ def test_two_rows_of_one_track_are_refused_also_under_two_names():
 
 
 def test_a_table_is_read_as_text_whatever_else_it_holds(write: Write):
-    path = write('\ufeffoffset,recording,track_id,artist\r\n1.5,007,NA,\r\n\r\n2,,1990,"A, B"\r\n')
+    path = write('\ufefftrack_id,offset,recording,artist\r\nNA,1.5,007,\r\n\r\n1990,2,,"A, B"\r\n')
     assert groups_from(path).values.tolist() == [["NA", "", "007"], ["1990", "A, B", ""]]
     assert list(groups_from(path).columns) == ["track_id", "artist", "recording"]
 
@@ -193,6 +193,16 @@ def test_a_large_artist_is_passed_over_where_smaller_ones_are_left():
     for seed in range(10):
         dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
         assert dealt["split"].value_counts().to_dict() == {"train": 64, "val": 8, "test": 8}
+
+
+def test_of_artists_that_are_all_too_large_the_smallest_are_taken():
+    names = [f"{genre}/{i:02d}" for genre in "ab" for i in range(20)]
+    groups = [f"{genre}{artist}" for genre in "ab" for artist in "x" * 9 + "y" * 7 + "z" * 4]
+    manifest = rows(dict(zip(names, groups, strict=True)))
+    manifest = manifest.assign(genre=[name[0] for name in names], split="")
+    for seed in range(5):
+        dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
+        assert dealt["split"].value_counts().to_dict() == {"train": 18, "val": 14, "test": 8}
 
 
 def test_a_genre_of_two_artists_is_refused(write: Write, music: Path):

@@ -193,6 +193,11 @@ def test_groups_count_by_their_tracks():
     one, other = table("+++-", "aaab"), table("----", "aaab")
     found = accuracy_difference([one], [other], by_group=True)
     assert found == Interval(0.75, 0.0, 1.0, 2)
+    small, large = "abcdefghij", 9 * "ABCDEFGHIJ"  # 10 tracks gained, 90 as they were
+    one, other = table("+" * 100, small + large), table("-" * 10 + "+" * 90, small + large)
+    found = accuracy_difference([one], [other], by_group=True)
+    assert found.mean == pytest.approx(0.1)
+    assert 0.02 < found.low < 0.08 < 0.12 < found.high < 0.25
 
 
 def test_several_seeds_count_by_the_share_that_is_right():
