@@ -22,7 +22,7 @@ from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.evaluation.metrics import wilson_interval
+from genre_mlflow.evaluation.statistics import wilson_interval
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
@@ -83,8 +83,8 @@ def main() -> None:
     print("|---|---|---|---|")
     for way in (CENTRE, *AGGREGATIONS):
         val, test = (statistics.mean(r[name, way] for r in results) for name in ("val", "test"))
-        low, high = wilson_interval(round(test * n_test), n_test)
-        print(f"| {way} | {val:.1%} | {test:.1%} | {low:.1%} to {high:.1%} |")
+        found = wilson_interval(round(test * n_test), n_test)
+        print(f"| {way} | {val:.1%} | {test:.1%} | {found.low:.1%} to {found.high:.1%} |")
 
 
 def run(

@@ -106,7 +106,10 @@ class TrainOptions:
 
     def with_absolute_paths(self) -> Self:
         """The same, whatever the working folder of those who read it later."""
-        paths = {"data": self.corpus.data, "split_dir": self.split.split_dir}
+        dealing = self.split
+        paths = {
+            "data": self.corpus.data, "split_dir": dealing.split_dir, "groups": dealing.groups
+        }  # fmt: skip
         absolute = {n: str(Path(p).absolute()) for n, p in paths.items() if p and p != DEMO}
         return self.changed(**absolute)
 

@@ -39,7 +39,7 @@ LIBRARIES = {
     "rich": {"cli"},
     "optuna": set(),
     "search": set(),
-    "sklearn": {"evaluation"},
+    "sklearn": {"corpus.folds", "evaluation"},
     "scipy": {"features", "corpus", "evaluation"},
     "matplotlib": {"figures", "features"},
     "pandas": {"corpus", "data", "evaluation", "figures", "served_model", "tracking", "jobs"},

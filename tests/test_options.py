@@ -101,3 +101,11 @@ def test_settings_of_another_network_are_refused():
 
 def test_changes_are_told_as_text_before_and_now():
     assert changes({"lr": 0.1, "old": 1}, {"lr": 0.2, "new": 1}) == {"lr": ("0.1", "0.2")}
+
+
+def test_paths_of_the_corpus_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"data": "music", "split_dir": "lists", "groups": "artists.csv"}
+    found = TrainOptions.from_flat(given).with_absolute_paths().flat()
+    assert {name: found[name] for name in given} == {n: str(tmp_path / p) for n, p in given.items()}
+    assert TrainOptions().with_absolute_paths() == TrainOptions()

@@ -1,6 +1,7 @@
 """A corpus: a folder of music that has been scanned and split, and what is wrong with it."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pandas as pd
 from genre_mlflow.corpus.demo.images import demo_folder, make_demo
 from genre_mlflow.corpus.faults import SHOWN, bad_lines
 from genre_mlflow.corpus.folders import BadFile
+from genre_mlflow.corpus.groups import groups_from
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import DEMO, SPLITS, CorpusSettings, SplitSettings
@@ -26,6 +28,8 @@ from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
 
 BAD_FILES = "bad_files"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,17 @@ class Corpus:
 
 
 def open_corpus(settings: CorpusSettings, dealing: SplitSettings) -> Corpus:
-    """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing."""
+    """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing.
+
+    Groups of a table that are on two sides of a given split are told in one line.
+    """
+    if dealing.groups:
+        groups_from(Path(dealing.groups))  # a mistake in it is told before the files are read
     folder = corpus_folder(settings.data)
     scanned = scan(folder, settings.on_bad_file)
     dealt = split(scanned.manifest, dealing)
+    if dealt.warning:
+        logger.warning("Warning: %s", dealt.warning)
     name = corpus_name(settings.data)
     return Corpus(name, folder, dealt, scanned.bad_files, scanned.notes)
 
@@ -115,6 +126,7 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
         "copies": copied_groups(corpus.manifest),
         "copies_with_different_genres": conflicting_groups(corpus.manifest),
         "copies_in_two_splits": corpus.split.leaks,
+        "groups_in_two_splits": corpus.split.shared,
         "listed_but_missing": corpus.split.missing,
         "in_the_folder_but_not_listed": corpus.split.excluded,
         **corpus.notes,

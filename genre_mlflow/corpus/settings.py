@@ -47,6 +47,7 @@ class SplitSettings(Settings):
         0.1, "Share of the tracks to test on, in a random split.", above=0, below=1
     )
     split_seed: int = option(0, "Seed of the random split.", low=0, high=2**32 - 1)
+    groups: str = option("", "CSV of track_id, artist, recording; what shares one stays together.")
     on_missing: str = option(
         "error", "What to do about listed ids without a file.", choices=ON_PROBLEM
     )
@@ -61,10 +62,15 @@ class SplitSettings(Settings):
             )
 
     def check_folder(self) -> None:
-        """Say at once that a list cannot be read. Raises `DataError`."""
+        """Say at once that a list cannot be read, or is missing. Raises `DataError`."""
         if self.split_dir:
             for name in SPLITS:
                 self.listed(name)
+        if self.groups and not os.path.isfile(self.groups):
+            raise DataError(
+                f"groups is {self.groups!r}, which is no file; give a CSV with track_id and "
+                "artist or recording"
+            )
 
     def listed(self, name: str) -> list[str]:
         """The lines in the list of one split, comments among them."""

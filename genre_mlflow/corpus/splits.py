@@ -1,15 +1,16 @@
 """Dealing tracks to train, val and test so that no copy of a track is on two sides."""
 
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from genre_mlflow.corpus.folders import without_ending
-from genre_mlflow.corpus.manifest import recording_of
+from genre_mlflow.corpus.groups import groups_from, join_groups
 from genre_mlflow.corpus.settings import SPLITS, SplitSettings
+from genre_mlflow.corpus.track_names import find_tracks, short_names
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.words import counted, few
 
@@ -20,13 +21,34 @@ class SplitResult:
 
     `missing`: ids in the lists of the split but not in the folder; `excluded`: tracks of the
     folder that no list names, which are not in the manifest any more; `leaks`: groups of equal
-    tracks on two sides, where that was allowed.
+    tracks on two sides, where that was allowed. `together`: by track id the group of those that
+    belong on one side where a table of groups was given; `shared`: such groups on two sides all
+    the same, as a given split may have them.
     """
 
     manifest: pd.DataFrame
     missing: list[str]
     excluded: list[str]
     leaks: list[list[str]]
+    together: Mapping[str, str] = field(default_factory=dict)
+    shared: list[list[str]] = field(default_factory=list)
+
+    @property
+    def grouped(self) -> pd.DataFrame:
+        """The manifest with all that belongs on one side in one `group`, as folds need it."""
+        return in_groups(self.manifest, self.together)
+
+    @property
+    def warning(self) -> str:
+        """A line about the groups of the table that are on two sides; empty where none is."""
+        if not self.shared:
+            return ""
+        n_tracks = sum(len(group) for group in self.shared)
+        return (
+            f"{counted(len(self.shared), 'group')} of one artist or recording on two sides of the "
+            f"split, {counted(n_tracks, 'track')} in all; a test says too much of them "
+            "(`corpus scan --faults FILE.json` names them)"
+        )
 
 
 def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
@@ -37,10 +59,12 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     """
     missing: list[str] = []
     excluded: list[str] = []
+    together = groups_together(manifest, settings)
     if settings.split_dir:
         manifest, missing, excluded = split_by_lists(manifest, settings)
     elif (manifest["split"] == "").all():
-        manifest = split_by_chance(manifest, settings)
+        dealt = split_by_chance(in_groups(manifest, together), settings)
+        manifest = manifest.assign(split=dealt["split"])
     check_every_genre(manifest)
     leaks = leaking_groups(manifest)
     if leaks and not settings.allow_leak:
@@ -49,7 +73,21 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
             f"example {few(leaks[0], ' = ')}; a test on such a split says too much. Take the "
             "copies out, or train all the same with --allow-leak"
         )
-    return SplitResult(manifest, missing, excluded, leaks)
+    shared = leaking_groups(in_groups(manifest, together)) if together else []
+    return SplitResult(manifest, missing, excluded, leaks, together, shared)
+
+
+def groups_together(manifest: pd.DataFrame, settings: SplitSettings) -> dict[str, str]:
+    """By track id the group that the table of groups makes of it; empty without a table."""
+    if not settings.groups:
+        return {}
+    joined = join_groups(manifest, groups_from(Path(settings.groups)), settings.on_missing)
+    return dict(zip(joined["track_id"], joined["group"], strict=True))
+
+
+def in_groups(manifest: pd.DataFrame, together: Mapping[str, str]) -> pd.DataFrame:
+    """The manifest with these groups by track id; as it is where there are none."""
+    return manifest.assign(group=manifest["track_id"].map(together)) if together else manifest
 
 
 def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
@@ -63,8 +101,9 @@ def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataF
     side: dict[str, str] = {}
     for genre, members in groups.groupby("genre"):
         if len(members) < len(SPLITS):
+            kind = "track group" if settings.groups else "distinct track"
             raise DataError(
-                f"genre {genre!r} has {counted(len(members), 'distinct track')}; at least "
+                f"genre {genre!r} has {counted(len(members), kind)}; at least "
                 f"{len(SPLITS)} are needed, one for each of train, val and test"
             )
         order = members.iloc[rng.permutation(len(members))]
@@ -73,7 +112,10 @@ def split_by_chance(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataF
 
 
 def deal(sizes: "pd.Series[int]", settings: SplitSettings) -> dict[str, str]:
-    """The split of each group (the index of `sizes`), at least one group for every split."""
+    """The split of each group (the index of `sizes`), at least one group for every split.
+
+    A split gets at most half as much again as its share, where smaller groups are left for it.
+    """
     n_tracks = int(sizes.sum())
     wanted = {
         "test": max(1, round(n_tracks * settings.test_fraction)),
@@ -85,11 +127,20 @@ def deal(sizes: "pd.Series[int]", settings: SplitSettings) -> dict[str, str]:
         n_dealt = 0
         spare = len(SPLITS) - 1 - list(wanted).index(name)  # groups that the other splits need
         while n_dealt < n_wanted and len(waiting) > spare:
-            group, size = waiting.pop()
+            group, size = waiting.pop(next_group(waiting, 1.5 * n_wanted - n_dealt))
             dealt[str(group)] = name
             n_dealt += int(size)
     dealt.update({str(group): "train" for group, _ in waiting})
     return dealt
+
+
+def next_group(waiting: Sequence[tuple[Hashable, int]], most: float) -> int:
+    """The place of the last group, by name and size, of at most `most` tracks, or of the least."""
+    places = range(len(waiting))
+    for place in reversed(places):
+        if waiting[place][1] <= most:
+            return place
+    return min(places, key=lambda place: waiting[place][1])
 
 
 def split_by_lists(
@@ -124,42 +175,6 @@ def split_by_lists(
     excluded = list(manifest["track_id"][~listed])
     kept = manifest[listed].reset_index(drop=True)
     return kept.assign(split=kept["track_id"].map(side)), missing, excluded
-
-
-def short_names(track_ids: "pd.Series[str]") -> dict[str, list[str]]:
-    """Track ids by their full and their bare name, and by those of the recording.
-
-    In Unicode's composed form: systems differ in how they write an accent.
-    """
-    names: dict[str, list[str]] = {}
-    for track in track_ids:
-        full = {composed(track), composed(recording_of(track))}
-        for name in full | {name.rsplit("/", 1)[-1] for name in full}:
-            names.setdefault(name, []).append(track)
-    return names
-
-
-def composed(name: str) -> str:
-    """A name in Unicode's form NFC."""
-    return unicodedata.normalize("NFC", name)
-
-
-def find_tracks(name: str, names: dict[str, list[str]]) -> list[str]:
-    """The track that a list means by `name`, or all segments of that recording, or none.
-
-    A list may have the names of files, with their endings.
-    """
-    name = composed(name)
-    found = names.get(name) or names.get(without_ending(name), [])
-    if name not in names:
-        name = without_ending(name)
-    exact = [track for track in found if composed(track) == name]
-    if exact:
-        recording = recording_of(exact[0])
-        return [track for track in found if recording_of(track) == recording]
-    if len({recording_of(track) for track in found}) > 1:
-        raise DataError(f"{name!r} could be any of {few(found)}; write the id with its folder")
-    return found
 
 
 def check_every_genre(manifest: pd.DataFrame) -> None:

@@ -7,10 +7,10 @@ They take rows as they are; where tracks may be segments of one recording, give 
 import numpy as np
 import pandas as pd
 import sklearn.metrics
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from genre_mlflow.evaluation.predictions import by_recording, genres_of, probabilities
+from genre_mlflow.evaluation.statistics import wilson_interval
 
 
 def accuracy(predictions: pd.DataFrame) -> float:
@@ -39,17 +39,12 @@ def log_loss(predictions: pd.DataFrame) -> float:
     return float(sklearn.metrics.log_loss(places, probabilities(predictions), labels=labels))
 
 
-def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), 0 to 1."""
-    low, high = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
-    return float(low), float(high)
-
-
 def accuracy_interval(predictions: pd.DataFrame) -> tuple[float, float]:
-    """95 % interval of the accuracy of recordings, as of a share of independent ones."""
+    """95 % interval, low and high, of the accuracy of recordings, taken as independent."""
     units = by_recording(predictions)
     n_right = int((units["genre"] == units["predicted"]).sum())
-    return wilson_interval(n_right, len(units))
+    found = wilson_interval(n_right, len(units))
+    return found.low, found.high
 
 
 def confusion(predictions: pd.DataFrame) -> np.ndarray:

@@ -68,7 +68,11 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.",
     }
-    faults = {"bad_files": len(corpus.bad_files), "leaking_groups": len(corpus.split.leaks)}
+    faults = {
+        "bad_files": len(corpus.bad_files),
+        "leaking_groups": len(corpus.split.leaks),
+        "groups_in_two_splits": len(corpus.split.shared),
+    }
     return tags | {name: str(n) for name, n in faults.items() if n}
 
 

@@ -1,0 +1,96 @@
+"""Groups that no file shows: tracks of one artist, and clips of one recording, from a table."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from genre_mlflow.corpus.manifest import components
+from genre_mlflow.corpus.track_names import find_tracks, short_names
+from genre_mlflow.errors import DataError
+from genre_mlflow.files.words import counted, few
+
+TRACK = "track_id"
+KINDS = ("artist", "recording")  # columns that join tracks; a table has one of them, or both
+
+
+def groups_from(path: Path) -> pd.DataFrame:
+    """Read a CSV of tracks with their artists and recordings, as text.
+
+    Columns: `track_id`, `artist` and `recording`, each empty where it is not known; other columns
+    of the file are left out. Raises `DataError` for a file that cannot be read, lacks `track_id` or
+    both of the others, has a row of another length, or names a track twice.
+    """
+    needed = f"a table of groups is a CSV with {TRACK} and {' or '.join(KINDS)}, or both"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"the groups in {path} cannot be read ({error}); {needed}") from error
+    kinds = [kind for kind in KINDS if kind in header]
+    if TRACK not in header or not kinds or len({*header}) < len(header):
+        raise DataError(f"{path} has the columns {', '.join(header) or 'none'}; {needed}")
+    odd = [row[0] for row in rows if len(row) != len(header)]
+    if odd:
+        raise DataError(
+            f"{path} has {counted(len(odd), 'row')} without the {len(header)} cells of its header, "
+            f"such as that of {odd[0]!r}"
+        )
+    table = pd.DataFrame(rows, columns=header, dtype=str).reindex(
+        columns=[TRACK, *KINDS], fill_value=""
+    )
+    twice = list(table[TRACK][table[TRACK].duplicated()].unique())
+    if twice:
+        raise DataError(f"{path} has more than one row of {few([repr(name) for name in twice])}")
+    return table
+
+
+def join_groups(
+    manifest: pd.DataFrame, table: pd.DataFrame, on_missing: str = "error"
+) -> pd.DataFrame:
+    """The manifest, or a predictions table, with wider groups.
+
+    Tracks with an artist, a recording or a `group` in common, directly or by way of others, get one
+    `group`, named after its first track; a track that `table` does not name keeps its own, and so
+    do all that share that. `table`: as `groups_from` gives it; its ids are read as those of split
+    lists. Raises `DataError` for ids without a track, which `on_missing="skip"` passes over, and
+    where two rows mean one track.
+    """
+    rows, missing = rows_by_track(manifest["track_id"], table)
+    if missing and on_missing == "error":
+        raise DataError(
+            f"the table of groups names {counted(len(missing), 'track')} that the folder has not: "
+            f"{few([repr(name) for name in missing])}; go on without them with --on-missing skip"
+        )
+    component = components(manifest["track_id"], manifest["group"])
+    for kind in KINDS:
+        known = dict(zip(table[TRACK], table[kind], strict=True))
+        names = [known.get(rows.get(track, ""), "") for track in manifest["track_id"]]
+        component = components(own_where_empty(names), component)
+    return manifest.assign(group=manifest.groupby(component)["track_id"].transform("min"))
+
+
+def rows_by_track(
+    track_ids: "pd.Series[str]", table: pd.DataFrame
+) -> tuple[dict[str, str], list[str]]:
+    """The id in the table by that of the track, and the table's ids without a track."""
+    names = short_names(track_ids)
+    rows: dict[str, str] = {}
+    missing = []
+    for name in table[TRACK]:
+        tracks = find_tracks(name, names)
+        if not tracks:
+            missing.append(name)
+        for track in tracks:
+            if track in rows:
+                raise DataError(
+                    f"the table of groups has two rows of {track!r}: {rows[track]!r} and {name!r}"
+                )
+            rows[track] = name
+    return rows, missing
+
+
+def own_where_empty(names: Sequence[str]) -> list[str]:
+    """Keys that are equal where these names are, but for empty ones, which differ from all."""
+    return [f"named {name}" if name else f"row {row}" for row, name in enumerate(names)]

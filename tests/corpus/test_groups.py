@@ -1,0 +1,255 @@
+"""Tracks of one artist or recording are one group, and a table that is wrong is told."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre_mlflow.corpus.corpus import faults, open_corpus
+from genre_mlflow.corpus.groups import groups_from, join_groups
+from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
+from genre_mlflow.corpus.splits import split
+from genre_mlflow.errors import DataError
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def to_file(text: str) -> Path:
+        path = tmp_path / "groups.csv"
+        path.write_bytes(text.encode())
+        return path
+
+    return to_file
+
+
+def rows(tracks: dict[str, str]) -> pd.DataFrame:
+    """A manifest of tracks and their groups."""
+    return pd.DataFrame({"track_id": list(tracks), "group": list(tracks.values())})
+
+
+def table(*lines: tuple[str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(list(lines), columns=["track_id", "artist", "recording"])
+
+
+def joined(tracks: dict[str, str], *lines: tuple[str, str, str], **more: str) -> dict[str, str]:
+    found = join_groups(rows(tracks), table(*lines), **more)
+    return dict(zip(found["track_id"], found["group"], strict=True))
+
+
+ALONE = {f"rock/{name}": f"rock/{name}" for name in "abcdef"}
+
+
+def test_an_artist_a_recording_or_a_copy_in_common_joins_and_so_does_a_chain():
+    tracks = {**ALONE, "rock/d": "rock/c"}  # c and d are copies
+    lines = ("a", "Ann", "One"), ("b", "Ann", "Two"), ("c", "Cy", "Two"), ("e", "Eve", "One more")
+    assert joined(tracks, *lines) == {
+        **dict.fromkeys(["rock/a", "rock/b", "rock/c", "rock/d"], "rock/a"),
+        "rock/e": "rock/e", "rock/f": "rock/f",
+    }  # fmt: skip
+
+
+def test_an_artist_and_a_recording_of_one_name_have_nothing_in_common():
+    assert joined(ALONE, ("a", "Same", ""), ("b", "", "Same")) == ALONE
+
+
+def test_what_is_not_known_joins_nothing():
+    assert joined(ALONE, ("a", "", ""), ("b", "", ""), ("c", "Cy", "")) == ALONE
+
+
+def test_a_track_without_a_row_keeps_its_group():
+    tracks = {**ALONE, "rock/f": "rock/e"}
+    assert joined(tracks, ("a", "Ann", ""), ("b", "Ann", "")) == {**tracks, "rock/b": "rock/a"}
+
+
+def test_a_row_of_a_recording_means_all_its_segments_whatever_their_group():
+    tracks = {"rock/a.seg000": "1", "rock/a.seg001": "2", "rock/b": "3"}
+    assert set(joined(tracks, ("a", "Ann", ""), ("rock/b.flac", "Ann", "")).values()) == {
+        "rock/a.seg000"
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    keys=st.lists(
+        st.tuples(st.sampled_from(["", *"pqr"]), st.sampled_from(["", *"xyz"])),
+        min_size=1, max_size=12,
+    ),
+    data=st.data(),
+)  # fmt: skip
+def test_groups_are_the_smallest_that_hold_all_in_common_in_any_order(keys, data):
+    names = [f"g/{i:02d}" for i in range(len(keys))]
+    lines = [(n, *pair) for n, pair in zip(names, keys, strict=True)]
+    found = joined({n: n for n in names}, *lines)
+    expected = {n: {n} for n in names}
+    for one, *pair in lines:  # the plain way: sets that are merged one pair after the other
+        for other, *others in lines:
+            if any(a and a == b for a, b in zip(pair, others, strict=True)):
+                both = expected[one] | expected[other]
+                expected.update(dict.fromkeys(both, both))
+    assert found == {n: min(expected[n]) for n in names}
+    order = data.draw(st.permutations(names))
+    assert joined({n: n for n in order}, *data.draw(st.permutations(lines))) == found
+
+
+def test_ids_without_a_track_are_counted_and_named_or_passed_over():
+    lines = [("a", "Ann", ""), *((f"lost.{i}", "Ann", "") for i in range(6))]
+    message = (
+        "^the table of groups names 6 tracks that the folder has not: 'lost.0', .* and 1 more; "
+        "go on without them with --on-missing skip$"
+    )
+    with pytest.raises(DataError, match=message):
+        joined(ALONE, *lines)
+    assert joined(ALONE, *lines, on_missing="skip") == ALONE
+
+
+def test_two_rows_of_one_track_are_refused_also_under_two_names():
+    with pytest.raises(DataError, match=r"two rows of 'rock/a': 'a' and 'rock/a\.png'$"):
+        joined(ALONE, ("a", "Ann", ""), ("rock/a.png", "Ann", ""))
+
+
+def test_a_table_is_read_as_text_whatever_else_it_holds(write: Write):
+    path = write('\ufefftrack_id,offset,recording,artist\r\nNA,1.5,007,\r\n\r\n1990,2,,"A, B"\r\n')
+    assert groups_from(path).values.tolist() == [["NA", "", "007"], ["1990", "A, B", ""]]
+    assert list(groups_from(path).columns) == ["track_id", "artist", "recording"]
+
+
+@pytest.mark.parametrize("kind", ["artist", "recording"])
+def test_one_of_the_two_columns_is_enough(write: Write, kind: str):
+    found = groups_from(write(f"track_id,{kind}\na,x\nb,x\n"))
+    assert list(join_groups(rows(ALONE), found)["group"])[:3] == ["rock/a", "rock/a", "rock/c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"has the columns none; a table of groups is a CSV with track_id and artist or"),
+        ("track,artist\na,x\n", r"has the columns track, artist; a table"),
+        ("track_id,singer\na,x\n", r"has the columns track_id, singer; a table"),
+        ("track_id,artist,artist\na,x,y\n", r"has the columns track_id, artist, artist; a table"),
+        ("track_id,artist\na,x\nb\nc,x,y\n", r"2 rows without the 2 cells .* that of 'b'$"),
+        ("track_id,artist\na,x\nb,x\na,x\n", r"has more than one row of 'a'$"),
+        ('track_id,artist\na,"x\n', r"cannot be read \(.*; a table"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_wrong_is_one_line(write: Write, text: str, message: str):
+    with pytest.raises(DataError, match=message) as error:
+        groups_from(write(text))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_one_line(tmp_path: Path):
+    with pytest.raises(DataError, match=r"groups in .*none\.csv cannot be read \(.*; a table of"):
+        groups_from(tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes(b"track_id,artist\na,Bj\xf6rk\n")
+    with pytest.raises(DataError, match=r"latin\.csv cannot be read \(.*utf-8"):
+        groups_from(tmp_path / "latin.csv")
+    with pytest.raises(DataError, match=r"groups is '.*none\.csv', which is no file; give a CSV"):
+        SplitSettings(groups=str(tmp_path / "none.csv")).check_folder()
+
+
+# Splits by groups
+
+
+@pytest.fixture
+def music(tmp_path: Path, make_corpus) -> Path:
+    return make_corpus(tmp_path / "music", tracks=12)
+
+
+@pytest.fixture
+def artists(write: Write) -> str:
+    """Artists of two tracks each; those of jazz have played in pairs of pairs."""
+    lines = ["track_id,artist"]
+    for genre, tracks in (("blues", 2), ("jazz", 4), ("rock", 2)):
+        lines += [f"{genre}.{i:05d},{genre} {i // tracks}" for i in range(12)]
+    return str(write("\n".join(lines)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_random_split_keeps_artists_together(music: Path, artists: str, seed: int):
+    dealing = SplitSettings(groups=artists, split_seed=seed)
+    corpus = open_corpus(CorpusSettings(data=str(music)), dealing)
+    assert corpus.split.grouped["group"].nunique() == 6 + 3 + 6
+    assert (corpus.split.grouped.groupby("group")["split"].nunique() == 1).all()
+    assert corpus.split.shared == []
+
+
+def test_groups_of_copies_stay_what_they_are(music: Path, artists: str):
+    corpus = open_corpus(CorpusSettings(data=str(music)), SplitSettings(groups=artists))
+    assert list(corpus.manifest["group"]) == list(corpus.manifest["track_id"])
+    assert faults(corpus)["copies"] == []
+
+
+def test_a_large_artist_is_passed_over_where_smaller_ones_are_left():
+    names = [f"{genre}/{i:02d}" for genre in "ab" for i in range(40)]
+    manifest = rows({name: name[:2] + (f"{i % 40}" if i % 40 < 22 else "large")
+                     for i, name in enumerate(names)})  # fmt: skip
+    manifest = manifest.assign(genre=[name[0] for name in names], split="")
+    for seed in range(10):
+        dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
+        assert dealt["split"].value_counts().to_dict() == {"train": 64, "val": 8, "test": 8}
+
+
+def test_of_artists_that_are_all_too_large_the_smallest_are_taken():
+    names = [f"{genre}/{i:02d}" for genre in "ab" for i in range(20)]
+    groups = [f"{genre}{artist}" for genre in "ab" for artist in "x" * 9 + "y" * 7 + "z" * 4]
+    manifest = rows(dict(zip(names, groups, strict=True)))
+    manifest = manifest.assign(genre=[name[0] for name in names], split="")
+    for seed in range(5):
+        dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
+        assert dealt["split"].value_counts().to_dict() == {"train": 18, "val": 14, "test": 8}
+
+
+def test_a_genre_of_two_artists_is_refused(write: Write, music: Path):
+    text = "\n".join(["track_id,artist", *(f"jazz.{i:05d},{i % 2}" for i in range(12))])
+    with pytest.raises(DataError, match="genre 'jazz' has 2 track groups; at least 3 are needed"):
+        open_corpus(CorpusSettings(data=str(music)), SplitSettings(groups=str(write(text))))
+
+
+def test_an_artist_on_two_sides_of_a_given_split_is_told_once(
+    tmp_path: Path, music: Path, artists: str, caplog: pytest.LogCaptureFixture
+):
+    for name, numbers in (("train", range(7)), ("val", (7, 8)), ("test", (9, 10))):
+        ids = [f"{genre}.{i:05d}" for genre in ("blues", "jazz", "rock") for i in numbers]
+        (tmp_path / f"{name}.txt").write_text("\n".join(ids))
+    dealing = SplitSettings(split_dir=str(tmp_path), groups=artists)
+    with caplog.at_level(logging.WARNING):
+        corpus = open_corpus(CorpusSettings(data=str(music)), dealing)
+    (line,) = caplog.messages
+    assert line.startswith(
+        "Warning: 6 groups of one artist or recording on two sides of the split, 15 tracks in all;"
+    )
+    assert faults(corpus)["groups_in_two_splits"] == corpus.split.shared
+    assert corpus.split.shared[0] == ["blues/blues.00006 (train)", "blues/blues.00007 (val)"]
+    caplog.clear()
+    open_corpus(CorpusSettings(data=str(music)), SplitSettings(split_dir=str(tmp_path)))
+    assert caplog.messages == []
+
+
+def test_a_wrong_table_is_told_before_the_files_are_read(tmp_path: Path, write: Write):
+    table = str(write("track_id,singer\na,x\n"))
+    with pytest.raises(DataError, match="has the columns track_id, singer"):
+        open_corpus(CorpusSettings(data=str(tmp_path / "none")), SplitSettings(groups=table))
+
+
+# Real images
+
+
+def test_thirteen_artists_are_on_two_sides_of_the_filtered_split(real_data, real_manifest):
+    dealing = SplitSettings(
+        split_dir=str(real_data / "splits" / "gtzan-filtered"), on_missing="skip",
+        groups=str(real_data / "groups" / "gtzan-groups.csv"),
+    )  # fmt: skip
+    found = split(real_manifest, dealing)
+    assert (len(found.shared), sum(map(len, found.shared))) == (13, 102)
+    assert len(found.manifest) == 929
+    grouped = join_groups(real_manifest, groups_from(Path(dealing.groups)))
+    assert grouped["group"].nunique() == 328
+    assert grouped["group"].value_counts().iloc[:2].to_dict() == {
+        "reggae/reggae.00000": 36, "pop/pop.00015": 23,
+    }  # fmt: skip
