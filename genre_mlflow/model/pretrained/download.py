@@ -1,0 +1,86 @@
+"""Fetching a file of the package index by the package client that is here, with its settings.
+
+The client knows which index, mirror or folder to ask, through which proxy and with whose
+credentials; so no address stands here. A wheel alone is taken, which is downloaded and never
+unpacked, built or installed: nothing in it runs.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from genre_mlflow.errors import DataError
+from genre_mlflow.model.pretrained.sources import Source
+
+# What pip is told of uv's settings where uv has to run it; pip's own go before.
+UV_AS_PIP = {
+    "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
+    "UV_INDEX_URL": "PIP_INDEX_URL",
+    "UV_EXTRA_INDEX_URL": "PIP_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS": "PIP_FIND_LINKS",
+}
+INDEX_NAME = re.compile(r"^[\w.-]+=(?=\w+:)")  # uv lets an index have one, in front of its address
+
+
+def download(source: Source, folder: Path) -> Path:
+    """Bring the file of a source into an empty folder and return its path. It is not checked.
+
+    Raises `DataError` where no package client is here, or it does not bring the file.
+    """
+    client = package_client()
+    if not client:
+        raise DataError("neither pip nor uv is here to fetch it")
+    arguments = [
+        "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--no-cache-dir",
+        "--disable-pip-version-check", "--dest", str(folder),
+        f"{source.project}=={source.version}",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*client, *arguments],
+        stdin=subprocess.DEVNULL,  # it would ask for a password
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=with_uv_settings(os.environ),
+    )
+    file = folder / source.file
+    if done.returncode or not file.is_file():
+        raise DataError(f"{Path(client[0]).name} says: {last_error(done.stderr)}")
+    return file
+
+
+def package_client() -> list[str]:
+    """How pip is started: this Python's own, else one that uv fetches for the moment; or empty.
+
+    An environment made by `uv venv` has no pip, and uv itself has no command that downloads.
+    """
+    if find_spec("pip"):
+        return [sys.executable, "-P", "-m", "pip"]  # -P: not a pip.py of the working folder
+    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+    return [uv, "tool", "run", "--quiet", "--no-cache", "pip"] if uv else []
+
+
+def with_uv_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with those of uv that say where to look also as pip calls them."""
+    told = {
+        pip: " ".join(INDEX_NAME.sub("", word) for word in environment[uv].split())
+        for uv, pip in UV_AS_PIP.items()
+        if environment.get(uv)
+    }
+    return {**told, **environment}
+
+
+def last_error(said: str) -> str:
+    """The last of a client's errors, in one line; of several, the last one says what to make of it.
+
+    Without the credentials that an address may hold.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")] or lines
+    found = errors[-1] if errors else "nothing, and the file is not there"
+    return re.sub(r"//[^/@\s]*@", "//", re.sub(r"^error:\s*", "", found, flags=re.IGNORECASE))
