@@ -148,6 +148,7 @@ def render(
 
 
 def check_sound(samples: npt.NDArray[Any]) -> None:
+    """Raise `DataError` for what no spectrogram can be made of."""
     if samples.ndim != 1 or samples.size == 0:
         raise DataError(
             f"sound of shape {list(samples.shape)}; a spectrogram needs one channel, [samples]"

@@ -1,1 +1,1 @@
-"""Weights that others have trained: where they come from, fetching, converting, and the networks."""
+"""Weights that others have trained: their source, fetching, converting; and their networks."""

@@ -18,8 +18,8 @@ def check_archive(archive: Path, source: Source) -> None:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if got != source.sha256:
         raise DataError(
-            f"{archive} has the SHA-256 {got}; {source.file} of {source.project} "
-            f"{source.version} has {source.sha256}"
+            f"{archive} has the SHA-256 {got} and is not {source.file} of {source.project} "
+            f"{source.version}"
         )
 
 

