@@ -167,7 +167,7 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "promote", "predict", "serve",
                                      "corpus", "corpus scan", "corpus demo", "corpus gtzan",
-                                     "corpus render", "corpus show", "clean",
+                                     "corpus render", "corpus show", "weights", "clean",
                                      "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
@@ -195,6 +195,7 @@ def test_a_space_knows_optuna_only_once_it_is_read():
 
 def test_settings_and_the_list_of_networks_are_light():
     assert imported_by("import genre_mlflow.options, genre_mlflow.model.networks", HEAVY) == ""
+    assert imported_by("import genre_mlflow.model.pretrained.sources", HEAVY) == ""
 
 
 @pytest.mark.slow

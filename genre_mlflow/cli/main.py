@@ -6,6 +6,7 @@ from genre_mlflow.cli.base import PluginGroup
 from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.train import evaluate, promote, serve, train
+from genre_mlflow.cli.weights import weights
 from genre_mlflow.files.home import home
 from genre_mlflow.version import VERSION
 
@@ -20,7 +21,7 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, promote, predict, serve, corpus):
+for command in (train, evaluate, promote, predict, serve, corpus, weights):
     main.add_command(command)
 
 

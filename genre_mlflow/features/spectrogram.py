@@ -85,7 +85,7 @@ def chroma(
     `top_db` play no part.
     """
     settings = settings or SpectrogramSettings()
-    _check_sound(samples)
+    check_sound(samples)
     import librosa
 
     found: npt.NDArray[np.float32] = librosa.feature.chroma_stft(
@@ -147,7 +147,8 @@ def render(
     return image
 
 
-def _check_sound(samples: npt.NDArray[Any]) -> None:
+def check_sound(samples: npt.NDArray[Any]) -> None:
+    """Raise `DataError` for what no spectrogram can be made of."""
     if samples.ndim != 1 or samples.size == 0:
         raise DataError(
             f"sound of shape {list(samples.shape)}; a spectrogram needs one channel, [samples]"
@@ -158,13 +159,13 @@ def _check_sound(samples: npt.NDArray[Any]) -> None:
 
 def _decibels(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
     """Log-mel matrix relative to full scale, `[n_mels, frames]`, at most `top_db` deep."""
-    _check_sound(samples)
-    power = np.maximum(_mel_power(samples, settings), np.float32(MIN_POWER))
+    check_sound(samples)
+    power = np.maximum(mel_power(samples, settings), np.float32(MIN_POWER))
     decibels = 10 * np.log10(power)
     return np.maximum(decibels, decibels.max() - np.float32(settings.top_db))
 
 
-def _mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
+def mel_power(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.NDArray[np.float32]:
     """Power in each mel band, `[n_mels, frames]`; the sound is padded with silence at both ends.
 
     In single precision, and once more in double where its rounding could be seen. On one thread:

@@ -11,10 +11,11 @@ from genre_mlflow.files.locks import hold_lock
 HOME_VARIABLE = "GENRE_HOME"
 HOME_DEFAULT = ".genre"
 DOWNLOAD_LOCK = "gtzan-download.lock"
+WEIGHTS = "weights"  # folder of pretrained ones
 # What lies in `home`; links for Spark and the lock of a download are left by killed processes.
 OURS = (
     "cache", "checkpoints", "demo*", DOWNLOAD_LOCK, "matplotlib", "mlflow-run",
-    "spark-links-*",
+    "spark-links-*", WEIGHTS,
 )  # fmt: skip
 
 

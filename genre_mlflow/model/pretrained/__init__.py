@@ -1,0 +1,1 @@
+"""Weights that others have trained: their source, fetching, converting; and their networks."""
