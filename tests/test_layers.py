@@ -19,7 +19,7 @@ FLOORS = {
     "features": 2,
     "corpus": 3,
     "data": 4, "model": 4,
-    "training": 5, "evaluation": 5,
+    "training": 5, "evaluation": 5, "baselines": 5,
     "options": 6, "figures": 6,
     "served_model": 7,
     "tracking": 8,
@@ -28,8 +28,10 @@ FLOORS = {
     "cli": 11, "__main__": 11,
 }  # fmt: skip
 # Neighbours that do not meet.
-STRANGERS = [("data", "model"), ("training", "evaluation"), ("options", "figures"),
-             ("library", "serving")]  # fmt: skip
+STRANGERS = [
+    ("data", "model"), ("training", "evaluation"), ("training", "baselines"),
+    ("evaluation", "baselines"), ("options", "figures"), ("library", "serving"),
+]  # fmt: skip
 ROOT = ""  # `genre_mlflow/__init__.py`, which knows tracking inside a function, and nothing outside
 
 # Rooms, or files, that each library may be imported in; one that is not listed may be anywhere.
@@ -39,12 +41,12 @@ LIBRARIES = {
     "rich": {"cli"},
     "optuna": set(),
     "search": set(),
-    "sklearn": {"corpus.folds", "evaluation"},
-    "scipy": {"features", "corpus", "evaluation"},
+    "sklearn": {"corpus.folds", "evaluation", "baselines"},
+    "scipy": {"features", "corpus", "evaluation", "baselines"},
     "matplotlib": {"figures", "features"},
     "pandas": {"corpus", "data", "evaluation", "figures", "served_model", "tracking", "jobs"},
-    "torch": {"features", "data", "model", "training", "evaluation", "tracking", "jobs",
-              "library"},
+    "torch": {"features", "data", "model", "training", "evaluation", "baselines", "tracking",
+              "jobs", "library"},
     "torchvision": {"features", "model"},
     "safetensors": {"model", "training"},
     "librosa": {"features", "figures"},

@@ -1,7 +1,7 @@
 """The whole way of a training: data, epochs, evaluation, registration."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from genre_mlflow import signals
+from genre_mlflow.baselines.fitting import fit_baseline
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
@@ -35,6 +36,7 @@ from genre_mlflow.training.device import (
     enough_memory,
     keep_freed_memory,
 )
+from genre_mlflow.training.fitted import fit_at_once
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
@@ -110,13 +112,30 @@ def train_in_run(
     classifier = new_classifier(options, corpus.genres)
     tracker = RunTracker(run, classifier.config(), options.training.keep)
     observers = Observers([*([observer] if observer else []), tracker, StopBetweenSteps()])
-    fitted = fit(
-        classifier, tracks, options.training, observers,
-        device=device, checkpoints=CheckpointFolder(checkpoint_folder(run.id)),
-    )  # fmt: skip
+    fitted = fit_classifier(classifier, tracks, options, observers, run.id, device)
     logger.info("Evaluating the best epoch; the test set is read now, once it is chosen")
     classifier.network.load_state_dict(fitted.best_weights)
     return conclude(run, options, corpus, classifier, tracks, fitted)
+
+
+def fit_classifier(
+    classifier: Classifier,
+    tracks: Mapping[str, TrackDataset],
+    options: TrainOptions,
+    observer: Observer,
+    run_id: str,
+    device: torch.device,
+) -> FitResult:
+    """Train the network of a run in epochs, or fit what is fitted at once."""
+    checkpoints = CheckpointFolder(checkpoint_folder(run_id))
+    if options.family.is_fitted:
+        return fit_at_once(
+            classifier, tracks, options.training, observer, fit_baseline,
+            checkpoints=checkpoints, device=device,
+        )  # fmt: skip
+    return fit(
+        classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device
+    )
 
 
 def check_colours(corpus: Corpus, options: TrainOptions) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,7 +131,7 @@ class Classifier:
         Raises `MemoryShortage`.
         """
         self.network.eval()
-        device = next(self.network.parameters()).device
+        device = next(chain(self.network.parameters(), self.network.buffers())).device
         with out_of_memory(str(device), SMALLER):
             return self.network(pixels.to(device)).cpu()
 

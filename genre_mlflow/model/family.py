@@ -1,7 +1,7 @@
 """What every family of networks has: settings that declare its options and build its network."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from genre_mlflow.features.settings import Shape
 from genre_mlflow.settings import Settings, option
@@ -15,8 +15,11 @@ class Family(Settings):
     """Settings of one network of a family.
 
     The network takes images of a shape `(C, H, W)`: uint8 `[B, C, H, W]`, to logits `[B, genres]`.
-    `C` is 1, for levels, or 3, for colours.
+    `C` is 1, for levels, or 3, for colours. `is_fitted`: it is fitted at once to all training
+    tracks, and learns nothing in epochs.
     """
+
+    is_fitted: ClassVar[bool] = False
 
     def check_input(self, shape: Shape) -> None:
         """Raise `SettingsError` where no network can be built for images of this shape."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,8 @@ from genre_mlflow.training.history import (
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.optimisation import class_weights, make_optimizer, make_schedule
 from genre_mlflow.training.settings import TrainingSettings
+
+Learn = Callable[[Tensor], None]  # of the loss of a batch
 
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
 
@@ -65,7 +67,7 @@ def fit(
         # epoch alone. So a resumed run repeats the epoch that it was killed in, and no state of a
         # generator needs to be kept.
         torch.manual_seed(settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
-        trained = loop.run_pass("train", train, list(sampler))
+        trained = loop.run_pass("train", train, list(sampler), loop.step)
         check_loss("training", trained.loss, epoch, lr)
         validated = loop.run_pass("val", val, range(len(val)))
         check_loss("validation", validated.loss, epoch, lr)
@@ -83,28 +85,24 @@ def fit(
 
 
 @dataclass
-class Loop:
-    """What goes through the splits, pass after pass, and learns."""
+class Passes:
+    """What goes through the splits, pass after pass."""
 
     classifier: Classifier
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
     batch_size: int
     loss_weights: Tensor  # [genres], on the device
     observer: Observer
     device: torch.device
 
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self.schedule.get_last_lr()[0])
+    def run_pass(
+        self, part: str, tracks: TrackDataset, order: Sequence[int], learn: Learn | None = None
+    ) -> PassResult:
+        """Go through items of a split once; `learn` changes the weights by the loss of a batch.
 
-    def run_pass(self, part: str, tracks: TrackDataset, order: Sequence[int]) -> PassResult:
-        """Go through items of a split once; `train` changes the weights, `val` does not.
-
-        A step counts each segment alike, validation each track; accuracy is that of tracks.
+        A step counts each segment alike, a pass without learning each track; accuracy is that of
+        tracks.
         """
-        training = part == "train"
+        training = learn is not None
         network = self.classifier.network.train(training)  # dropout and batch statistics, or not
         owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
         shares = torch.ones(len(order)) if training else 1 / torch.bincount(owners)[owners]
@@ -122,14 +120,27 @@ class Loop:
                     logits, truth, self.loss_weights, reduction="none"
                 )
                 loss, weight = (losses * share).sum(), (self.loss_weights[truth] * share).sum()
-                if training:
-                    self.step(loss / weight)
+                if learn is not None:
+                    learn(loss / weight)
                 tally.add(logits, loss, weight)
                 done += len(truth)
                 self.observer.on_batch_end(part, done, len(order))
         loss_of_pass, probabilities = tally.read()
         matrix = confusion(probabilities, owners, labels, self.classifier.aggregation)
         return PassResult(loss_of_pass, matrix)
+
+
+@dataclass
+class Loop(Passes):
+    """Passes that learn."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
@@ -172,7 +183,7 @@ def make_loop(
     schedule = make_schedule(optimizer, settings.schedule, steps)
     weights = class_weights(labels, len(classifier.genres), settings.class_weights)
     return Loop(
-        classifier, optimizer, schedule, settings.batch_size, weights.to(device), observer, device
+        classifier, settings.batch_size, weights.to(device), observer, device, optimizer, schedule
     )
 
 

@@ -318,3 +318,30 @@ def test_a_lack_of_memory_is_one_line_and_the_run_failed(
         train(trained.options, experiment="too large")
     (failed,) = runs_in(trained.client, "too large")
     assert failed.info.status == "FAILED"
+
+
+@pytest.mark.parametrize("network", ["statistics", "majority"])
+def test_a_baseline_goes_the_way_of_a_network_in_one_epoch(
+    store: MlflowClient, tmp_path: Path, make_corpus, network: str
+) -> None:
+    folder = make_corpus(tmp_path / "m")
+    own = {"widths": VGG().widths, "head_width": VGG().head_width}
+    with pytest.raises(KeyboardInterrupt):
+        options = small_options(folder, network=network, **own)
+        train(options, experiment=EXPERIMENT, observer=InterruptAfter(1))
+    (cut_off,) = runs_in(store)
+    outcome = train(options, experiment=EXPERIMENT, resume=cut_off.info.run_id)
+    run = store.get_run(outcome.run_id)
+    assert run.info.run_id == cut_off.info.run_id
+    assert run.info.status == "FINISHED"
+    assert (outcome.version, outcome.role) == ("1", "champion")
+    assert len(store.get_metric_history(outcome.run_id, "val_loss")) == 1
+    right = outcome.metrics["test_accuracy"]
+    assert right > 0.6 if network == "statistics" else right < 0.5
+    path = sorted(folder.rglob("*.png"))[0]
+    loaded = genre_mlflow.load("models:/genre-classifier@champion")
+    rows = pd.read_csv(store.download_artifacts(outcome.run_id, "tables/predictions.csv"))
+    logged = rows.set_index("track_id").loc[
+        path.relative_to(folder).with_suffix("").as_posix(), "predicted"
+    ]
+    assert loaded.predict(path).genre == logged

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 NETWORKS = {
     "vgg": "genre_mlflow.model.networks.vgg:VGG",
     "resnet18": "genre_mlflow.model.networks.resnet:ResNet18",
+    "statistics": "genre_mlflow.model.networks.baselines:StatisticsBaseline",
+    "majority": "genre_mlflow.model.networks.baselines:MajorityBaseline",
 }
 
 

@@ -1,0 +1,1 @@
+"""Fitting what needs no epochs."""

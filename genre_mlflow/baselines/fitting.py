@@ -1,0 +1,122 @@
+"""Baselines fitted by scikit-learn to the training tracks; what answers stands in `NETWORKS`."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import SVC
+
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.estimators import Constant
+from genre_mlflow.model.networks.baselines import SVM, StatisticsBaseline
+
+BATCH = 64
+REACH = 0.4  # the radial kernel's gamma times the number of statistics
+ITERATIONS = 2000
+FOLDS = 5  # by which the sharpness of the answers is chosen
+SHARPEST = 50.0
+
+Rows = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+def fit_baseline(classifier: Classifier, tracks: TrackDataset) -> None:
+    """Fit a classifier's network to these tracks, in place.
+
+    Each segment counts alike. The same tracks in the same order give the same arrays.
+    """
+    settings, network = classifier.network_settings, classifier.network
+    labels = tracks.labels.numpy()
+    if isinstance(network, Constant):
+        counts = np.bincount(labels, minlength=len(classifier.genres))
+        network.fill(log_shares=np.log(np.maximum(counts, 1e-6) / counts.sum()))
+        return
+    assert isinstance(settings, StatisticsBaseline)
+    parts: Any = network
+    rows = statistics_of(parts.statistics, tracks)
+    parts.standardise.fill(mean=rows.mean(0), deviation=rows.std(0) + 1e-6)
+    with torch.inference_mode():
+        scaled = parts.standardise(torch.from_numpy(rows)).numpy()
+    if settings.estimator == SVM:
+        owners = tracks.owners.numpy()
+        parts.head.fill(**fit_svm(scaled, labels, owners, settings.strength))
+    else:
+        parts.head.fill(**fit_logistic(scaled, labels, settings.strength))
+
+
+@torch.inference_mode()
+def statistics_of(statistics: torch.nn.Module, tracks: TrackDataset) -> Rows:
+    """The statistics of every segment, `[items, F]`."""
+    return torch.cat([statistics(pixels) for pixels, _ in tracks.batches(BATCH)]).numpy()
+
+
+def fit_logistic(rows: Rows, labels: Labels, strength: float) -> dict[str, npt.NDArray[Any]]:
+    """Coefficients and intercepts by genre, of standardised statistics.
+
+    Two genres have one row of coefficients in scikit-learn; here each has half of it.
+    """
+    found = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(rows, labels)
+    coefficients, intercepts = found.coef_, found.intercept_
+    if len(found.classes_) == 2:
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    return {"coefficients": coefficients, "intercepts": intercepts}
+
+
+def fit_svm(rows: Rows, labels: Labels, owners: Labels, strength: float) -> dict[str, Any]:
+    """One machine a genre, their vectors in common, and how sharp their answers are to be."""
+    gamma = REACH / rows.shape[1]
+    machines = machines_of(strength, gamma).fit(rows, labels).estimators_
+    weights = np.zeros((len(machines), len(rows)))
+    for genre, machine in enumerate(machines):
+        weights[genre, machine.support_] = machine.dual_coef_[0]
+    used = np.flatnonzero(weights.any(axis=0))
+    intercepts = np.array([machine.intercept_[0] for machine in machines])
+    if len(machines) == 1:  # of two genres, scikit-learn has one machine, for the second
+        weights, intercepts = np.concatenate([-weights, weights]), np.array([-1, 1]) * intercepts
+    return {
+        "vectors": rows[used],
+        "weights": weights[:, used],
+        "intercepts": intercepts,
+        "gamma": gamma,
+        "sharpness": sharpness_of(rows, labels, owners, strength, gamma),
+    }
+
+
+def machines_of(strength: float, gamma: float) -> OneVsRestClassifier:
+    """SVMs of radial kernel, one genre against the rest."""
+    return OneVsRestClassifier(SVC(C=strength, gamma=gamma))
+
+
+def sharpness_of(
+    rows: Rows, labels: Labels, owners: Labels, strength: float, gamma: float
+) -> float:
+    """The factor of decision values whose softmax has the least log loss on unseen tracks.
+
+    By cross-validation; 1 where a genre has too few tracks for it (Guo et al. 2017,
+    arXiv:1706.04599, have its inverse as temperature).
+    """
+    tracks_of = [len(np.unique(owners[labels == genre])) for genre in np.unique(labels)]
+    n_folds = min(FOLDS, *tracks_of)
+    if n_folds < 2:
+        return 1.0
+    dealer = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    values = cross_val_predict(
+        machines_of(strength, gamma), rows, labels, groups=owners, cv=dealer,
+        method="decision_function",
+    )  # fmt: skip
+    if values.ndim == 1:
+        values = np.stack([-values, values], axis=1)
+    truth = np.arange(len(labels)), np.searchsorted(np.unique(labels), labels)
+
+    def loss(sharpness: float) -> float:
+        return float(-log_softmax(sharpness * values, axis=1)[truth].mean())
+
+    return float(minimize_scalar(loss, bounds=(0.1, SHARPEST), method="bounded").x)

@@ -1,0 +1,150 @@
+"""Fixed statistics of a spectrogram, of the kinds that music classifiers were fed before networks.
+
+Means, deviations and changes of cepstra (Logan 2000, after Davis and Mermelstein 1980), modulation
+spectra (McKinney and Breebaart 2003), spectral contrast (Jiang et al. 2002), and how rough the
+picture is along time and along frequency, which tells percussive from harmonic sound (Fitzgerald
+2010). On levels instead of power: undone colours are linear in dB.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CEPSTRA = 40  # at most; the rows of the input at least
+FEW_CEPSTRA = 20  # whose skewness is taken
+MODULATED = 12  # cepstra with a modulation spectrum
+BANDS = 16
+FINE_BANDS = 32
+WINDOW, HOP = 128, 43  # columns; 10 s and 3.3 s of 30 s in 384
+OCTAVES = 12  # bins of modulation, spaced by factors, at most
+TINY = 1e-6
+LONGEST_LAG = 100  # columns, 8 s
+LAGS = 16
+PATCH = 8  # rows and columns
+ZONES = 4  # of frequency
+
+
+class Statistics(nn.Module):
+    """Levels uint8 `[B, 1, H, W]` to statistics float32 `[B, features]`, in no common scale.
+
+    `names`: what each of them is, such as `cepstrum_deviation 3`; those of a kind begin alike.
+    Silence and a constant picture give finite numbers. Works for any shape of 32 x 32 or more.
+    """
+
+    dct: Tensor
+    window: Tensor
+    patterns: Tensor
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.columns = min(WINDOW, width)
+        self.register_buffer("dct", cosines(min(CEPSTRA, height), height), persistent=False)
+        hann = torch.hann_window(self.columns, periodic=False)
+        self.register_buffer("window", hann, persistent=False)
+        self.register_buffer("patterns", cosines(PATCH, PATCH), persistent=False)
+        self.edges = bin_edges(self.columns // 2 + 1)
+        with torch.no_grad():
+            blocks = self.blocks(torch.zeros(1, height, width))
+        sizes = {kind: block.shape[1] for kind, block in blocks.items()}
+        self.names = [f"{kind} {n}" for kind, size in sizes.items() for n in range(size)]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """All statistics of each picture, in the order of `names`."""
+        levels = pixels[:, 0].float() / 255  # [B, H, W]
+        return torch.cat(list(self.blocks(levels).values()), dim=1)
+
+    def blocks(self, levels: Tensor) -> dict[str, Tensor]:
+        """The statistics by their kind, `[B, n]` each, of levels 0 to 1, `[B, H, W]`."""
+        cepstra = self.dct @ levels  # [B, cepstra, W]
+        deviation = cepstra.std(dim=2, correction=0)
+        fine = bands(levels, FINE_BANDS)
+        rises = fine.diff(dim=2).clamp_min(0)
+        contrast = contrast_of(levels, BANDS)
+        return {
+            "cepstrum_mean": cepstra.mean(dim=2),
+            "cepstrum_deviation": deviation,
+            "cepstrum_change": (cepstra[:, :, 2:] - cepstra[:, :, :-2]).std(dim=2, correction=0),
+            "cepstrum_acceleration": cepstra.diff(n=2, dim=2).std(dim=2, correction=0),
+            "cepstrum_skewness": skewness(cepstra[:, :FEW_CEPSTRA]),
+            "modulation": self.modulation(bands(levels, BANDS)),
+            "cepstrum_modulation": self.modulation(cepstra[:, :MODULATED]),
+            "contrast_mean": contrast.mean(dim=2),
+            "contrast_deviation": contrast.std(dim=2, correction=0),
+            "rise": rises.mean(dim=2),
+            "roughness_in_frequency": pooled(levels.diff(n=2, dim=1).abs().mean(dim=2)),
+            "roughness_in_time": pooled(levels.diff(n=2, dim=2).abs().mean(dim=2)),
+            "texture": self.texture(levels),
+            "pulse": pulse(levels.diff(dim=2).clamp_min(0).mean(dim=1)),
+        }
+
+    def texture(self, levels: Tensor) -> Tensor:
+        """How much of each pattern of cosines the patches of each zone hold, `[B, zones * 64]`."""
+        whole = levels[:, : levels.shape[1] // PATCH * PATCH, : levels.shape[2] // PATCH * PATCH]
+        patches = whole.unflatten(2, (-1, PATCH)).unflatten(1, (-1, PATCH)).movedim(2, 3)
+        found = (self.patterns @ patches @ self.patterns.mT).abs().mean(dim=2)  # [B, rows, 8, 8]
+        zones = functional.adaptive_avg_pool1d(found.flatten(2).mT, ZONES)
+        return (zones + TINY).log().flatten(1)
+
+    def modulation(self, rows: Tensor) -> Tensor:
+        """Logarithm of the power of each row's changes by their rate, `[B, rows * rates]`."""
+        rows = rows - rows.mean(dim=2, keepdim=True)
+        pieces = rows.unfold(2, self.columns, HOP) * self.window  # [B, rows, pieces, columns]
+        power = torch.fft.rfft(pieces).abs().square().mean(dim=2)  # [B, rows, rates]
+        rates = [power[:, :, low:high].mean(dim=2) for low, high in pairwise(self.edges)]
+        return (torch.stack(rates, dim=2) + TINY).log().flatten(1)
+
+
+def cosines(n: int, height: int) -> Tensor:
+    """The first rows of the orthonormal DCT-II, `[n, height]`."""
+    places = torch.arange(height, dtype=torch.float64) + 0.5
+    angles = torch.arange(n, dtype=torch.float64)[:, None] * places * (math.pi / height)
+    scale = torch.full((n, 1), math.sqrt(2 / height), dtype=torch.float64)
+    scale[0] = math.sqrt(1 / height)
+    return (angles.cos() * scale).float()
+
+
+def bin_edges(n_rates: int) -> list[int]:
+    """Edges of bins of modulation from rate 1 up, each wider than the one before by a factor."""
+    steps = torch.logspace(0, math.log10(n_rates), OCTAVES + 1).round().int()
+    return sorted(set(steps.tolist()))
+
+
+def bands(levels: Tensor, n: int) -> Tensor:
+    """Means of neighbouring rows, `[B, n, W]`."""
+    return functional.adaptive_avg_pool1d(levels.transpose(1, 2), n).transpose(1, 2)
+
+
+def pooled(rows: Tensor) -> Tensor:
+    """Means of neighbours, `[B, FINE_BANDS]`, of `[B, rows]`."""
+    return functional.adaptive_avg_pool1d(rows, min(FINE_BANDS, rows.shape[1]))
+
+
+def skewness(rows: Tensor) -> Tensor:
+    """Third standardised moment over time, `[B, rows]`; 0 of a row that does not change."""
+    centred = rows - rows.mean(dim=2, keepdim=True)
+    return centred.pow(3).mean(dim=2) / (centred.square().mean(dim=2).pow(1.5) + TINY)
+
+
+def contrast_of(levels: Tensor, n: int) -> Tensor:
+    """How far the peaks of each band lie above its valleys, `[B, n, W]`."""
+    rows = levels.shape[1] // n
+    ordered = levels[:, : n * rows].unflatten(1, (n, rows)).sort(dim=2).values
+    few = max(1, rows // 4)
+    return ordered[:, :, -few:].mean(dim=2) - ordered[:, :, :few].mean(dim=2)
+
+
+def pulse(onsets: Tensor) -> Tensor:
+    """How alike the onsets `[B, T]` are after some time, the likest first, `[B, LAGS]`.
+
+    The autocorrelation without its lags: how strong a beat is, not how fast.
+    """
+    centred = onsets - onsets.mean(dim=1, keepdim=True)
+    n = 2 * centred.shape[1]
+    power = torch.fft.rfft(centred, n).abs().square()
+    likeness = torch.fft.irfft(power, n)[:, : min(LONGEST_LAG, centred.shape[1])]
+    likeness = likeness[:, 3:] / (likeness[:, :1] + TINY)
+    ordered = likeness.sort(dim=1, descending=True).values
+    return functional.adaptive_avg_pool1d(ordered, LAGS)
