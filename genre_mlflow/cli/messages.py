@@ -1,8 +1,10 @@
 """What is printed at the end of training: the result, and the exact commands to go on with."""
 
 import shlex
+from collections.abc import Mapping
 
 from genre_mlflow.corpus.settings import DEMO
+from genre_mlflow.jobs.rivals import BASELINE, GAIN
 from genre_mlflow.jobs.train import Outcome
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking import commands
@@ -18,6 +20,7 @@ def summary(outcome: Outcome) -> str:
         f"Test accuracy {m['test_accuracy']:.1%} (95 % interval {m['test_accuracy_low']:.1%} to "
         f"{m['test_accuracy_high']:.1%}) on {outcome.n_test} tracks of {outcome.n_genres} genres, "
         f"macro F1 {m['test_macro_f1']:.3f}, best epoch {m['best_epoch']:.0f}",
+        *beside_baseline(m),
         f"Run {outcome.run_id}, registered as {name} version {version} ({role(outcome.role)})",
         "",
         *look_at(outcome.experiment_id, outcome.run_id),
@@ -27,6 +30,23 @@ def summary(outcome: Outcome) -> str:
         own = "train --data /path/to/folder --model-name my-genres"
         lines.append(f"  your own music  {commands.genre_mlflow(own)}")
     return "\n".join(lines + promote_it(name, version, outcome.role))
+
+
+def beside_baseline(m: Mapping[str, float]) -> list[str]:
+    """A line that compares a network with the statistics baseline, where that was done."""
+    if GAIN not in m:
+        return []
+    low, high = 100 * m[f"{GAIN}_low"], 100 * m[f"{GAIN}_high"]
+    line = (
+        f"Baseline of fixed statistics {m[BASELINE]:.1%}: this network has {100 * m[GAIN]:+.1f} "
+        f"points (95 % interval over tracks {low:+.1f} to {high:+.1f})"
+    )
+    beaten = m[GAIN] > 0
+    return (
+        [line]
+        if beaten
+        else [line, "It does not beat the baseline: try train --network statistics"]
+    )
 
 
 def role(alias: str) -> str:

@@ -46,6 +46,13 @@ def log_report(
         (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
+def log_baseline(run: TrackedRun, predictions: pd.DataFrame) -> None:
+    """Log what the baseline says of the test set, beside the network's own table."""
+    with run.folder() as folder:
+        (folder / "tables").mkdir()
+        write_predictions(predictions, folder / "tables" / "baseline_predictions.csv")
+
+
 def write_tables(folder: Path, history: Sequence[EpochResult], predictions: pd.DataFrame) -> None:
     """Predictions, per-genre report of the test set and the history, as CSV."""
     folder.mkdir(parents=True, exist_ok=True)

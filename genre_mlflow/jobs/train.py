@@ -20,7 +20,12 @@ from genre_mlflow.features.settings import UNDONE
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
-from genre_mlflow.jobs.report import final_metrics, log_report
+from genre_mlflow.jobs.report import final_metrics, log_baseline, log_report
+from genre_mlflow.jobs.rivals import (
+    baseline_predictions,
+    gain_over_baseline,
+    is_worth_comparing,
+)
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
@@ -182,6 +187,10 @@ def conclude(
     signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(predictions, best)
+    if is_worth_comparing(options, tracks):
+        baseline = baseline_predictions(options, corpus, tracks)
+        values |= gain_over_baseline(predictions, baseline)
+        log_baseline(run, baseline)
     log_report(run, options, corpus, fitted.history, predictions, test_reads)
     signals.check()
     classifier.network.cpu()

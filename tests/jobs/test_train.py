@@ -196,7 +196,8 @@ def test_test_set_is_read_once_after_training(
     monkeypatch.setattr(TrackDataset, "batches", watched)
     train_small(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
     n_train, n_val, n_test = 30, 12, 18
-    assert reads == [n_train, n_val] * 3 + [n_train, n_val, n_test]
+    at_the_end, baseline = [n_train, n_val, n_test], [n_train, n_test]
+    assert reads == [n_train, n_val] * 3 + at_the_end + baseline
 
 
 def test_keep_all_keeps_the_weights_of_every_epoch(
@@ -345,3 +346,14 @@ def test_a_baseline_goes_the_way_of_a_network_in_one_epoch(
         path.relative_to(folder).with_suffix("").as_posix(), "predicted"
     ]
     assert loaded.predict(path).genre == logged
+
+
+def test_a_network_is_compared_with_the_statistics_baseline(trained: Trained, run: Run) -> None:
+    table = pd.read_csv(artifact(trained, "tables/baseline_predictions.csv"))
+    ours = pd.read_csv(artifact(trained, "tables/predictions.csv"))
+    ours = ours[ours["split"] == "test"]
+    assert table["track_id"].tolist() == ours["track_id"].tolist()
+    m = run.data.metrics
+    assert m["baseline_test_accuracy"] == pytest.approx(accuracy(table))
+    assert m["gain_over_baseline"] == pytest.approx(accuracy(ours) - accuracy(table))
+    assert m["gain_over_baseline_low"] <= m["gain_over_baseline"] <= m["gain_over_baseline_high"]
