@@ -109,7 +109,7 @@ class TrainOptions:
         dealing = self.split
         paths = {
             "data": self.corpus.data, "split_dir": dealing.split_dir, "groups": dealing.groups
-        }  # fmt: skip
+        } | self.family.paths()  # fmt: skip
         absolute = {n: str(Path(p).absolute()) for n, p in paths.items() if p and p != DEMO}
         return self.changed(**absolute)
 

@@ -91,6 +91,7 @@ def open_search(request: Request) -> Search:
     queue = [space.parse(text) for text in request.enqueue]
     options = request.options
     device = choose_device(options.training.device)
+    options.family.check_start()
     storage = Storage(request.storage or default_address(), request.grace_s)
     open_store()
     check_joined()

@@ -6,7 +6,7 @@ import pytest
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.model.networks import NETWORKS
-from genre_mlflow.model.networks.resnet import ResNet18
+from genre_mlflow.model.networks.image_networks import ResNet18
 from genre_mlflow.model.settings import ModelSettings
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.settings import Settings, option
@@ -63,7 +63,10 @@ def test_flat_and_nested_are_the_same(network):
 
 def test_an_option_of_another_network_is_refused_unless_at_its_default():
     assert TrainOptions.from_flat({"network": "resnet18", "widths": (8, 16, 32, 64, 128)})
-    message = r"widths is 4,8, but network resnet18 has no such option; its own are dropout$"
+    message = (
+        r"widths is 4,8, but network resnet18 has no such option; its own are dropout, weights, "
+        r"freeze$"
+    )
     with pytest.raises(SettingsError, match=message):
         TrainOptions.from_flat({"network": "resnet18", "widths": (4, 8)})
 
@@ -73,6 +76,15 @@ def test_another_network_takes_along_what_both_have():
     changed = options.changed(network="resnet18", lr=0.1)
     assert changed.family == ResNet18(dropout=0.2)
     assert changed.training.lr == 0.1
+
+
+def test_paths_are_absolute_whatever_reads_them_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for weights, kept in (("none", "none"), ("imagenet", "imagenet"), ("w.pth", "/w.pth")):
+        given = {"data": "music", "network": "resnet18", "weights": weights}
+        options = TrainOptions.from_flat(given).with_absolute_paths()
+        assert options.corpus.data == f"{tmp_path}/music"
+        assert options.flat()["weights"] == (f"{tmp_path}{kept}" if "/" in kept else kept)
 
 
 def test_options_recorded_by_another_version_are_refused():
@@ -90,7 +102,7 @@ def test_options_recorded_by_another_version_are_refused():
     ],
 )
 def test_an_unknown_network_is_one_line(make):
-    with pytest.raises(SettingsError, match="network is 'nope'; allowed are vgg, resnet18"):
+    with pytest.raises(SettingsError, match="network is 'nope'; allowed are vgg, crnn, resnet18"):
         make()
 
 

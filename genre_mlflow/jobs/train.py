@@ -90,6 +90,7 @@ def train(
     session = find_session(options, experiment, resume, given)
     options = session.options
     device = choose_device(options.training.device)
+    options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = open_corpus(options.corpus, options.split)
@@ -152,7 +153,9 @@ def check_colours(corpus: Corpus, options: TrainOptions) -> None:
 def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
     """An untrained classifier, whose weights the seed alone decides."""
     torch.manual_seed(options.training.seed)
-    return Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
+    classifier = Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
+    options.family.start(classifier.network)
+    return classifier
 
 
 def open_tracks(

@@ -15,7 +15,7 @@ import genre_mlflow
 from genre_mlflow.jobs.train import Outcome, train
 from genre_mlflow.library.predict import open_predictor
 from genre_mlflow.library.spark import predict_with_spark
-from genre_mlflow.model.networks.resnet import ResNet18
+from genre_mlflow.model.networks.image_networks import ResNet18
 from genre_mlflow.options import TrainOptions
 from search.request import Request
 from search.run import run

@@ -222,5 +222,5 @@ def small() -> TrainOptions:
 
 
 def test_an_unknown_network_in_a_space_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="network is 'nope'; allowed are vgg, resnet18"):
+    with pytest.raises(StudyError, match="network is 'nope'; allowed are vgg, crnn, resnet18"):
         load_space(write(tmp_path, "network: [vgg, nope]"))

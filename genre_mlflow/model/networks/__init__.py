@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "vgg": "genre_mlflow.model.networks.vgg:VGG",
-    "resnet18": "genre_mlflow.model.networks.resnet:ResNet18",
+    "crnn": "genre_mlflow.model.networks.crnn:CRNN",
+    "resnet18": "genre_mlflow.model.networks.image_networks:ResNet18",
+    "resnet34": "genre_mlflow.model.networks.image_networks:ResNet34",
+    "efficientnet_b0": "genre_mlflow.model.networks.image_networks:EfficientNetB0",
+    "mobilenet_v3_small": "genre_mlflow.model.networks.image_networks:MobileNetV3Small",
     "statistics": "genre_mlflow.model.networks.baselines:StatisticsBaseline",
     "majority": "genre_mlflow.model.networks.baselines:MajorityBaseline",
 }

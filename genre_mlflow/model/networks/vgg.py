@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import Family, dropout
+from genre_mlflow.model.family import MAX_BLOCKS, Family, check_widths, dropout, widths
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
     from torch import nn
-
-MAX_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,7 @@ class VGG(Family):
     something sounds does not matter, how high it sounds does.
     """
 
-    widths: tuple[int, ...] = option(
-        (8, 16, 32, 64, 128), "Channels of each block of the network.",
-        unit="channels", low=1, high=4096, searchable=True,
-    )  # fmt: skip
+    widths: tuple[int, ...] = widths()
     convs_per_block: int = option(
         1, "3x3 convolutions before each pooling.", low=1, high=8, searchable=True
     )
@@ -49,43 +44,28 @@ class VGG(Family):
 
     def check_input(self, shape: Shape) -> None:
         """Each block halves the image; a pixel must be left."""
-        smaller = min(shape[1:])
-        if smaller >> len(self.widths) < 1:
-            raise SettingsError(
-                f"widths has {len(self.widths)} blocks, which halve {smaller} pixels to "
-                f"nothing; allowed are at most {smaller.bit_length() - 1}"
-            )
+        check_widths(self.widths, shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
         from torch import nn
 
-        from genre_mlflow.model.layers import MeanOverTime, Scale
+        from genre_mlflow.model.layers import MeanOverTime, Scale, block
 
         self.check_input(shape)
         channels, height, _ = shape
-        widths = (channels, *self.widths)
+        channels_of = (channels, *self.widths)
         rows = height >> len(self.widths)
-        blocks = nn.Sequential(*(self.block(n_in, n_out) for n_in, n_out in pairwise(widths)))
+        convs = self.convs_per_block
+        blocks = nn.Sequential(
+            *(block(n_in, n_out, convs) for n_in, n_out in pairwise(channels_of))
+        )
         head = nn.Sequential(
             nn.Dropout(self.dropout),
-            nn.Linear(widths[-1] * rows, self.head_width),
+            nn.Linear(self.widths[-1] * rows, self.head_width),
             nn.ReLU(),
             nn.Dropout(self.dropout),
             nn.Linear(self.head_width, n_genres),
         )
         parts = {"scale": Scale(), "blocks": blocks, "mean": MeanOverTime(), "head": head}
         return nn.Sequential(OrderedDict(parts))
-
-    def block(self, n_in: int, n_out: int) -> "nn.Sequential":
-        """Convolutions from `n_in` to `n_out` channels, then halve height and width."""
-        from torch import nn
-
-        layers: list[nn.Module] = []
-        for i in range(self.convs_per_block):
-            layers += [
-                nn.Conv2d(n_in if i == 0 else n_out, n_out, 3, padding=1, bias=False),
-                nn.BatchNorm2d(n_out),
-                nn.ReLU(inplace=True),
-            ]
-        return nn.Sequential(*layers, nn.MaxPool2d(2))

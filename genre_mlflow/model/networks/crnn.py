@@ -1,0 +1,51 @@
+"""Convolutions, then a recurrent layer over time (Choi et al. 2016, arXiv:1609.04243)."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from genre_mlflow.features.settings import Shape
+from genre_mlflow.model.family import Family, check_widths, dropout, widths
+from genre_mlflow.settings import option
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class CRNN(Family):
+    """Blocks of a 3x3 convolution and 2x2 pooling, then a GRU that reads the columns in turn."""
+
+    widths: tuple[int, ...] = widths()
+    recurrent_width: int = option(
+        64, "Units of the recurrent layer, in each direction.",
+        unit="units", low=1, high=4096, searchable=True,
+    )  # fmt: skip
+    dropout: float = dropout()
+
+    def __str__(self) -> str:
+        return f"crnn {self.widths[0]}-{self.widths[-1]}, {self.recurrent_width}"
+
+    def check_input(self, shape: Shape) -> None:
+        """Each block halves the image; a pixel must be left."""
+        check_widths(self.widths, shape)
+
+    def build(self, n_genres: int, shape: Shape) -> "nn.Module":
+        """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
+        from torch import nn
+
+        from genre_mlflow.model.layers import Recurrent, Scale, block
+
+        self.check_input(shape)
+        channels, height, _ = shape
+        blocks = (block(n_in, n_out, 1) for n_in, n_out in pairwise((channels, *self.widths)))
+        rows = height >> len(self.widths)
+        parts = {
+            "scale": Scale(),
+            "blocks": nn.Sequential(*blocks),
+            "recurrent": Recurrent(self.widths[-1] * rows, self.recurrent_width),
+            "dropout": nn.Dropout(self.dropout),
+            "head": nn.Linear(2 * self.recurrent_width, n_genres),
+        }
+        return nn.Sequential(OrderedDict(parts))
