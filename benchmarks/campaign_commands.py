@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from processes import Command
 
 GENRES, TRACKS, SIZE = ("blues", "jazz", "rock"), 20, 32
-TINY = ["--image-size=32", "--widths=4,8", "--head-width=8", "--lr=0.01"]
+TINY = ["--image-size=32", "--image-width=32", "--widths=4,8", "--head-width=8", "--lr=0.01"]
 MOST_S = 10.0  # from a signal to the end
 LONGEST_S = 300.0  # of any command
 ENDLESS_S = {"search": 6.0, "search, two workers": 14.0}  # signals come within these
@@ -38,7 +38,7 @@ def prepare(folder: Path) -> Path:
     for genre in GENRES:
         (folder / "music" / genre).mkdir(parents=True)
         for track in range(TRACKS):
-            pixels = random_numbers.integers(0, 128, (SIZE, SIZE, 3), dtype=np.uint8)
+            pixels = random_numbers.integers(0, 128, (SIZE, SIZE), dtype=np.uint8)
             top = GENRES.index(genre) * SIZE // len(GENRES)
             pixels[top : top + 4] += 100
             Image.fromarray(pixels).save(folder / "music" / genre / f"{track:03d}.png")

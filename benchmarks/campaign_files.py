@@ -39,7 +39,7 @@ def whole_files() -> dict[str, bytes]:
         found[kind.lower()] = buffer.getvalue()
     if shutil.which("ffmpeg"):
         found |= {ending: by_ffmpeg(found["wav"], ending) for ending in BY_FFMPEG}
-    pixels = random_numbers.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    pixels = random_numbers.integers(0, 255, (64, 64), dtype=np.uint8)
     for kind in ("PNG", "JPEG"):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, kind)

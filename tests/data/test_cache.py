@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_no_cache(tmp_path, corpus, manifest):
     folder = tmp_path / "cache"
     limit = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))"
     )
     process = start(corpus, folder, limit)
     _, err = process.communicate(timeout=120)
