@@ -30,7 +30,8 @@ from genre_mlflow.training.observer import Observer
 from search.report import write_report
 from search.request import Request
 from search.study import Search, open_search
-from search.worker import Report, Worker, begin_run
+from search.trials import Report
+from search.worker import Worker, begin_run
 
 EPOCHS = 20
 TRAINING_S = 60
