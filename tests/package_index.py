@@ -75,7 +75,7 @@ class Index(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/simple"
+        return f"http://127.0.0.1:{self.server_address[1]}/packages"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         source = self.server.source
         self.server.asked.append(self.path)
-        if self.path == f"/simple/{source.project}/":
+        if self.path == f"/packages/{source.project}/":
             link = f'<!DOCTYPE html><a href="/files/{source.file}">{source.file}</a>'
             self.answer("text/html", link.encode())
         elif self.path == f"/files/{source.file}":

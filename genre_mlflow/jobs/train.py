@@ -90,7 +90,8 @@ def train(
     session = find_session(options, experiment, resume, given)
     options = session.options
     device = choose_device(options.training.device)
-    options.family.check_start()
+    if not CheckpointFolder(checkpoint_folder(session.run_id)).has_state:
+        options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = open_corpus(options.corpus, options.split)
@@ -132,8 +133,13 @@ def fit_classifier(
     run_id: str,
     device: torch.device,
 ) -> FitResult:
-    """Train the network of a run in epochs, or fit what is fitted at once."""
+    """Train the network of a run in epochs, or fit what is fitted at once.
+
+    What has a checkpoint goes on from there, and needs nothing that it once started from.
+    """
     checkpoints = CheckpointFolder(checkpoint_folder(run_id))
+    if not checkpoints.has_state:
+        options.family.start(classifier.network)
     if options.family.is_fitted:
         return fit_at_once(
             classifier, tracks, options.training, observer, fit_baseline,
@@ -153,9 +159,7 @@ def check_colours(corpus: Corpus, options: TrainOptions) -> None:
 def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
     """An untrained classifier, whose weights the seed alone decides."""
     torch.manual_seed(options.training.seed)
-    classifier = Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
-    options.family.start(classifier.network)
-    return classifier
+    return Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
 
 
 def open_tracks(

@@ -58,10 +58,14 @@ def widths() -> Any:
     )  # fmt: skip
 
 
-def check_widths(blocks: tuple[int, ...], shape: Shape) -> None:
-    """Refuse more blocks than may be, or than leave a pixel. Raises `SettingsError`."""
+def check_blocks(blocks: tuple[int, ...]) -> None:
+    """Refuse more blocks than may be. Raises `SettingsError`."""
     if len(blocks) > MAX_BLOCKS:
         raise SettingsError(f"widths has {len(blocks)} blocks; allowed are 1 to {MAX_BLOCKS}")
+
+
+def check_widths(blocks: tuple[int, ...], shape: Shape) -> None:
+    """Refuse more blocks than leave a pixel. Raises `SettingsError`."""
     smaller = min(shape[1:])
     if smaller >> len(blocks) < 1:
         raise SettingsError(

@@ -62,6 +62,11 @@ class CheckpointFolder:
             if path not in kept:
                 path.unlink()
 
+    @property
+    def has_state(self) -> bool:
+        """Whether training can go on from here."""
+        return (self.folder / STATE_FILE).exists()
+
     def load_state(self) -> dict[str, Any] | None:
         """The last state, or None where no epoch has ended yet. Raises `TrainingError` if damaged.
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from support import EXPERIMENT, InterruptAfter, free_port, runs_in, server
+from torchvision.models import get_model
 
 import genre_mlflow
+from genre_mlflow.errors import ModelError
 from genre_mlflow.jobs.train import Outcome, train
 from genre_mlflow.library.predict import open_predictor
 from genre_mlflow.library.spark import predict_with_spark
@@ -99,3 +102,19 @@ def test_the_network_is_searched_with_the_options_that_each_one_has(
     }  # fmt: skip
     (final,) = runs_in(store, words="tags.task = 'final'")
     assert final.data.params["network"] == found.setting["network"]
+
+
+def test_training_goes_on_without_the_file_that_it_started_from(
+    store: MlflowClient, options: TrainOptions, tmp_path: Path
+) -> None:
+    file = tmp_path / "start.pth"
+    torch.save(get_model("resnet18", weights=None).state_dict(), file)
+    frozen = options.changed(weights=str(file), freeze=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(frozen, experiment=EXPERIMENT, observer=InterruptAfter(1))
+    file.unlink()
+    (cut_off,) = runs_in(store)
+    assert train(frozen, experiment=EXPERIMENT, resume=cut_off.info.run_id).version == "1"
+    with pytest.raises(ModelError, match="allowed are none, imagenet or a file"):
+        train(frozen, experiment="fresh")
+    assert store.get_experiment_by_name("fresh") is None

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import Family, check_widths, dropout, widths
+from genre_mlflow.model.family import Family, check_blocks, check_widths, dropout, widths
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ class CRNN(Family):
         unit="units", low=1, high=4096, searchable=True,
     )  # fmt: skip
     dropout: float = dropout()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_blocks(self.widths)
 
     def __str__(self) -> str:
         return f"crnn {self.widths[0]}-{self.widths[-1]}, {self.recurrent_width}"

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import MAX_BLOCKS, Family, check_widths, dropout, widths
+from genre_mlflow.model.family import Family, check_blocks, check_widths, dropout, widths
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ class VGG(Family):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.widths) > MAX_BLOCKS:
-            raise SettingsError(
-                f"widths has {len(self.widths)} blocks; allowed are 1 to {MAX_BLOCKS}"
-            )
+        check_blocks(self.widths)
 
     def __str__(self) -> str:
         return f"vgg {self.widths[0]}-{self.widths[-1]}"

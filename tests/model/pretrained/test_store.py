@@ -171,7 +171,7 @@ def test_another_file_is_refused_where_it_is_given(tmp_path):
 
 
 def test_an_index_out_of_reach_is_told_with_what_to_do(monkeypatch, temporary):
-    set_index(monkeypatch, "http://127.0.0.1:9/simple")
+    set_index(monkeypatch, "http://127.0.0.1:9/packages")
     message = (
         r"^musicnn-0\.1\.0-py3-none-any\.whl could not be fetched: the package index that pip is "
         r"set to does not answer; get musicnn-0\.1\.0.*--from FILE$"
@@ -230,7 +230,10 @@ def test_pip_of_this_environment_has_no_settings_of_uv(monkeypatch):
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("WARNING: x\nERROR: a\n  ERROR: b at http://me:secret@x/simple\n", "b at http://x/simple"),
+        (
+            "WARNING: x\nERROR: a\n  ERROR: b at http://me:secret@x/packages\n",
+            "b at http://x/packages",
+        ),
         ("error: Failed to fetch\n", "Failed to fetch"),
         ("something else\n", "something else"),
         ("", "there is no such file"),
