@@ -62,7 +62,7 @@ def given_file(tmp_path: Path, name: str) -> Path:
 def test_a_source_is_fetched_by_pip_with_its_settings_and_nothing_of_the_wheel_stays(temporary):
     with index_of("musicnn") as index:
         fetched = fetch("musicnn")
-    assert index.asked == ["/simple/musicnn/", f"/files/{SOURCES['musicnn'].file}"]
+    assert index.asked == ["/packages/musicnn/", f"/files/{SOURCES['musicnn'].file}"]
     assert fetched.is_new
     assert sorted(os.listdir(home() / "weights" / "musicnn")) == [
         "MSD_musicnn.safetensors", "MTT_musicnn.safetensors", "provenance.json",
