@@ -10,6 +10,8 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -36,10 +38,16 @@ from genre_mlflow.training.settings import TrainingSettings
 class DecodedEachTime(TrackDataset):
     """The tracks of a dataset, read from their files for every batch."""
 
-    def __init__(self, manifest: pd.DataFrame, genres: list[str], cache: PixelCache) -> None:
+    def __init__(
+        self,
+        manifest: pd.DataFrame,
+        genres: list[str],
+        cache: PixelCache,
+        settings: PreprocessingSettings,
+    ) -> None:
         super().__init__(manifest, genres, cache)
         self.paths = list(manifest["path"])
-        self.preprocessor = Preprocessor(PreprocessingSettings())
+        self.preprocessor = Preprocessor(settings)
 
     def gather(self, indices: list[int]) -> Pair:
         pixels = torch.cat([self.preprocessor(self.paths[i]) for i in indices])
@@ -68,26 +76,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--image-size", type=int, default=PreprocessingSettings().image_size)
     args = parser.parse_args()
     data = real_data()
     device = choose_device(args.device)
+    preprocessing = PreprocessingSettings(image_size=args.image_size)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         lists = SplitSettings(split_dir=str(data / "splits/gtzan-filtered"), on_missing="skip")
         manifest = split(scan(data / "gtzan-mel").manifest, lists).manifest
         genres = sorted(manifest["genre"].unique())
+        make = partial(Classifier, genres, VGG(), preprocessing)
         parts = {s: manifest[manifest["split"] == s] for s in ("train", "val")}
         started = time.perf_counter()
-        cache = open_cache(manifest, PreprocessingSettings(), Path(folder) / "cache")
+        cache = open_cache(manifest, preprocessing, Path(folder) / "cache")
         building = time.perf_counter() - started
         cached = {s: TrackDataset(rows, genres, cache) for s, rows in parts.items()}
-        decoded = {s: DecodedEachTime(rows, genres, cache) for s, rows in parts.items()}
+        decoded = {
+            s: DecodedEachTime(rows, genres, cache, preprocessing) for s, rows in parts.items()
+        }
         print(f"{len(manifest)} images, on {describe_device(device)}; ")
         print(f"building the cache, once: {building:.1f} s\n")
         seconds: dict[str, list[float]] = {"cache": [], "decoding every epoch": []}
         for turn in range(args.rounds):
             for name, tracks in (("cache", cached), ("decoding every epoch", decoded)):
-                seconds[name] += train(tracks, genres, device, Path(folder) / f"{name}{turn}")
+                seconds[name] += train(tracks, make, device, Path(folder) / f"{name}{turn}")
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         print("| images come from | median s per epoch |\n|---|---|")
         for name, value in medians.items():
@@ -95,19 +108,19 @@ def main() -> None:
         print(
             f"\ncache : decoding = 1 : {medians['decoding every epoch'] / medians['cache']:.2f}\n"
         )
-        track(cached, genres, device, Path(folder), args.rounds)
+        track(cached, make, device, Path(folder), args.rounds)
 
 
 def train(
     tracks: dict,
-    genres: list[str],
+    make: Callable[[], Classifier],
     device: torch.device,
     folder: Path,
     observer: Observer | None = None,
     epochs: int = 2,
 ) -> list[float]:
     torch.manual_seed(0)
-    classifier = Classifier(genres, VGG(), PreprocessingSettings())
+    classifier = make()
     fitted = fit(
         classifier, tracks, TrainingSettings(epochs=epochs), observer or Observer(),
         checkpoints=CheckpointFolder(folder), device=device,
@@ -115,7 +128,13 @@ def train(
     return [result.seconds for result in fitted.history][1:]
 
 
-def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, rounds: int) -> None:
+def track(
+    tracks: dict,
+    make: Callable[[], Classifier],
+    device: torch.device,
+    folder: Path,
+    rounds: int,
+) -> None:
     from genre_mlflow.tracking.experiments import experiment_id
     from genre_mlflow.tracking.observer import RunTracker
     from genre_mlflow.tracking.run import TrackedRun
@@ -124,10 +143,9 @@ def track(tracks: dict, genres: list[str], device: torch.device, folder: Path, r
     os.chdir(folder)  # where MLflow puts the artifacts
     run = TrackedRun.create(experiment_id("bench"), "bench", {})
     run.dataset = ("bench", "0")
-    config = Classifier(genres, VGG(), PreprocessingSettings()).config()
-    tracker = RunTracker(run, config, "best-last")
+    tracker = RunTracker(run, make().config(), "best-last")
     watch = Stopwatch(tracker)
-    train(tracks, genres, device, folder / "tracked", watch, epochs=rounds + 2)
+    train(tracks, make, device, folder / "tracked", watch, epochs=rounds + 2)
     seconds, epoch = statistics.median(watch.tracking[1:]), statistics.median(watch.epochs[1:])
     print(
         f"tracking: median {seconds:.2f} s after an epoch of {epoch:.1f} s, {seconds / epoch:.1%}"

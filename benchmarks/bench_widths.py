@@ -28,12 +28,18 @@ from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import TrainingSettings
 
+
+def pixels(widths: tuple[int, ...], convs: int = 1) -> VGG:
+    """A network that reads pixels and has learnt all that it knows."""
+    return VGG(stem="pixels", widths=widths, convs_per_block=convs, statistics_share=0.0)
+
+
 NETWORKS = {
-    "8-128": VGG(widths=(8, 16, 32, 64, 128)),
-    "16-256": VGG(widths=(16, 32, 64, 128, 256)),
-    "24-256": VGG(widths=(24, 48, 96, 192, 256)),
-    "16-256, 2 convs": VGG(widths=(16, 32, 64, 128, 256), convs_per_block=2),
-    "32-512": VGG(widths=(32, 64, 128, 256, 512)),
+    "8-128": pixels((8, 16, 32, 64, 128)),
+    "16-256": pixels((16, 32, 64, 128, 256)),
+    "24-256": pixels((24, 48, 96, 192, 256)),
+    "16-256, 2 convs": pixels((16, 32, 64, 128, 256), convs=2),
+    "32-512": pixels((32, 64, 128, 256, 512)),
 }
 
 

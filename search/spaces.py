@@ -12,11 +12,12 @@ SMALL = {
 
 FULL = {
     **SMALL,
-    "weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
+    "weight_decay": {"low": 1e-3, "high": 0.5, "log": True},
+    "mixup": {"low": 0.0, "high": 1.0},
     "batch_size": [16, 32, 64],
     "schedule": ["none", "cosine", "one-cycle"],
-    "widths": ["8,16,32,64,128", "16,32,64,128,256", "24,48,96,192,256"],
-    "head_width": [64, 128, 256, 512],
+    "widths": ["32,32,32", "64,64,64", "96,96,96"],
+    "head_width": [0, 64, 256],
 }
 
 SPACES = {"small": SMALL, "full": FULL}

@@ -35,6 +35,11 @@ SMALL = {
     "head_width": 8,
     "epochs": 3,
     "lr": 0.01,
+    "stem": "pixels",
+    "crop": 1.0,
+    "statistics_share": 0.0,
+    "mixup": 0.0,
+    "ema_decay": 0.0,
 }
 START_S = 120
 EXPERIMENT = "test"

@@ -10,16 +10,16 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "bench_audio": "--rounds 1",
-    "bench_epoch": "--rounds 1",
+    "bench_epoch": "--rounds 1 --image-size 32",
     "bench_library": "--sizes 4 --workers 1",
     "bench_loading": "--rounds 1",
     "bench_search": "--replays 1 --trials 3",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 32",
     "bench_serving": "--requests 4 --clients 2",
     "bench_start": "--rounds 1",
-    "bench_study": "--trials 21",
+    "bench_study": "--trials 3",
     "bench_widths": "--epochs 1 --networks 8-128",
-    "campaign": "--kills 2 --signals 1 --files 60",
+    "campaign": "--kills 1 --signals 1 --files 30",
 }
 
 

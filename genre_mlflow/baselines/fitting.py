@@ -1,5 +1,6 @@
 """Baselines fitted by scikit-learn to the training tracks; what answers stands in `NETWORKS`."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -8,22 +9,30 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
+from torch import nn
 
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.files.words import counted
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.estimators import Constant
+from genre_mlflow.model.layers import Crops, Fused
 from genre_mlflow.model.networks.baselines import SVM, StatisticsBaseline
 
 BATCH = 64
+MOST_SEGMENTS = 5000  # to fit to: an SVM takes a minute with them, and the square for more
 REACH = 0.4  # the radial kernel's gamma times the number of statistics
 ITERATIONS = 2000
 FOLDS = 5  # by which the sharpness of the answers is chosen
 SHARPEST = 50.0
 
+logger = logging.getLogger(__name__)
+
 Rows = npt.NDArray[np.float32]
+Kernel = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
@@ -33,28 +42,59 @@ def fit_baseline(classifier: Classifier, tracks: TrackDataset) -> None:
     Each segment counts alike. The same tracks in the same order give the same arrays.
     """
     settings, network = classifier.network_settings, classifier.network
-    labels = tracks.labels.numpy()
     if isinstance(network, Constant):
-        counts = np.bincount(labels, minlength=len(classifier.genres))
+        counts = np.bincount(tracks.labels.numpy(), minlength=len(classifier.genres))
         network.fill(log_shares=np.log(np.maximum(counts, 1e-6) / counts.sum()))
         return
     assert isinstance(settings, StatisticsBaseline)
-    parts: Any = network
-    rows = statistics_of(parts.statistics, tracks)
-    parts.standardise.fill(mean=rows.mean(0), deviation=rows.std(0) + 1e-6)
+    fit_statistics(Crops(network, 1.0), settings, tracks)
+
+
+def fit_fixed_part(network: nn.Module, tracks: TrackDataset) -> None:
+    """Fit, in place, what answers beside a network that learns; others have no such part."""
+    if isinstance(network, Fused):
+        logger.info("Fitting the statistics of %s", counted(len(tracks), "segment"))
+        fit_statistics(network.fitted, StatisticsBaseline(), tracks)
+
+
+def fit_statistics(crops: Any, settings: StatisticsBaseline, tracks: TrackDataset) -> None:
+    """Fit what reads statistics, in place, to as many crops as an SVM can take in a minute."""
+    reader = crops.body
+    n_crops = len(crops.spread(tracks.gather([0])[0]))
+    items = chosen(tracks.labels.numpy(), MOST_SEGMENTS // n_crops)
+    rows = statistics_of(crops, tracks, items)
+    items = np.repeat(items, n_crops)
+    labels, owners = tracks.labels.numpy()[items], tracks.owners.numpy()[items]
+    reader.standardise.fill(mean=rows.mean(0), deviation=rows.std(0) + 1e-6)
     with torch.inference_mode():
-        scaled = parts.standardise(torch.from_numpy(rows)).numpy()
+        scaled = reader.standardise(torch.from_numpy(rows)).numpy()
     if settings.estimator == SVM:
-        owners = tracks.owners.numpy()
-        parts.head.fill(**fit_svm(scaled, labels, owners, settings.strength))
+        reader.head.fill(**fit_svm(scaled, labels, owners, settings.strength))
     else:
-        parts.head.fill(**fit_logistic(scaled, labels, settings.strength))
+        reader.head.fill(**fit_logistic(scaled, labels, settings.strength))
+
+
+def chosen(labels: Labels, most: int) -> Labels:
+    """The places of all items, or of so many of them: of each genre its share, drawn."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    drawn = np.random.default_rng(0).permutation(len(labels))
+    place = np.empty(len(labels))  # 0 to below 1 within the genre, and 0 for one of each
+    for genre in np.unique(labels):
+        own = drawn[labels[drawn] == genre]
+        place[own] = np.arange(len(own)) / len(own)
+    return np.sort(np.argsort(place, kind="stable")[:most])
 
 
 @torch.inference_mode()
-def statistics_of(statistics: torch.nn.Module, tracks: TrackDataset) -> Rows:
-    """The statistics of every segment, `[items, F]`."""
-    return torch.cat([statistics(pixels) for pixels, _ in tracks.batches(BATCH)]).numpy()
+def statistics_of(crops: Any, tracks: TrackDataset, items: Labels) -> Rows:
+    """The statistics of all crops of these segments, `[items * crops, F]`."""
+    batches = tracks.batches(BATCH, items.tolist())
+    found = [
+        torch.stack([crops.body.statistics(crop) for crop in crops.spread(pixels)], dim=1)
+        for pixels, _ in batches
+    ]  # [B, crops, F] each
+    return torch.cat(found).flatten(0, 1).numpy()
 
 
 def fit_logistic(rows: Rows, labels: Labels, strength: float) -> dict[str, npt.NDArray[Any]]:
@@ -73,7 +113,8 @@ def fit_logistic(rows: Rows, labels: Labels, strength: float) -> dict[str, npt.N
 def fit_svm(rows: Rows, labels: Labels, owners: Labels, strength: float) -> dict[str, Any]:
     """One machine a genre, their vectors in common, and how sharp their answers are to be."""
     gamma = REACH / rows.shape[1]
-    machines = machines_of(strength, gamma).fit(rows, labels).estimators_
+    kernel = rbf_kernel(rows.astype(np.float64), gamma=gamma)  # once for all machines
+    machines = machines_of(strength).fit(kernel, labels).estimators_
     weights = np.zeros((len(machines), len(rows)))
     for genre, machine in enumerate(machines):
         weights[genre, machine.support_] = machine.dual_coef_[0]
@@ -86,18 +127,16 @@ def fit_svm(rows: Rows, labels: Labels, owners: Labels, strength: float) -> dict
         "weights": weights[:, used],
         "intercepts": intercepts,
         "gamma": gamma,
-        "sharpness": sharpness_of(rows, labels, owners, strength, gamma),
+        "sharpness": sharpness_of(kernel, labels, owners, strength),
     }
 
 
-def machines_of(strength: float, gamma: float) -> OneVsRestClassifier:
-    """SVMs of radial kernel, one genre against the rest."""
-    return OneVsRestClassifier(SVC(C=strength, gamma=gamma))
+def machines_of(strength: float) -> OneVsRestClassifier:
+    """SVMs on a kernel that is worked out, one genre against the rest."""
+    return OneVsRestClassifier(SVC(C=strength, kernel="precomputed"))
 
 
-def sharpness_of(
-    rows: Rows, labels: Labels, owners: Labels, strength: float, gamma: float
-) -> float:
+def sharpness_of(kernel: Kernel, labels: Labels, owners: Labels, strength: float) -> float:
     """The factor of decision values whose softmax has the least log loss on unseen tracks.
 
     By cross-validation; 1 where a genre has too few tracks for it (Guo et al. 2017,
@@ -109,7 +148,7 @@ def sharpness_of(
         return 1.0
     dealer = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
     values = cross_val_predict(
-        machines_of(strength, gamma), rows, labels, groups=owners, cv=dealer,
+        machines_of(strength), kernel, labels, groups=owners, cv=dealer,
         method="decision_function",
     )  # fmt: skip
     if values.ndim == 1:

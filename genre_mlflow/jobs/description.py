@@ -19,7 +19,7 @@ REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "sound
 
 
 def run_name(options: TrainOptions, corpus: Corpus) -> str:
-    """What a run is called: `vgg 8-128, demo, seed 0`."""
+    """What a run is called: `vgg 64-64-64 with statistics, demo, seed 0`."""
     return f"{options.family}, {corpus.name}, seed {options.training.seed}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from genre_mlflow.baselines.fitting import fit_baseline
+from genre_mlflow.baselines.fitting import MOST_SEGMENTS, fit_baseline
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
@@ -16,7 +16,6 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.options import TrainOptions
 
-MOST_SEGMENTS = 5000  # to train on: an SVM takes a minute with them, and the square for more
 BASELINE = "baseline_test_accuracy"
 GAIN = "gain_over_baseline"  # and `_low`, `_high`
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from genre_mlflow import signals
-from genre_mlflow.baselines.fitting import fit_baseline
+from genre_mlflow.baselines.fitting import fit_baseline, fit_fixed_part
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
@@ -145,6 +145,8 @@ def fit_classifier(
             classifier, tracks, options.training, observer, fit_baseline,
             checkpoints=checkpoints, device=device,
         )  # fmt: skip
+    if not checkpoints.has_state:
+        fit_fixed_part(classifier.network, tracks["train"])
     return fit(
         classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device
     )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_BLOCKS = 8
+TEXTURES, PIXELS = STEMS = ("textures", "pixels")
+PATCH = 8  # pixels to a texture, each way
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,18 @@ def dropout() -> Any:
     )  # fmt: skip
 
 
+def stem() -> Any:
+    """The option of all families of blocks: what the first one reads."""
+    return option(
+        TEXTURES, "What the first block reads: textures, fixed patterns in patches of 8 by 8 "
+        "pixels, or the pixels.", choices=STEMS, searchable=True,
+    )  # fmt: skip
+
+
 def widths() -> Any:
     """The option of all families of blocks that halve the picture."""
     return option(
-        (8, 16, 32, 64, 128), "Channels of each block of the network.",
+        (64, 64, 64), "Channels of each block of the network.",
         unit="channels", low=1, high=4096, searchable=True,
     )  # fmt: skip
 
@@ -64,11 +74,25 @@ def check_blocks(blocks: tuple[int, ...]) -> None:
         raise SettingsError(f"widths has {len(blocks)} blocks; allowed are 1 to {MAX_BLOCKS}")
 
 
-def check_widths(blocks: tuple[int, ...], shape: Shape) -> None:
-    """Refuse more blocks than leave a pixel. Raises `SettingsError`."""
-    smaller = min(shape[1:])
-    if smaller >> len(blocks) < 1:
+def check_levels(what: str, shape: Shape, remedy: str = "") -> None:
+    """Refuse colours for what reads levels. Raises `SettingsError`."""
+    if shape[0] != 1:
+        other = f", or {remedy}" if remedy else ""
+        raise SettingsError(f"{what} needs one channel of dB: --colours undone{other}")
+
+
+def check_blocks_fit(stem: str, blocks: tuple[int, ...], shape: Shape) -> None:
+    """Refuse colours for textures, and more blocks than leave a pixel. Raises `SettingsError`.
+
+    Of textures, blocks halve the rows alone.
+    """
+    if stem == TEXTURES:
+        check_levels(f"stem {TEXTURES}", shape, f"--stem {PIXELS}")
+        size, what = shape[1] // PATCH, "rows of textures"
+    else:
+        size, what = min(shape[1:]), "pixels"
+    if size >> len(blocks) < 1:
         raise SettingsError(
-            f"widths has {len(blocks)} blocks, which halve {smaller} pixels to nothing; allowed "
-            f"are at most {smaller.bit_length() - 1}"
+            f"widths has {len(blocks)} blocks, which halve {size} {what} to nothing; allowed "
+            f"are at most {size.bit_length() - 1}"
         )

@@ -1,10 +1,20 @@
 """Layers that several families of networks share."""
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from genre_mlflow.features.settings import Shape
+from genre_mlflow.model.family import PATCH, TEXTURES
+from genre_mlflow.model.statistics import FAINT, cosines
+
+TINY = 1e-5  # below which a variance counts as none
+N_CROPS = 3
 # Of the colours, 0 to 1, over the images of ImageNet; torchvision's weights are made for them.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -52,12 +62,97 @@ class Frozen(nn.Module):
         return found
 
 
-class MeanOverTime(nn.Module):
-    """The mean of a feature map over time, all frequencies in one row."""
+class Textures(nn.Module):
+    """How much of each pattern of cosines every patch of 8 by 8 pixels holds, in logarithms.
+
+    A fixed first layer, after which less is left to learn from few tracks (Oyallon et al. 2017,
+    arXiv:1703.08961, with wavelets).
+    """
+
+    kernels: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        pattern = cosines(PATCH, PATCH)
+        kernels = torch.einsum("ih,jw->ijhw", pattern, pattern).reshape(-1, 1, PATCH, PATCH)
+        self.register_buffer("kernels", kernels, persistent=False)
+        self.norm = nn.BatchNorm2d(PATCH**2, affine=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Levels 0 to 255, `[B, 1, H, W]`, to float32 `[B, 64, H // 8, W // 8]`."""
+        found = functional.conv2d(pixels.float() / 255, self.kernels, stride=PATCH)
+        normed: Tensor = self.norm((found.abs() + FAINT).log())
+        return normed
+
+
+class OverTime(nn.Module):
+    """The mean of a feature map over time, and its deviation if asked, frequencies kept apart."""
+
+    def __init__(self, *, with_deviation: bool) -> None:
+        super().__init__()
+        self.with_deviation = with_deviation
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, channels, frequency, time]` to `[B, channels * frequency]`."""
-        return features.mean(dim=3).flatten(1)
+        """`[B, channels, frequency, time]` to `[B, channels * frequency]`, or twice as many."""
+        mean = features.mean(dim=3).flatten(1)
+        if not self.with_deviation:
+            return mean
+        variance = features.var(dim=3, correction=0).flatten(1)
+        return torch.cat([mean, (variance + TINY).sqrt()], dim=1)
+
+
+class Crops(nn.Module):
+    """Reads a part of the time: one of chance to learn from, several of the same length to answer.
+
+    To answer, the logarithms of the probabilities of `N_CROPS` crops, evenly spaced, are averaged.
+    """
+
+    def __init__(self, body: nn.Module, share: float) -> None:
+        super().__init__()
+        self.body, self.share = body, share
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits `[B, genres]` of `[B, C, H, W]`."""
+        if self.training:
+            width = crop_width(self.share, pixels.shape[3])
+            # One place for the batch, drawn on the processor: no device has to be waited for.
+            start = int(torch.randint(pixels.shape[3] - width + 1, ()))
+            found: Tensor = self.body(pixels[..., start : start + width])
+            return found
+        answers = [self.body(crop).log_softmax(dim=1) for crop in self.spread(pixels)]
+        return torch.stack(answers).mean(dim=0)
+
+    def spread(self, pixels: Tensor) -> list[Tensor]:
+        """The crops that answer, `[B, C, H, columns]` each."""
+        width = crop_width(self.share, pixels.shape[3])
+        room = pixels.shape[3] - width
+        starts = sorted({round(i * room / (N_CROPS - 1)) for i in range(N_CROPS)})
+        return [pixels[..., start : start + width] for start in starts]
+
+
+def crop_width(share: float, width: int) -> int:
+    """Columns of a crop of this share of so many."""
+    return math.ceil(share * width)
+
+
+class Fused(nn.Module):
+    """What is fitted at once, and a network that learns beside it; they answer together.
+
+    While it learns, the network answers alone: what is fitted has seen the training tracks, and
+    would leave it nothing to learn. `share`: the weight of what is fitted in the answer, 0 to 1.
+    """
+
+    def __init__(self, fitted: nn.Module, learnt: nn.Module, share: float) -> None:
+        super().__init__()
+        self.fitted, self.learnt, self.share = fitted, learnt, share
+
+    def forward(self, pixels: Tensor, said: Tensor | None = None) -> Tensor:
+        """Logits `[B, genres]`; `said`: what `fitted` says of these pixels, where it is known."""
+        answer: Tensor = self.learnt(pixels)
+        if self.training:
+            return answer
+        said = self.fitted(pixels) if said is None else said
+        return self.share * said.log_softmax(1) + (1 - self.share) * answer.log_softmax(1)
 
 
 class Recurrent(nn.Module):
@@ -73,8 +168,26 @@ class Recurrent(nn.Module):
         return self.gru(columns)[0].mean(dim=1)
 
 
-def block(n_in: int, n_out: int, convs: int) -> nn.Sequential:
-    """Convolutions from `n_in` to `n_out` channels, then halve height and width."""
+def stem_and_blocks(
+    stem: str, widths: Sequence[int], convs: int, shape: Shape
+) -> tuple[dict[str, nn.Module], int]:
+    """The first layers of a network by name, and the rows of their map `[B, widths[-1], rows, T]`.
+
+    `T` is the input's width, over 8 for textures, or halved by each block for pixels.
+    """
+    channels, height, _ = shape
+    first: nn.Module = Scale()
+    pooled = (2, 2)
+    if stem == TEXTURES:
+        # A column of textures is 0.6 s of 30 s: time is not to be blurred any more.
+        first, pooled = Textures(), (2, 1)
+        channels, height = PATCH**2, height // PATCH
+    blocks = (block(n_in, n_out, convs, pooled) for n_in, n_out in pairwise((channels, *widths)))
+    return {"stem": first, "blocks": nn.Sequential(*blocks)}, height >> len(widths)
+
+
+def block(n_in: int, n_out: int, convs: int, pooled: tuple[int, int] = (2, 2)) -> nn.Sequential:
+    """Convolutions from `n_in` to `n_out` channels, then the maximum of rows and columns."""
     layers: list[nn.Module] = []
     for i in range(convs):
         layers += [
@@ -82,4 +195,4 @@ def block(n_in: int, n_out: int, convs: int) -> nn.Sequential:
             nn.BatchNorm2d(n_out),
             nn.ReLU(inplace=True),
         ]
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.MaxPool2d(pooled))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genre_mlflow.model.family import PATCH
+
 CEPSTRA = 40  # at most; the rows of the input at least
 FEW_CEPSTRA = 20  # whose skewness is taken
 MODULATED = 12  # cepstra with a modulation spectrum
@@ -23,28 +25,34 @@ OCTAVES = 12  # bins of modulation, spaced by factors, at most
 TINY = 1e-6
 LONGEST_LAG = 100  # columns, 8 s
 LAGS = 16
-PATCH = 8  # rows and columns
 ZONES = 4  # of frequency
+LONG_PATCH = 32  # columns, of eight rows; 2.5 s of 30 s in 384
+FAINT = 0.01  # below which the energy of a pattern says nothing
 
 
 class Statistics(nn.Module):
     """Levels uint8 `[B, 1, H, W]` to statistics float32 `[B, features]`, in no common scale.
 
     `names`: what each of them is, such as `cepstrum_deviation 3`; those of a kind begin alike.
+    `wide` adds how textures change over time, and those of longer patches: half as many again.
     Silence and a constant picture give finite numbers. Works for any shape of 32 x 32 or more.
     """
 
     dct: Tensor
     window: Tensor
     patterns: Tensor
+    long_patterns: Tensor
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, *, wide: bool = False) -> None:
         super().__init__()
+        self.wide = wide
         self.columns = min(WINDOW, width)
         self.register_buffer("dct", cosines(min(CEPSTRA, height), height), persistent=False)
         hann = torch.hann_window(self.columns, periodic=False)
         self.register_buffer("window", hann, persistent=False)
         self.register_buffer("patterns", cosines(PATCH, PATCH), persistent=False)
+        long = cosines(PATCH, min(LONG_PATCH, width))
+        self.register_buffer("long_patterns", long, persistent=False)
         self.edges = bin_edges(self.columns // 2 + 1)
         with torch.no_grad():
             blocks = self.blocks(torch.zeros(1, height, width))
@@ -63,7 +71,8 @@ class Statistics(nn.Module):
         fine = bands(levels, FINE_BANDS)
         rises = fine.diff(dim=2).clamp_min(0)
         contrast = contrast_of(levels, BANDS)
-        return {
+        textures = pattern_energies(levels, self.patterns, self.patterns)
+        found = {
             "cepstrum_mean": cepstra.mean(dim=2),
             "cepstrum_deviation": deviation,
             "cepstrum_change": (cepstra[:, :, 2:] - cepstra[:, :, :-2]).std(dim=2, correction=0),
@@ -76,17 +85,17 @@ class Statistics(nn.Module):
             "rise": rises.mean(dim=2),
             "roughness_in_frequency": pooled(levels.diff(n=2, dim=1).abs().mean(dim=2)),
             "roughness_in_time": pooled(levels.diff(n=2, dim=2).abs().mean(dim=2)),
-            "texture": self.texture(levels),
+            "texture": (by_zone(textures.mean(dim=2)) + TINY).log().flatten(1),
             "pulse": pulse(levels.diff(dim=2).clamp_min(0).mean(dim=1)),
         }
-
-    def texture(self, levels: Tensor) -> Tensor:
-        """How much of each pattern of cosines the patches of each zone hold, `[B, zones * 64]`."""
-        whole = levels[:, : levels.shape[1] // PATCH * PATCH, : levels.shape[2] // PATCH * PATCH]
-        patches = whole.unflatten(2, (-1, PATCH)).unflatten(1, (-1, PATCH)).movedim(2, 3)
-        found = (self.patterns @ patches @ self.patterns.mT).abs().mean(dim=2)  # [B, rows, 8, 8]
-        zones = functional.adaptive_avg_pool1d(found.flatten(2).mT, ZONES)
-        return (zones + TINY).log().flatten(1)
+        if self.wide:
+            changes = (textures + FAINT).log().std(dim=2, correction=0)
+            long = pattern_energies(levels, self.patterns, self.long_patterns).mean(dim=2)
+            found |= {
+                "texture_deviation": by_zone(changes).flatten(1),
+                "long_texture": (by_zone(long) + TINY).log().flatten(1),
+            }
+        return found
 
     def modulation(self, rows: Tensor) -> Tensor:
         """Logarithm of the power of each row's changes by their rate, `[B, rows * rates]`."""
@@ -104,6 +113,24 @@ def cosines(n: int, height: int) -> Tensor:
     scale = torch.full((n, 1), math.sqrt(2 / height), dtype=torch.float64)
     scale[0] = math.sqrt(1 / height)
     return (angles.cos() * scale).float()
+
+
+def pattern_energies(levels: Tensor, in_frequency: Tensor, in_time: Tensor) -> Tensor:
+    """How much of each pattern of cosines each patch holds, `[B, rows, columns, i, j]`.
+
+    `levels` `[B, H, W]`; patterns `[i, rows of a patch]` and `[j, columns of a patch]`. Patches do
+    not overlap; what is left at an edge is not in one.
+    """
+    height, width = in_frequency.shape[1], in_time.shape[1]
+    rows, columns = levels.shape[1] // height, levels.shape[2] // width
+    whole = levels[:, : rows * height, : columns * width]
+    patches = whole.unflatten(2, (columns, width)).unflatten(1, (rows, height)).movedim(2, 3)
+    return (in_frequency @ patches @ in_time.mT).abs()
+
+
+def by_zone(energies: Tensor) -> Tensor:
+    """Means over the rows of each zone of frequency, `[B, i * j, zones]` of `[B, rows, i, j]`."""
+    return functional.adaptive_avg_pool1d(energies.flatten(2).mT, ZONES)
 
 
 def bin_edges(n_rates: int) -> list[int]:

@@ -2,18 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.sampler import EpochSampler
 from genre_mlflow.errors import TrainingError
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.layers import Fused
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.history import (
     Confusion,
@@ -22,11 +24,15 @@ from genre_mlflow.training.history import (
     best_epoch,
     epochs_since_best,
 )
+from genre_mlflow.training.mixing import Mixer
 from genre_mlflow.training.observer import Observer
-from genre_mlflow.training.optimisation import class_weights, make_optimizer, make_schedule
+from genre_mlflow.training.optimisation import (
+    class_weights,
+    make_average,
+    make_optimizer,
+    make_schedule,
+)
 from genre_mlflow.training.settings import TrainingSettings
-
-Learn = Callable[[Tensor], None]  # of the loss of a batch
 
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
 
@@ -50,7 +56,8 @@ def fit(
 ) -> FitResult:
     """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
 
-    The classifier is left with the weights of the last epoch, on the device. A resumed run ends
+    The classifier is left with the weights of the last step, on the device; what is validated and
+    kept is their mean over the steps, if the settings ask for it. A resumed run ends
     as an unbroken one would have done (on the processor: bit for bit). Raises `TrainingError`
     when the loss is no number any more.
     """
@@ -67,7 +74,7 @@ def fit(
         # epoch alone. So a resumed run repeats the epoch that it was killed in, and no state of a
         # generator needs to be kept.
         torch.manual_seed(settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
-        trained = loop.run_pass("train", train, list(sampler), loop.step)
+        trained = loop.run_pass("train", train, list(sampler), loop)
         check_loss("training", trained.loss, epoch, lr)
         validated = loop.run_pass("val", val, range(len(val)))
         check_loss("validation", validated.loss, epoch, lr)
@@ -78,7 +85,7 @@ def fit(
         )
         # The weights before the state that speaks of them, and both before anyone hears of the
         # epoch: whenever the process dies, what is spoken of is there.
-        weights = checkpoints.save_weights(epoch, classifier.network.state_dict())
+        weights = checkpoints.save_weights(epoch, loop.answering.state_dict())
         checkpoints.save_state(state_of(loop, history), epochs_to_keep(history, settings.keep))
         observer.on_epoch_end(history[-1], weights)
     return FitResult(history, checkpoints.load_weights(best_epoch(history).epoch))
@@ -93,54 +100,95 @@ class Passes:
     loss_weights: Tensor  # [genres], on the device
     observer: Observer
     device: torch.device
+    said: dict[str, Tensor] = field(default_factory=dict, kw_only=True)  # by split
+
+    @property
+    def answering(self) -> nn.Module:
+        """The network that is validated, kept and served."""
+        return self.classifier.network
 
     def run_pass(
-        self, part: str, tracks: TrackDataset, order: Sequence[int], learn: Learn | None = None
+        self, part: str, tracks: TrackDataset, order: Sequence[int], learner: "Loop | None" = None
     ) -> PassResult:
-        """Go through items of a split once; `learn` changes the weights by the loss of a batch.
+        """Go through items of a split once; a `learner` changes the weights by each batch.
 
         A step counts each segment alike, a pass without learning each track; accuracy is that of
         tracks.
         """
-        training = learn is not None
-        network = self.classifier.network.train(training)  # dropout and batch statistics, or not
+        network = self.classifier.network if learner else self.answering
+        network.train(learner is not None)  # dropout and batch statistics, or not
         owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
-        shares = torch.ones(len(order)) if training else 1 / torch.bincount(owners)[owners]
+        shares = torch.ones(len(order)) if learner else 1 / torch.bincount(owners)[owners]
         shares = shares.to(self.device)
         tally = Tally(self.device)
         done = 0
-        with torch.set_grad_enabled(training):
-            for pixels, truth in tracks.batches(self.batch_size, order):
-                # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
-                pixels, truth = pixels.to(self.device), truth.to(self.device)
-                share = shares[done : done + len(truth)]  # [B]
-                logits = network(pixels)  # [B, genres]
-                # Not its own mean, which would know of the genres' weights but not of the shares.
-                losses = functional.cross_entropy(
-                    logits, truth, self.loss_weights, reduction="none"
-                )
-                loss, weight = (losses * share).sum(), (self.loss_weights[truth] * share).sum()
-                if learn is not None:
-                    learn(loss / weight)
-                tally.add(logits, loss, weight)
-                done += len(truth)
-                self.observer.on_batch_end(part, done, len(order))
+        for pixels, truth in tracks.batches(self.batch_size, order):
+            # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
+            pixels, truth = pixels.to(self.device), truth.to(self.device)
+            share = shares[done : done + len(truth)]  # [B]
+            if learner:
+                logits, loss, weight = learner.learn(pixels, truth, share)
+            else:
+                logits = self.answer(part, tracks, done, pixels)
+                loss, weight = self.loss_of(logits, one_hot(truth, logits), share)
+            tally.add(logits, loss, weight)
+            done += len(truth)
+            self.observer.on_batch_end(part, done, len(order))
         loss_of_pass, probabilities = tally.read()
         matrix = confusion(probabilities, owners, labels, self.classifier.aggregation)
         return PassResult(loss_of_pass, matrix)
 
+    def loss_of(self, logits: Tensor, truth: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the losses of a batch, and of the weights by which it is to be divided.
+
+        `truth`: shares of the genres, `[B, genres]`; `share`: what each item counts, `[B]`.
+        """
+        # Not its own mean, which would know of the genres' weights but not of the shares.
+        losses = functional.cross_entropy(logits, truth, self.loss_weights, reduction="none")
+        return (losses * share).sum(), (truth @ self.loss_weights * share).sum()
+
+    @torch.no_grad()
+    def answer(self, part: str, tracks: TrackDataset, first: int, pixels: Tensor) -> Tensor:
+        """Logits of the batch that begins with item `first`, `[B, genres]`."""
+        network = self.answering
+        if not isinstance(network, Fused):
+            answer: Tensor = network(pixels)
+            return answer
+        if part not in self.said:  # the same in every epoch
+            batches = tracks.batches(self.batch_size)
+            said = [network.fitted(batch.to(self.device)) for batch, _ in batches]
+            self.said[part] = torch.cat(said)
+        fused: Tensor = network(pixels, self.said[part][first : first + len(pixels)])
+        return fused
+
 
 @dataclass
 class Loop(Passes):
-    """Passes that learn."""
+    """Passes that learn. `average`: the mean of the weights, which answers in their place."""
 
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+    mixer: Mixer
+    average: AveragedModel | None
+
+    @property
+    def answering(self) -> nn.Module:
+        """The averaged network, if there is one."""
+        network: nn.Module = self.average.module if self.average else self.classifier.network
+        return network
 
     @property
     def lr(self) -> float:
         """The learning rate of the next step."""
         return float(self.schedule.get_last_lr()[0])
+
+    def learn(self, pixels: Tensor, labels: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Change the weights by a batch; logits, loss and weight as they were before."""
+        pixels, truth = self.mixer(pixels, labels)
+        logits = self.classifier.network(pixels)  # [B, genres]
+        loss, weight = self.loss_of(logits, truth, share)
+        self.step(loss / weight)
+        return logits, loss, weight
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
@@ -148,6 +196,13 @@ class Loop(Passes):
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
+        if self.average:
+            self.average.update_parameters(self.classifier.network)
+
+
+def one_hot(labels: Tensor, logits: Tensor) -> Tensor:
+    """All of the truth in one genre, float32 `[B, genres]`."""
+    return functional.one_hot(labels, logits.shape[1]).float()
 
 
 class Tally:
@@ -182,9 +237,11 @@ def make_loop(
     steps = settings.epochs * math.ceil(len(labels) / settings.batch_size)
     schedule = make_schedule(optimizer, settings.schedule, steps)
     weights = class_weights(labels, len(classifier.genres), settings.class_weights)
+    mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
-        classifier, settings.batch_size, weights.to(device), observer, device, optimizer, schedule
-    )
+        classifier, settings.batch_size, weights.to(device), observer, device, optimizer, schedule,
+        mixer, make_average(network, settings.ema_decay),
+    )  # fmt: skip
 
 
 def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, aggregation: str) -> Confusion:
@@ -210,6 +267,7 @@ def state_of(loop: Loop, history: list[EpochResult]) -> dict[str, object]:
         "network": loop.classifier.network.state_dict(),
         "optimizer": loop.optimizer.state_dict(),
         "schedule": loop.schedule.state_dict(),
+        "average": loop.average.state_dict() if loop.average else {},
         "history": [result.to_dict() for result in history],
     }
 
@@ -223,6 +281,8 @@ def restore(loop: Loop, checkpoints: CheckpointFolder) -> list[EpochResult]:
         loop.classifier.network.load_state_dict(state["network"])
         loop.optimizer.load_state_dict(state["optimizer"])
         loop.schedule.load_state_dict(state["schedule"])
+        if loop.average:
+            loop.average.load_state_dict(state["average"])
         history = [EpochResult.from_dict(values) for values in state["history"]]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(

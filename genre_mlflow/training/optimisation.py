@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.training.settings import TrainingSettings
 
@@ -12,11 +14,36 @@ WARM_UP = 0.3  # share of the steps in which one-cycle rises (Smith 2018, arXiv:
 FIRST_FACTOR, LAST_FACTOR = 1 / 25, 1e-4
 
 
-def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
-    """Adam (Kingma and Ba 2015) over all parameters of the network."""
-    return torch.optim.Adam(
-        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-    )
+def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) over all parameters of the network.
+
+    Norms and biases, which have one axis, do not decay.
+    """
+    parameters = list(network.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1]},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+def make_average(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The mean of the network's weights over its steps, older ones weighing less; None for 0.
+
+    The first steps weigh less still, by (1 + n) / (10 + n), as TensorFlow's
+    `ExponentialMovingAverage` has it.
+    """
+    if not decay:
+        return None
+
+    def blended(mean: Tensor, now: Tensor, _: Tensor | int) -> Tensor:
+        if not mean.is_floating_point():
+            return now
+        n = int(average.n_averaged)  # which lies on the processor: the one given makes it wait
+        return torch.lerp(mean, now, 1 - min(decay, (1 + n) / (10 + n)))
+
+    average = AveragedModel(network, avg_fn=blended, use_buffers=True)
+    return average
 
 
 def make_schedule(

@@ -17,20 +17,37 @@ DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 class TrainingSettings(Settings):
     """How a network is trained.
 
-    `lr`: (peak) learning rate of Adam; `schedule`: its course over the run; `class_weights`:
-    `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay;
-    `segments`: of a track with several, an epoch trains on all of them, or on a random one.
+    `lr`: (peak) learning rate of AdamW; `schedule`: its course over the run; `weight_decay` spares
+    norms and biases; `label_smoothing`: share of the truth that goes to all genres alike; `mixup`:
+    alpha of the Beta distribution by which pairs of tracks are mixed; `ema_decay`: of the mean of
+    the weights over the steps, which is validated, kept and served; `class_weights`: `balanced`
+    weighs each genre by the inverse of its share; `keep`: which epochs' weights stay; `segments`:
+    of a track with several, an epoch trains on all of them, or on a random one.
     """
 
-    epochs: int = option(15, "Times that every track is trained on.", low=1, high=100_000)
+    epochs: int = option(40, "Times that every track is trained on.", low=1, high=100_000)
     batch_size: int = option(32, "Tracks per step.", low=1, high=65_536, searchable=True)
     lr: float = option(
-        1e-3, "Learning rate of Adam, at its peak.", above=0, high=10, searchable=True
+        3e-3, "Learning rate of AdamW, at its peak.", above=0, high=10, searchable=True
     )
-    weight_decay: float = option(0.0, "L2 penalty of the weights.", low=0, high=10, searchable=True)
+    weight_decay: float = option(
+        0.05, "Weight decay of AdamW; norms and biases are spared.",
+        low=0, high=10, searchable=True,
+    )  # fmt: skip
     schedule: str = option(
         "one-cycle", "Course of the learning rate.", choices=SCHEDULES, searchable=True
     )
+    label_smoothing: float = option(
+        0.1, "Share of the truth that goes to all genres alike.", low=0, below=1, searchable=True
+    )
+    mixup: float = option(
+        0.3, "Mix pairs of tracks, by Beta(mixup, mixup); 0: none.",
+        low=0, high=10, searchable=True,
+    )  # fmt: skip
+    ema_decay: float = option(
+        0.99, "Average the weights over the steps, by this decay; 0: the last ones.",
+        low=0, below=1, searchable=True,
+    )  # fmt: skip
     patience: int = option(
         0, "Stop after so many epochs without a better validation; 0: never.", low=0, high=100_000
     )

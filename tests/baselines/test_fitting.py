@@ -7,13 +7,17 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import SVC
 
-from genre_mlflow.baselines.fitting import fit_baseline, machines_of, statistics_of
+from genre_mlflow.baselines.fitting import chosen, fit_baseline, fit_fixed_part, statistics_of
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.layers import Crops
 from genre_mlflow.model.networks.baselines import ESTIMATORS, MajorityBaseline, StatisticsBaseline
+from genre_mlflow.model.networks.vgg import VGG
 
 PIXELS = PreprocessingSettings(image_size=32, image_width=48)
 
@@ -40,7 +44,9 @@ def fitted(names: tuple[str, ...], **settings: object) -> tuple[Classifier, Trac
 
 
 def scaled_rows(classifier: Classifier, tracks: TrackDataset) -> np.ndarray:
-    rows = torch.from_numpy(statistics_of(classifier.network.statistics, tracks))
+    rows = torch.from_numpy(
+        statistics_of(Crops(classifier.network, 1.0), tracks, np.arange(len(tracks)))
+    )
     return classifier.network.standardise(rows).numpy()
 
 
@@ -48,7 +54,8 @@ def scaled_rows(classifier: Classifier, tracks: TrackDataset) -> np.ndarray:
 def test_an_svm_answers_as_scikit_learn_does(names):
     classifier, tracks = fitted(names, c=2.0)
     rows = scaled_rows(classifier, tracks)
-    machines = machines_of(2.0, float(classifier.network.head.gamma)).fit(rows, tracks.labels)
+    machine = SVC(C=2.0, gamma=float(classifier.network.head.gamma))
+    machines = OneVsRestClassifier(machine).fit(rows, tracks.labels)
     expected = machines.decision_function(rows)
     if len(names) == 2:
         expected = np.stack([-expected, expected], axis=1)
@@ -110,3 +117,27 @@ def test_a_genre_without_a_training_track_is_never_the_majority():
 def test_statistics_of_colours_are_refused():
     with pytest.raises(SettingsError, match="statistics needs one channel of dB: --colours undone"):
         StatisticsBaseline().build(2, (3, 32, 32))
+
+
+def test_beside_a_network_the_statistics_of_three_crops_of_each_track_are_fitted():
+    tracks = tracks_of([0, 1, 2] * 6, ("a", "b", "c"))
+    classifier = Classifier(("a", "b", "c"), VGG(widths=(4,), crop=0.5), PIXELS)
+    pixels = next(tracks.batches(18))[0]
+    fit_fixed_part(classifier.network, tracks)
+    reader = classifier.network.fitted.body
+    rows = [reader.statistics(pixels[..., i : i + 24]) for i in (0, 12, 24)]
+    mean = torch.cat(rows).mean(dim=0)
+    assert torch.allclose(reader.standardise.mean, mean, atol=1e-5)
+    assert 18 < len(reader.head.vectors) <= 3 * 18
+    said = classifier.network.fitted.eval()(pixels)
+    assert (said.argmax(dim=1) == tracks.labels[:18]).all()
+
+
+def test_of_too_many_segments_each_genre_keeps_its_share_and_one_at_least():
+    labels = np.repeat([0, 1, 2], [600, 399, 1])
+    places = chosen(labels, 100)
+    assert np.bincount(labels[places]).tolist() in ([60, 39, 1], [59, 40, 1])
+    assert (np.diff(places) > 0).all()
+    assert places.max() == 999
+    assert chosen(labels, 1000).tolist() == list(range(1000))
+    assert chosen(labels, 100).tolist() == places.tolist()

@@ -58,7 +58,10 @@ def test_module_is_the_same_program() -> None:
         (["--epochs", "0"], r"^Error: epochs is 0; allowed are 1 to 100000$"),
         (["--dropout", "1"], r"^Error: dropout is 1\.0; allowed are 0 to below 1$"),
         (["--widths", "16,x"], r"'16,x' is no list of whole numbers"),
-        (["--widths", "4,4,4,4,4,4", "--image-size", "32"], r"widths has 6 blocks, which halve 32"),
+        (
+            ["--widths", "4,4,4,4,4,4", "--image-size", "32"],
+            r"widths has 6 blocks, which halve 4 rows",
+        ),
         (["--schedule", "linear"], r"'linear' is not one of 'none', 'cosine', 'one-cycle'"),
         (["--val-fraction", "0.6", "--test-fraction", "0.4"], "leave nothing to train on"),
         (["--allow-leak", "perhaps"], "'perhaps' is not a valid boolean"),

@@ -117,6 +117,7 @@ def test_nothing_is_written_when_nothing_is_new(corpus):
     assert memo_file().stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_processes_that_remember_at_once_leave_a_whole_memo():
     remember({"old": "pixels"})
     code = (

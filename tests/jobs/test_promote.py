@@ -29,7 +29,7 @@ def trained_twice(
     data = make_corpus(folder / "music")
     with store_in(folder):
         train_small(data, epochs=1, lr=1e-7, test_fraction=0.2)
-        train_small(data, epochs=8, test_fraction=0.2)
+        train_small(data, epochs=12, test_fraction=0.2)
     return folder
 
 

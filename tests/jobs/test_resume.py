@@ -71,6 +71,14 @@ def entries_of(client: MlflowClient, run_id: str) -> tuple[list[str], list[str]]
     return sorted(path.split("timestamp")[0] for path in paths), sorted(models)
 
 
+def whole_options(data: Path, name: str) -> TrainOptions:
+    """Small options, with all that a run has to keep: averaged weights, what is fitted first."""
+    return small_options(
+        data, model_name=name, schedule="one-cycle", stem="textures", crop=0.5,
+        statistics_share=0.67, mixup=0.3, ema_decay=0.9,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reference:
     """A store with one run that was never stopped."""
@@ -80,7 +88,7 @@ class Reference:
     data: Path
 
     def options(self, name: str) -> TrainOptions:
-        return small_options(self.data, model_name=name, schedule="one-cycle")
+        return whole_options(self.data, name)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,7 @@ def reference(
     folder = tmp_path_factory.mktemp("resume")
     data = make_corpus(folder / "music")
     with store_in(folder) as client:
-        options = small_options(data, model_name="reference", schedule="one-cycle")
+        options = whole_options(data, "reference")
         run_id = train(options, experiment="reference").run_id
         yield Reference(client, run_id, data)
 

@@ -26,7 +26,8 @@ WORTH = {"network": "vgg", "colours": "undone", "segments": 100}
 )
 def test_networks_on_levels_are_compared(changes: dict[str, object], is_worth: bool) -> None:
     asked = {**WORTH, **changes}
-    options = TrainOptions.from_flat({n: asked[n] for n in ("network", "colours")})
+    plain = {"stem": "pixels", "statistics_share": 0.0} if asked["colours"] == "kept" else {}
+    options = TrainOptions.from_flat({n: asked[n] for n in ("network", "colours")} | plain)
     tracks = {"train": range(asked["segments"])}
     said: list[str] = []
     with speaking(said.append):

@@ -30,6 +30,7 @@ from genre_mlflow.jobs.train import train
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import WEIGHTS_FILE
 from genre_mlflow.model.networks.vgg import VGG
+from genre_mlflow.settings import options_of
 
 PER_EPOCH = [
     "train_loss", "train_accuracy", "val_loss", "val_accuracy",
@@ -261,7 +262,7 @@ def test_colours_that_cannot_be_undone_open_no_run(
     with pytest.raises(DataError, match=r"00000\.png has the colours of no known colour map"):
         train_small(folder)
     assert store.get_experiment_by_name(EXPERIMENT) is None
-    assert train_small(folder, colours="kept", epochs=1).n_genres == 3
+    assert train_small(folder, colours="kept", stem="pixels", epochs=1).n_genres == 3
 
 
 def test_the_colour_map_that_is_undone_is_told(
@@ -326,7 +327,7 @@ def test_a_baseline_goes_the_way_of_a_network_in_one_epoch(
     store: MlflowClient, tmp_path: Path, make_corpus, network: str
 ) -> None:
     folder = make_corpus(tmp_path / "m")
-    own = {"widths": VGG().widths, "head_width": VGG().head_width}
+    own = {name: getattr(VGG(), name) for name in options_of(VGG)}
     with pytest.raises(KeyboardInterrupt):
         options = small_options(folder, network=network, **own)
         train(options, experiment=EXPERIMENT, observer=InterruptAfter(1))

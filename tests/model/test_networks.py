@@ -1,13 +1,19 @@
 """The network: the shapes that its settings say, and no others."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
 from torch import nn
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.model.layers import Crops, Fused, Textures
 from genre_mlflow.model.networks import NETWORKS, family
 from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.settings import options_of
+
+# The network of pixels alone, which takes colours too.
+PLAIN = {"stem": "pixels", "pooling": "mean", "crop": 1.0, "statistics_share": 0.0}
 
 
 def layers(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
@@ -22,20 +28,20 @@ def images(n: int, size: int, channels: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("size", [32, 33, 63])
 @pytest.mark.parametrize("n_genres", [2, 10])
 def test_logits_have_a_column_for_each_genre(widths, size, n_genres):
-    network = VGG(widths=widths, head_width=8).build(n_genres, (3, size, size))
+    network = VGG(widths=widths, head_width=8, **PLAIN).build(n_genres, (3, size, size))
     assert network(images(3, size)).shape == (3, n_genres)
 
 
 @pytest.mark.parametrize("convs", [1, 2, 3])
 def test_settings_give_the_layers(convs):
-    settings = VGG(widths=(4, 6), convs_per_block=convs, head_width=7, dropout=0.25)
+    settings = VGG(widths=(4, 6), convs_per_block=convs, head_width=7, dropout=0.25, **PLAIN)
     network = settings.build(5, (1, 32, 32))
     found = layers(network, nn.Conv2d)
     assert [conv.out_channels for conv in found] == [4] * convs + [6] * convs
     assert {conv.kernel_size for conv in found} == {(3, 3)}
     assert len(layers(network, nn.BatchNorm2d)) == len(found)
     assert len(layers(network, nn.ReLU)) == len(found) + 1
-    assert [pool.kernel_size for pool in layers(network, nn.MaxPool2d)] == [2, 2]
+    assert [pool.kernel_size for pool in layers(network, nn.MaxPool2d)] == [(2, 2), (2, 2)]
     assert [(fc.in_features, fc.out_features) for fc in layers(network, nn.Linear)] == [
         (6 * 8, 7),
         (7, 5),
@@ -44,7 +50,7 @@ def test_settings_give_the_layers(convs):
 
 
 def test_where_in_time_does_not_matter_but_height_does():
-    network = VGG(widths=(4,), head_width=8).build(3, (3, 32, 32)).eval()
+    network = VGG(widths=(4,), head_width=8, **PLAIN).build(3, (3, 32, 32)).eval()
     image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     later, higher = image.clone(), image.clone()
     image[..., 8:12, 8:12] = later[..., 8:12, 20:24] = higher[..., 20:24, 8:12] = 255
@@ -52,12 +58,88 @@ def test_where_in_time_does_not_matter_but_height_does():
     assert not torch.allclose(network(image), network(higher), atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "most"), [(32, 5), (63, 5), (64, 6)])
-def test_more_blocks_than_the_image_can_be_halved_are_refused(size, most):
-    VGG(widths=(1,) * most).build(2, (1, size, 2 * size))
-    message = f"widths has {most + 1} blocks, which halve {size} pixels .* at most {most}$"
+@pytest.mark.parametrize(
+    ("stem", "size", "most", "what"),
+    [
+        ("pixels", 32, 5, "32 pixels"), ("pixels", 63, 5, "63 pixels"),
+        ("pixels", 64, 6, "64 pixels"), ("textures", 32, 2, "4 rows of textures"),
+        ("textures", 128, 4, "16 rows of textures"),
+    ],
+)  # fmt: skip
+def test_more_blocks_than_the_image_can_be_halved_are_refused(stem, size, most, what):
+    VGG(stem=stem, widths=(1,) * most).build(2, (1, size, 2 * size))
+    message = f"widths has {most + 1} blocks, which halve {what} .* at most {most}$"
     with pytest.raises(SettingsError, match=message):
-        VGG(widths=(1,) * (most + 1)).build(2, (1, size, 2 * size))
+        VGG(stem=stem, widths=(1,) * (most + 1)).build(2, (1, size, 2 * size))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"statistics_share": 0.0},
+            "^stem textures needs one channel of dB: --colours undone, or --stem pixels$",
+        ),
+        (
+            {},
+            r"^network vgg with statistics_share 0\.67 needs one channel of dB: --colours undone, "
+            "or --stem pixels --statistics-share 0$",
+        ),
+    ],
+)
+def test_what_needs_levels_refuses_colours(values, message):
+    with pytest.raises(SettingsError, match=message):
+        VGG(**values).check_input((3, 128, 384))
+
+
+def test_the_deviation_over_time_doubles_what_the_head_reads():
+    shape = (1, 64, 128)
+    one, two = (
+        layers(VGG(widths=(4, 6), pooling=kind, statistics_share=0.0).build(5, shape), nn.Linear)
+        for kind in ("mean", "mean-deviation")
+    )
+    assert [one[0].in_features, two[0].in_features] == [6 * 2, 6 * 2 * 2]
+
+
+def test_textures_are_the_energies_of_cosines_in_each_patch():
+    pixels = images(2, 32, channels=1)
+    textures = Textures().eval()
+    textures.norm.eps = 0.0
+    found = textures(pixels)
+    assert found.shape == (2, 64, 4, 4)
+    patch = pixels[1, 0, 8:16, 24:32].numpy() / 255
+    theirs = np.log(np.abs(dctn(patch, norm="ortho")) + 0.01)
+    np.testing.assert_allclose(found[1, :, 1, 3].reshape(8, 8), theirs, atol=1e-3)
+
+
+def test_a_crop_is_drawn_to_learn_and_three_answer():
+    seen = []
+
+    class Body(nn.Module):
+        def forward(self, pixels):
+            seen.append(pixels[0, 0, 0].tolist())
+            return pixels[:, 0, 0, :2].float()
+
+    pixels = torch.arange(11).view(1, 1, 1, 11)
+    crops = Crops(Body(), 0.5)
+    torch.manual_seed(0)
+    for _ in range(40):
+        crops(pixels)
+    assert {tuple(columns) for columns in seen} == {tuple(range(i, i + 6)) for i in range(6)}
+    seen.clear()
+    answer = crops.eval()(pixels)
+    assert [columns[0] for columns in seen] == [0, 2, 5]
+    assert answer.exp().sum() == pytest.approx(1)
+
+
+def test_what_is_fitted_and_what_is_learnt_answer_by_their_shares():
+    fitted, learnt = nn.Linear(3, 2), nn.Linear(3, 2)
+    fused, rows = Fused(fitted, learnt, 0.25), torch.randn(4, 3)
+    assert fused(rows).equal(learnt(rows))  # it learns alone
+    fused.eval()
+    expected = 0.25 * fitted(rows).log_softmax(1) + 0.75 * learnt(rows).log_softmax(1)
+    assert torch.allclose(fused(rows), expected)
+    assert torch.allclose(fused(rows, fitted(rows)), expected)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +151,9 @@ def test_more_blocks_than_the_image_can_be_halved_are_refused(size, most):
         ({"widths": (4097,)}, r"widths is \(4097,\)"),
         ({"convs_per_block": 0}, "convs_per_block is 0; allowed are 1 to 8"),
         ({"convs_per_block": 9}, "convs_per_block is 9"),
-        ({"head_width": 0}, "head_width is 0; allowed are 1 to 8192 units"),
+        ({"head_width": -1}, "head_width is -1; allowed are 0 to 8192 units"),
+        ({"statistics_share": 1.0}, r"statistics_share is 1\.0; allowed are 0 to below 1"),
+        ({"crop": 0.0}, r"crop is 0\.0; allowed are values above 0 up to 1"),
         ({"head_width": 8193}, "head_width is 8193"),
         ({"dropout": -0.1}, "dropout is -0.1; allowed are 0 to below 1"),
         ({"dropout": 1.0}, "dropout is 1.0"),

@@ -66,7 +66,10 @@ def make_tracks():
 def make_classifier():
     def make(seed: int = 0, dropout: float = 0.5, aggregation: str = "mean") -> Classifier:
         torch.manual_seed(seed)
-        network = VGG(widths=(4, 8), head_width=8, dropout=dropout)
+        network = VGG(
+            stem="pixels", widths=(4, 8), head_width=8, dropout=dropout, pooling="mean", crop=1.0,
+            statistics_share=0.0,
+        )  # fmt: skip
         return Classifier(GENRES, network, PIXELS, aggregation)
 
     return make

@@ -6,17 +6,23 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import TrainingError
+from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.layers import Fused
+from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
 
+GENRES = ("low", "middle", "high")
+PIXELS = PreprocessingSettings(image_size=32, image_width=32, colours="kept")
 SETTINGS = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, schedule="none", seed=3)
 
 
@@ -361,9 +367,44 @@ def test_random_segments_are_drawn_again_by_a_resumed_run(run, make_tracks, wher
 
 def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path):
     classifier = make_classifier()
-    run(classifier=classifier)
+    run(replace(SETTINGS, ema_decay=0.0), classifier=classifier)
     last = CheckpointFolder(tmp_path / "run").load_weights(4)
     assert same(classifier.network.state_dict(), last)
+
+
+def test_what_is_kept_is_the_average_of_the_weights(run, make_classifier, tmp_path, monkeypatch):
+    steps = []
+    update = AveragedModel.update_parameters
+
+    def noted(self, network):
+        update(self, network)
+        steps.append(network.get_parameter("head.4.bias").detach().clone())
+
+    monkeypatch.setattr(AveragedModel, "update_parameters", noted)
+    classifier = make_classifier()
+    run(classifier=classifier)
+    mean = steps[0]
+    for n, weights in enumerate(steps[1:], start=1):
+        mean = torch.lerp(mean, weights, 1 - min(SETTINGS.ema_decay, (1 + n) / (10 + n)))
+    kept = CheckpointFolder(tmp_path / "run").load_weights(4)["head.4.bias"]
+    assert torch.allclose(kept, mean, atol=1e-6)
+    assert not torch.allclose(kept, steps[-1], atol=1e-6)
+
+
+def test_what_is_fitted_is_asked_once_and_answers_for_the_right_tracks(run, train, val):
+    asked = []
+
+    class Knows(torch.nn.Module):
+        def forward(self, pixels):
+            asked.append(len(pixels))
+            bands = pixels[:, :, [3, 13, 23]].float().mean(dim=(1, 3))  # [B, genres]
+            return bands / 10
+
+    classifier = Classifier(GENRES, VGG(stem="pixels", widths=(4,), statistics_share=0.0), PIXELS)
+    classifier.network = Fused(Knows(), classifier.network, 0.99)
+    history = run(classifier=classifier).history
+    assert sum(asked) == len(val)  # of four epochs, and never of the tracks that it learns from
+    assert [result.val.accuracy for result in history] == [1.0] * 4
 
 
 TINY = """

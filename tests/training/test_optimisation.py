@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.training.optimisation import class_weights, make_optimizer, make_schedule
+from genre_mlflow.training.optimisation import (
+    class_weights,
+    make_average,
+    make_optimizer,
+    make_schedule,
+)
 from genre_mlflow.training.settings import TrainingSettings
 
 
@@ -24,13 +29,32 @@ def rates(name: str, steps: int, lr: float = 0.1) -> list[float]:
     return found
 
 
-def test_optimizer_is_adam_with_the_rate_and_decay_given():
+def test_optimizer_is_adamw_whose_decay_spares_norms_and_biases():
     settings = TrainingSettings(lr=0.02, weight_decay=0.3)
-    optimizer = make_optimizer(nn.Linear(2, 2), settings)
-    assert type(optimizer) is torch.optim.Adam
-    assert optimizer.param_groups[0]["lr"] == 0.02
-    assert optimizer.param_groups[0]["weight_decay"] == 0.3
-    assert len(optimizer.param_groups[0]["params"]) == 2
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2))
+    optimizer = make_optimizer(network, settings)
+    assert type(optimizer) is torch.optim.AdamW
+    decaying, spared = optimizer.param_groups
+    assert (decaying["lr"], spared["lr"]) == (0.02, 0.02)
+    assert (decaying["weight_decay"], spared["weight_decay"]) == (0.3, 0.0)
+    assert {id(p) for p in decaying["params"]} == {id(network[0].weight), id(network[2].weight)}
+    assert len(spared["params"]) == 4
+
+
+def test_an_average_follows_the_weights_slower_and_slower():
+    network = nn.Linear(1, 1, bias=False)
+    average = make_average(network, 0.5)
+    means, expected, mean = [], [], 0.0
+    for n in range(6):
+        with torch.no_grad():
+            network.weight.fill_(float(n + 1))
+        average.update_parameters(network)
+        means.append(average.module.weight.item())
+        decay = min(0.5, (1 + n) / (10 + n)) if n else 0.0
+        mean = decay * mean + (1 - decay) * (n + 1)
+        expected.append(mean)
+    assert means == pytest.approx(expected)
+    assert make_average(network, 0.0) is None
 
 
 def test_none_stays():

@@ -4,15 +4,15 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import Family
+from genre_mlflow.model.family import Family, check_levels
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
     from torch import nn
 
 SVM, LOGISTIC = ESTIMATORS = ("svm", "logistic")
+COMMON, WIDE = KINDS = ("common", "wide")
 DEFAULT_C = {SVM: 5.0, LOGISTIC: 0.003}  # chosen by artist-grouped folds of GTZAN
 
 
@@ -31,6 +31,11 @@ class StatisticsBaseline(Family):
         low=0, high=1e6, searchable=True,
     )  # fmt: skip
 
+    kinds: str = option(
+        COMMON, "Which statistics: the common ones, or wide, with more of textures.",
+        choices=KINDS, searchable=True,
+    )  # fmt: skip
+
     @property
     def strength(self) -> float:
         """What scikit-learn calls `C`."""
@@ -41,8 +46,7 @@ class StatisticsBaseline(Family):
 
     def check_input(self, shape: Shape) -> None:
         """Statistics are of levels, not of colours."""
-        if shape[0] != 1:
-            raise SettingsError("network statistics needs one channel of dB: --colours undone")
+        check_levels("network statistics", shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 levels `[B, 1, H, W]`; all equal until it is fitted."""
@@ -52,7 +56,7 @@ class StatisticsBaseline(Family):
         from genre_mlflow.model.statistics import Statistics
 
         self.check_input(shape)
-        statistics = Statistics(*shape[1:])
+        statistics = Statistics(*shape[1:], wide=self.kinds == WIDE)
         head = KernelMachine if self.estimator == SVM else Linear
         n_statistics = len(statistics.names)
         parts = {

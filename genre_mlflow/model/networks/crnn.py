@@ -2,11 +2,17 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import Family, check_blocks, check_widths, dropout, widths
+from genre_mlflow.model.family import (
+    Family,
+    check_blocks,
+    check_blocks_fit,
+    dropout,
+    stem,
+    widths,
+)
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 class CRNN(Family):
     """Blocks of a 3x3 convolution and 2x2 pooling, then a GRU that reads the columns in turn."""
 
+    stem: str = stem()
     widths: tuple[int, ...] = widths()
     recurrent_width: int = option(
         64, "Units of the recurrent layer, in each direction.",
@@ -29,25 +36,22 @@ class CRNN(Family):
         check_blocks(self.widths)
 
     def __str__(self) -> str:
-        return f"crnn {self.widths[0]}-{self.widths[-1]}, {self.recurrent_width}"
+        return f"crnn {'-'.join(map(str, self.widths))}, {self.recurrent_width}"
 
     def check_input(self, shape: Shape) -> None:
         """Each block halves the image; a pixel must be left."""
-        check_widths(self.widths, shape)
+        check_blocks_fit(self.stem, self.widths, shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
         from torch import nn
 
-        from genre_mlflow.model.layers import Recurrent, Scale, block
+        from genre_mlflow.model.layers import Recurrent, stem_and_blocks
 
         self.check_input(shape)
-        channels, height, _ = shape
-        blocks = (block(n_in, n_out, 1) for n_in, n_out in pairwise((channels, *self.widths)))
-        rows = height >> len(self.widths)
+        first, rows = stem_and_blocks(self.stem, self.widths, 1, shape)
         parts = {
-            "scale": Scale(),
-            "blocks": nn.Sequential(*blocks),
+            **first,
             "recurrent": Recurrent(self.widths[-1] * rows, self.recurrent_width),
             "dropout": nn.Dropout(self.dropout),
             "head": nn.Linear(2 * self.recurrent_width, n_genres),

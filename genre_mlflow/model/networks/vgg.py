@@ -2,66 +2,115 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from genre_mlflow.features.settings import Shape
-from genre_mlflow.model.family import Family, check_blocks, check_widths, dropout, widths
+from genre_mlflow.model.family import (
+    PIXELS,
+    Family,
+    check_blocks,
+    check_blocks_fit,
+    check_levels,
+    dropout,
+    stem,
+    widths,
+)
 from genre_mlflow.settings import option
 
 if TYPE_CHECKING:
     from torch import nn
 
+MEAN, MEAN_DEVIATION = POOLINGS = ("mean", "mean-deviation")
+
 
 @dataclass(frozen=True)
 class VGG(Family):
-    """Blocks of 3x3 convolutions with batch normalisation, ReLU and 2x2 max pooling, then a head.
+    """Blocks of 3x3 convolutions with batch normalisation, ReLU and max pooling, then a head.
 
-    The last feature map is averaged over time and kept along frequency: where in a track
-    something sounds does not matter, how high it sounds does.
+    They read the pixels, or their textures: how much of each of 64 patterns every patch holds. The
+    last feature map is averaged over time and kept along frequency: where in a track something
+    sounds does not matter, how high it sounds does. Beside them stands an SVM on fixed statistics
+    of the spectrogram, fitted before the first epoch; both answer together.
     """
 
+    stem: str = stem()
     widths: tuple[int, ...] = widths()
     convs_per_block: int = option(
         1, "3x3 convolutions before each pooling.", low=1, high=8, searchable=True
     )
+    pooling: str = option(
+        MEAN_DEVIATION, "What is kept of the last feature map over time.",
+        choices=POOLINGS, searchable=True,
+    )  # fmt: skip
+    crop: float = option(
+        0.5, "Share of the time that is read at once; 1: all of it.",
+        above=0, high=1, searchable=True,
+    )  # fmt: skip
     head_width: int = option(
-        256, "Units of the hidden fully connected layer.",
-        unit="units", low=1, high=8192, searchable=True,
+        0, "Units of a hidden fully connected layer; 0: there is none.",
+        unit="units", low=0, high=8192, searchable=True,
     )  # fmt: skip
     dropout: float = dropout()
+    statistics_share: float = option(
+        0.67, "Weight of the statistics beside the network in the answer; 0: none are used.",
+        low=0, below=1, searchable=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_blocks(self.widths)
 
     def __str__(self) -> str:
-        return f"vgg {self.widths[0]}-{self.widths[-1]}"
+        beside = " with statistics" if self.statistics_share else ""
+        return f"vgg {'-'.join(map(str, self.widths))}{beside}"
 
     def check_input(self, shape: Shape) -> None:
-        """Each block halves the image; a pixel must be left."""
-        check_widths(self.widths, shape)
+        """Each block halves the map; a cell must be left. Textures and statistics need levels."""
+        if self.statistics_share:
+            both = f"--stem {PIXELS} --statistics-share 0"
+            check_levels(
+                f"network vgg with statistics_share {self.statistics_share:g}", shape, both
+            )
+        check_blocks_fit(self.stem, self.widths, shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
-        from torch import nn
-
-        from genre_mlflow.model.layers import MeanOverTime, Scale, block
+        from genre_mlflow.model.layers import Crops, Fused, crop_width
+        from genre_mlflow.model.networks.baselines import WIDE, StatisticsBaseline
 
         self.check_input(shape)
-        channels, height, _ = shape
-        channels_of = (channels, *self.widths)
-        rows = height >> len(self.widths)
-        convs = self.convs_per_block
-        blocks = nn.Sequential(
-            *(block(n_in, n_out, convs) for n_in, n_out in pairwise(channels_of))
-        )
-        head = nn.Sequential(
-            nn.Dropout(self.dropout),
-            nn.Linear(self.widths[-1] * rows, self.head_width),
-            nn.ReLU(),
-            nn.Dropout(self.dropout),
-            nn.Linear(self.head_width, n_genres),
-        )
-        parts = {"scale": Scale(), "blocks": blocks, "mean": MeanOverTime(), "head": head}
+        network = self.convolutions(n_genres, shape)
+        if self.crop < 1:
+            network = Crops(network, self.crop)
+        if self.statistics_share:
+            seen = (*shape[:2], crop_width(self.crop, shape[2]))
+            beside = StatisticsBaseline(kinds=WIDE).build(n_genres, seen)
+            network = Fused(Crops(beside, self.crop), network, self.statistics_share)
+        return network
+
+    def convolutions(self, n_genres: int, shape: Shape) -> "nn.Module":
+        """What learns in epochs."""
+        from torch import nn
+
+        from genre_mlflow.model.layers import OverTime, stem_and_blocks
+
+        first, rows = stem_and_blocks(self.stem, self.widths, self.convs_per_block, shape)
+        with_deviation = self.pooling == MEAN_DEVIATION
+        n_features = self.widths[-1] * rows * (2 if with_deviation else 1)
+        parts = {
+            **first,
+            "over_time": OverTime(with_deviation=with_deviation),
+            "head": self.head(n_features, n_genres),
+        }
         return nn.Sequential(OrderedDict(parts))
+
+    def head(self, n_features: int, n_genres: int) -> "nn.Module":
+        """Fully connected layers, one or two."""
+        from torch import nn
+
+        width = self.head_width
+        hidden = (
+            [nn.Dropout(self.dropout), nn.Linear(n_features, width), nn.ReLU()] if width else []
+        )
+        last = nn.Linear(width or n_features, n_genres)
+        return nn.Sequential(*hidden, nn.Dropout(self.dropout), last)
