@@ -93,7 +93,7 @@ def run(
     """Accuracy by split and way to answer, of the weights of the best epoch."""
     torch.manual_seed(seed)
     pixels = PreprocessingSettings(image_size=args.image_size)
-    classifier = Classifier(genres, VGG(), pixels)
+    classifier = Classifier(genres, VGG(statistics_share=0.0), pixels)
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(
             classifier, tracks,

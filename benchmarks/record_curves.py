@@ -64,7 +64,7 @@ def main() -> None:
             epochs=args.epochs, seed=args.seed, lr=lr, batch_size=batch_size
         )
         torch.manual_seed(args.seed)
-        classifier = Classifier(genres, VGG(dropout=dropout), pixels)
+        classifier = Classifier(genres, VGG(dropout=dropout, statistics_share=0.0), pixels)
         with tempfile.TemporaryDirectory() as folder:
             history = fit(
                 classifier, tracks, settings, Observer(),

@@ -9,12 +9,13 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "ablation": "--recipes default --seeds 1 --folds 2 --epochs 1 --image-size 64",
     "bench_audio": "--rounds 1",
-    "bench_epoch": "--rounds 1 --image-size 32",
+    "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
     "bench_loading": "--rounds 1",
     "bench_search": "--replays 1 --trials 3",
-    "bench_segments": "--epochs 1 --seeds 0 --image-size 32",
+    "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",
     "bench_start": "--rounds 1",
     "bench_study": "--trials 3",
@@ -23,29 +24,29 @@ SMALL = {
 }
 
 
-def run(name: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def run(name: str, folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in (os.environ | changes).items() if value}
     command = [sys.executable, FOLDER / f"{name}.py", *SMALL[name].split()]
-    return subprocess.run(command, capture_output=True, text=True, env=env)
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder)
 
 
 def test_all_of_them_are_tried():
-    assert {path.stem for path in FOLDER.glob("bench_*.py")} | {"campaign"} == SMALL.keys()
+    assert {path.stem for path in FOLDER.glob("bench_*.py")} | {"ablation", "campaign"} == SMALL.keys()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SMALL)
-def test_it_runs(name: str, real_data: Path) -> None:
-    done = run(name)
+def test_it_runs(name: str, real_data: Path, tmp_path: Path) -> None:
+    done = run(name, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("\n") > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["", "/nowhere"])
-def test_without_the_real_data_it_says_so(folder: str) -> None:
-    done = run("bench_serving", GENRE_REAL_DATA=folder)
+def test_without_the_real_data_it_says_so(folder: str, tmp_path: Path) -> None:
+    done = run("bench_serving", tmp_path, GENRE_REAL_DATA=folder)
     assert done.returncode == 1
     assert done.stderr.startswith(f"GENRE_REAL_DATA is '{folder}'; set it to a folder with")
     assert done.stderr.count("\n") == 1

@@ -64,7 +64,7 @@ CANNOT_RUN = {
 }  # fmt: skip
 
 SMALL = {
-    "--image-size": "32", "--image-width": "32", "--widths": "4,8", "--head-width": "8",
+    "--image-size": "64", "--image-width": "64", "--widths": "4,8", "--head-width": "8",
     "--epochs": "1",
 }  # fmt: skip
 FEW = {"--trials": "1", "--final-seeds": "1"}

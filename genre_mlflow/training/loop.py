@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,9 @@ from genre_mlflow.training.optimisation import (
 )
 from genre_mlflow.training.settings import TrainingSettings
 
+# Pixels, labels and shares of a batch; logits, loss and weight as they were before the step.
+Learn = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
 
 
@@ -57,9 +60,9 @@ def fit(
     """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
 
     The classifier is left with the weights of the last step, on the device; what is validated and
-    kept is their mean over the steps, if the settings ask for it. A resumed run ends
-    as an unbroken one would have done (on the processor: bit for bit). Raises `TrainingError`
-    when the loss is no number any more.
+    kept is their mean over the steps, if the settings ask for it. A resumed run ends as an unbroken
+    one would have done (on the processor: bit for bit). Raises `TrainingError` when the loss is no
+    number any more.
     """
     train, val = data["train"], data["val"]
     sampler = EpochSampler(train.owners, settings.segments)
@@ -74,7 +77,7 @@ def fit(
         # epoch alone. So a resumed run repeats the epoch that it was killed in, and no state of a
         # generator needs to be kept.
         torch.manual_seed(settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
-        trained = loop.run_pass("train", train, list(sampler), loop)
+        trained = loop.run_pass("train", train, list(sampler), loop.learn)
         check_loss("training", trained.loss, epoch, lr)
         validated = loop.run_pass("val", val, range(len(val)))
         check_loss("validation", validated.loss, epoch, lr)
@@ -108,17 +111,17 @@ class Passes:
         return self.classifier.network
 
     def run_pass(
-        self, part: str, tracks: TrackDataset, order: Sequence[int], learner: "Loop | None" = None
+        self, part: str, tracks: TrackDataset, order: Sequence[int], learn: Learn | None = None
     ) -> PassResult:
-        """Go through items of a split once; a `learner` changes the weights by each batch.
+        """Go through items of a split once; `learn` changes the weights by each batch.
 
         A step counts each segment alike, a pass without learning each track; accuracy is that of
         tracks.
         """
-        network = self.classifier.network if learner else self.answering
-        network.train(learner is not None)  # dropout and batch statistics, or not
+        network = self.classifier.network if learn else self.answering
+        network.train(learn is not None)  # dropout and batch statistics, or not
         owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
-        shares = torch.ones(len(order)) if learner else 1 / torch.bincount(owners)[owners]
+        shares = torch.ones(len(order)) if learn else 1 / torch.bincount(owners)[owners]
         shares = shares.to(self.device)
         tally = Tally(self.device)
         done = 0
@@ -126,8 +129,8 @@ class Passes:
             # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
             pixels, truth = pixels.to(self.device), truth.to(self.device)
             share = shares[done : done + len(truth)]  # [B]
-            if learner:
-                logits, loss, weight = learner.learn(pixels, truth, share)
+            if learn:
+                logits, loss, weight = learn(pixels, truth, share)
             else:
                 logits = self.answer(part, tracks, done, pixels)
                 loss, weight = self.loss_of(logits, one_hot(truth, logits), share)
@@ -149,7 +152,7 @@ class Passes:
 
     @torch.no_grad()
     def answer(self, part: str, tracks: TrackDataset, first: int, pixels: Tensor) -> Tensor:
-        """Logits of the batch that begins with item `first`, `[B, genres]`."""
+        """Logits of the batch that begins with item `first` of the split, `[B, genres]`."""
         network = self.answering
         if not isinstance(network, Fused):
             answer: Tensor = network(pixels)
