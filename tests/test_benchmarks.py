@@ -31,7 +31,8 @@ def run(name: str, folder: Path, **changes: str) -> subprocess.CompletedProcess[
 
 
 def test_all_of_them_are_tried():
-    assert {path.stem for path in FOLDER.glob("bench_*.py")} | {"ablation", "campaign"} == SMALL.keys()
+    benches = {path.stem for path in FOLDER.glob("bench_*.py")}
+    assert benches | {"ablation", "campaign"} == SMALL.keys()
 
 
 @pytest.mark.slow
