@@ -31,8 +31,6 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
-from genre_mlflow.model.networks.vgg import VGG
-from genre_mlflow.training.settings import TrainingSettings
 from search.strategies import make_pruner, make_sampler
 
 HERE = Path(__file__).parent
@@ -43,6 +41,7 @@ ROWS = [
 BEST_AFTER = 20  # trials
 
 Setting = tuple[float, float, int]  # lr, dropout, batch size
+DEFAULTS: Setting = (1e-3, 0.5, 32)  # of the product when the curves were recorded
 MakeSampler = Callable[[int, int], BaseSampler]  # seed, trial's number
 MakePruner = Callable[[int], BasePruner]  # epochs
 
@@ -137,7 +136,7 @@ def replay(
         study_name=f"replay {seed}", direction="maximize", pruner=pruner(recording.epochs)
     )
     if defaults_first:
-        study.enqueue_trial(as_params(recording, defaults()))
+        study.enqueue_trial(as_params(recording, DEFAULTS))
     spent, to_target, best, epochs = 0, math.inf, 0.0, 0
     for number in range(n_trials):
         study.sampler = sampler(seed, number)
@@ -176,12 +175,6 @@ def suggest(recording: Recording, trial: Trial) -> Setting:
     dropout = dropouts[trial.suggest_int("dropout", 0, len(dropouts) - 1)]
     batch_size = batch_sizes[trial.suggest_int("batch_size", 0, len(batch_sizes) - 1)]
     return lr, dropout, int(batch_size)
-
-
-def defaults() -> Setting:
-    """The setting the product trains when nothing is said."""
-    training = TrainingSettings()
-    return training.lr, VGG().dropout, training.batch_size
 
 
 def as_params(recording: Recording, setting: Setting) -> dict[str, int]:

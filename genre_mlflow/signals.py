@@ -52,8 +52,17 @@ class Listener:
     def check(self) -> None:
         """Honour a request that has come."""
         if self.asked and not self.is_ending:
-            self.is_ending = True
+            self.end()
             raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """Nothing is cut off any more, and the clock stops.
+
+        It would outlive its handler, which the interpreter takes away before it has ended, and
+        then kill the process.
+        """
+        self.is_ending = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 listener = Listener()
@@ -88,7 +97,7 @@ def listening() -> Iterator[None]:
         yield
     finally:
         if listener.asked:
-            listener.is_ending = True
+            listener.end()
         else:
             for number in heard:
                 signal.signal(number, before[number])

@@ -1,7 +1,8 @@
 """What a study looks like: a table of its trials, and Optuna's own plots as PNG and HTML."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,7 @@ def can_rank(study: Study) -> bool:
 def draw_png(study: Study, name: str, more: dict[str, Any], path: Path) -> None:
     """One plot with Optuna's matplotlib functions, which use pyplot and leave its style changed."""
     draw: Callable[..., Any] = getattr(visualization_png, f"plot_{name}")
-    with warnings.catch_warnings(), pyplot.rc_context():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # one trial
+    with of_few_trials(), pyplot.rc_context():
         draw(study, **more)
         figure = pyplot.gcf()
         width = SIZE_INCHES[0]
@@ -72,6 +71,16 @@ def draw_png(study: Study, name: str, more: dict[str, Any], path: Path) -> None:
                 move_right(axes)  # off the labels of the last parameter
         figure.savefig(path, dpi=110, bbox_inches="tight")
         pyplot.close(figure)
+
+
+@contextmanager
+def of_few_trials() -> Iterator[None]:
+    """Without Optuna's and matplotlib's warnings of one trial, or of few where a parameter is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+        yield
 
 
 def lean(axes: Axes) -> None:
@@ -91,7 +100,8 @@ def move_right(axes: Axes) -> None:
 def draw_html(study: Study, name: str, more: dict[str, Any], *, first: bool) -> str:
     """One plot with Optuna's plotly functions; the first on a page brings plotly along."""
     draw: Callable[..., Any] = getattr(visualization, f"plot_{name}")
-    figure = draw(study, **more)
+    with of_few_trials():
+        figure = draw(study, **more)
     figure.update_layout(height=HEIGHT_PX)
     return str(figure.to_html(full_html=False, include_plotlyjs=first))
 

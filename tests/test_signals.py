@@ -160,3 +160,17 @@ def test_a_terminal_that_is_gone_does_not_stop_the_tidying() -> None:
         process.send_signal(signal.SIGHUP)
         assert told.read() == b"tidied"
     assert process.wait(30) == 129
+
+
+def test_the_clock_does_not_outlive_its_handler() -> None:
+    work = """
+    class Slow:  # what an interpreter still has to take down when it hears no signal any more
+        def __del__(self, sleep=time.sleep):
+            sleep(0.6)
+
+    sys.modules["slow"] = Slow()
+    with signals.between_steps():
+        send(signal.SIGINT)
+        signals.check()
+    """
+    assert said(work, 130) == ["stopped"]

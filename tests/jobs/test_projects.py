@@ -89,7 +89,7 @@ def test_finished_run_is_joined_and_resumed_with_more_epochs(
     )
     assert other.code != 0
     assert "Error: run" in other.said
-    assert "lr was 0.001, now 0.5" in other.said
+    assert "lr was 0.003, now 0.5" in other.said
     assert "Traceback" not in other.said.split("mlflow.cli")[0]
 
 
