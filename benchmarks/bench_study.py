@@ -72,6 +72,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--pruner", default="none", help="none: every trial has all its epochs")
+    parser.add_argument(
+        "--stores", nargs="+", choices=["SQLite", "HTTP"], default=["SQLite", "HTTP"]
+    )
     args = parser.parse_args()
     data = real_data()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -87,6 +90,8 @@ def main() -> None:
             ("SQLite", f"sqlite:///{folder}/mlflow.db"),
             ("HTTP", f"http://127.0.0.1:{PORT}"),
         ):
+            if store not in args.stores:
+                continue
             request = Request(options, "bench", study=store, trials=args.trials, pruner=args.pruner)
             with server(folder) if store == "HTTP" else nothing():
                 os.environ["MLFLOW_TRACKING_URI"] = uri

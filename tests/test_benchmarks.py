@@ -18,9 +18,9 @@ SMALL = {
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",
     "bench_start": "--rounds 1",
-    "bench_study": "--trials 3",
+    "bench_study": "--trials 3 --stores SQLite",
     "bench_widths": "--epochs 1 --networks 8-128",
-    "campaign": "--kills 1 --signals 1 --files 30",
+    "campaign": "--kills 1 --signals 0 --files 30",  # signals: tests/cli/test_signals.py
 }
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from databases import database
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from processes import Command
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 from support import tracking_server
 
@@ -133,11 +135,18 @@ def test_three_hosts_on_postgresql_survive_the_death_of_one(
 
 
 def wait_for_study(address: str, commands: list[Command]) -> optuna.Study:
+    """Optuna's own storage makes tables where there are none, and would race with the hosts."""
+    engine = sqlalchemy.create_engine(address, poolclass=NullPool)
+    is_there = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         try:
+            with engine.connect() as connection:
+                found = connection.execute(is_there, {"name": STUDY}).first()
+        except ProgrammingError:  # no tables yet
+            found = None
+        if found:
             storage = RDBStorage(address, engine_kwargs={"poolclass": NullPool})
             return optuna.load_study(study_name=STUDY, storage=storage)
-        except (KeyError, optuna.exceptions.StorageInternalError):
-            time.sleep(0.5)
+        time.sleep(0.5)
     pytest.fail("\n".join(command.log.read_text()[-1000:] for command in commands))
