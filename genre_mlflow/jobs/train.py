@@ -140,13 +140,12 @@ def fit_classifier(
     checkpoints = CheckpointFolder(checkpoint_folder(run_id))
     if not checkpoints.has_state:
         options.family.start(classifier.network)
+        fit_fixed_part(classifier.network, tracks["train"])
     if options.family.is_fitted:
         return fit_at_once(
             classifier, tracks, options.training, observer, fit_baseline,
             checkpoints=checkpoints, device=device,
         )  # fmt: skip
-    if not checkpoints.has_state:
-        fit_fixed_part(classifier.network, tracks["train"])
     return fit(
         classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device
     )

@@ -9,8 +9,9 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
-from genre_mlflow.training.loop import FitResult, Passes
+from genre_mlflow.training.loop import FitResult
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.passes import Passes
 from genre_mlflow.training.settings import TrainingSettings
 
 

@@ -1,0 +1,124 @@
+"""Passes through the splits: what a network answers, its loss, and who is told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.layers import Fused
+from genre_mlflow.training.history import Confusion, PassResult
+from genre_mlflow.training.observer import Observer
+
+# Pixels, labels and shares of a batch; logits, loss and weight as they were before the step.
+Learn = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass
+class Passes:
+    """What goes through the splits, pass after pass."""
+
+    classifier: Classifier
+    batch_size: int
+    loss_weights: Tensor  # [genres], on the device
+    observer: Observer
+    device: torch.device
+    said: dict[str, Tensor] = field(default_factory=dict, kw_only=True)  # by split
+
+    @property
+    def answering(self) -> nn.Module:
+        """The network that is validated, kept and served."""
+        return self.classifier.network
+
+    def run_pass(
+        self, part: str, tracks: TrackDataset, order: Sequence[int], learn: Learn | None = None
+    ) -> PassResult:
+        """Go through items of a split once; `learn` changes the weights by each batch.
+
+        A step counts each segment alike, a pass without learning each track; accuracy is that of
+        tracks.
+        """
+        network = self.classifier.network if learn else self.answering
+        network.train(learn is not None)  # dropout and batch statistics, or not
+        owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
+        shares = torch.ones(len(order)) if learn else 1 / torch.bincount(owners)[owners]
+        shares = shares.to(self.device)
+        tally = Tally(self.device)
+        done = 0
+        for pixels, truth in tracks.batches(self.batch_size, order):
+            # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
+            pixels, truth = pixels.to(self.device), truth.to(self.device)
+            share = shares[done : done + len(truth)]  # [B]
+            if learn:
+                logits, loss, weight = learn(pixels, truth, share)
+            else:
+                logits = self.answer(part, tracks, done, pixels)
+                loss, weight = self.loss_of(logits, one_hot(truth, logits), share)
+            tally.add(logits, loss, weight)
+            done += len(truth)
+            self.observer.on_batch_end(part, done, len(order))
+        loss_of_pass, probabilities = tally.read()
+        matrix = confusion(probabilities, owners, labels, self.classifier.aggregation)
+        return PassResult(loss_of_pass, matrix)
+
+    def loss_of(self, logits: Tensor, truth: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the losses of a batch, and of the weights by which it is to be divided.
+
+        `truth`: shares of the genres, `[B, genres]`; `share`: what each item counts, `[B]`.
+        """
+        # Not its own mean, which would know of the genres' weights but not of the shares.
+        losses = functional.cross_entropy(logits, truth, self.loss_weights, reduction="none")
+        return (losses * share).sum(), (truth @ self.loss_weights * share).sum()
+
+    @torch.no_grad()
+    def answer(self, part: str, tracks: TrackDataset, first: int, pixels: Tensor) -> Tensor:
+        """Logits of the batch that begins with item `first` of the split, `[B, genres]`."""
+        network = self.answering
+        if not isinstance(network, Fused):
+            answer: Tensor = network(pixels)
+            return answer
+        if part not in self.said:  # the same in every epoch
+            batches = tracks.batches(self.batch_size)
+            said = [network.fitted(batch.to(self.device)) for batch, _ in batches]
+            self.said[part] = torch.cat(said)
+        fused: Tensor = network(pixels, self.said[part][first : first + len(pixels)])
+        return fused
+
+
+def one_hot(labels: Tensor, logits: Tensor) -> Tensor:
+    """All of the truth in one genre, float32 `[B, genres]`."""
+    return functional.one_hot(labels, logits.shape[1]).float()
+
+
+class Tally:
+    """What a pass adds up, on the device: to read a number would make it wait at every batch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), device=device)
+        self.weight = torch.zeros((), device=device)
+        self.answers: list[Tensor] = []  # [B, genres] each
+
+    def add(self, logits: Tensor, loss: Tensor, weight: Tensor) -> None:
+        """A batch; detached, so that its graph can go."""
+        self.loss += loss.detach()
+        self.weight += weight
+        self.answers.append(logits.detach().softmax(dim=1))
+
+    def read(self) -> tuple[float, Tensor]:
+        """Mean loss, and probabilities `[items, genres]` on the processor; the device waits."""
+        return float(self.loss / self.weight), torch.cat(self.answers).cpu()
+
+
+def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, aggregation: str) -> Confusion:
+    """Counts of tracks, `[genre, predicted genre]`, from the answers for their segments."""
+    answers = aggregate(probabilities, owners, aggregation).argmax(dim=1)
+    n_genres = probabilities.shape[1]
+    genres = torch.zeros_like(answers)
+    genres[owners] = labels
+    counts = torch.bincount(genres * n_genres + answers, minlength=n_genres**2)
+    matrix: Confusion = counts.reshape(n_genres, n_genres).tolist()
+    return matrix
