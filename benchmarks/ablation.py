@@ -28,7 +28,8 @@ from genre_mlflow.evaluation.metrics import accuracy
 from genre_mlflow.evaluation.predictions import predict_tracks, write_predictions
 from genre_mlflow.evaluation.statistics import Interval, accuracy_difference, mean_interval
 from genre_mlflow.files.home import home
-from genre_mlflow.jobs.train import new_classifier
+from genre_mlflow.jobs.fitting import new_classifier
+from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.experiments import experiment_id
@@ -38,13 +39,10 @@ from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import choose_device, keep_freed_memory
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.recipes import PLAIN
+from genre_mlflow.training.recipes import RECIPES as RECIPES_BY_NAME
 
 DEFAULT, BASELINE = RIVALS = ("default", "statistics baseline")
-FORMER = {
-    "stem": "pixels", "widths": (8, 16, 32, 64, 128), "pooling": "mean", "crop": 1.0,
-    "head_width": 256, "statistics_share": 0.0, "lr": 1e-3, "weight_decay": 0.0,
-    "label_smoothing": 0.0, "mixup": 0.0, "ema_decay": 0.0, "epochs": 15,
-}  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     BASELINE: {"network": "statistics"},
     DEFAULT: {},
@@ -59,14 +57,20 @@ RECIPES: dict[str, dict[str, Any]] = {
     "a hidden layer of 256": {"head_width": 256},
     "twice the epochs": {"epochs": 80},
     "half the epochs": {"epochs": 20},
-    "vgg of before": FORMER,
+    "plain": RECIPES_BY_NAME[PLAIN],
+    "five networks": {"ensemble": 5},
     "wide statistics baseline": {"network": "statistics", "kinds": "wide"},
+}
+# The other road, for a table of its own: features of networks that others have trained.
+PRETRAINED: dict[str, dict[str, Any]] = {
+    name: {"network": name} for name in ("efficientnet_lite0", "musicnn", "pretrained")
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipes", default=",".join(RECIPES), help="separated by commas")
+    others = f"separated by commas; also {', '.join(PRETRAINED)}"
+    parser.add_argument("--recipes", default=",".join(RECIPES), help=others)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="of all recipes, instead of their own")
@@ -92,7 +96,7 @@ def main() -> None:
     print(f"| recipe | accuracy | less the {' | less the '.join(RIVALS)} |\n|---|---|---|---|")
     tables: dict[str, list[pd.DataFrame]] = {}
     for name in [recipe.strip() for recipe in args.recipes.split(",")]:
-        changes = RECIPES[name] | ({"epochs": args.epochs} if args.epochs else {})
+        changes = (RECIPES | PRETRAINED)[name] | ({"epochs": args.epochs} if args.epochs else {})
         recipe = options.changed(**changes)
         seeds = 1 if recipe.family.is_fitted else args.seeds
         tables[name] = [
@@ -133,14 +137,17 @@ def unseen(
     tracks = {side: TrackDataset(rows, genres, cache) for side, rows in sides.items()}
     classifier = new_classifier(options, genres)
     if options.family.is_fitted:
-        fit_baseline(classifier, tracks["train"])
-        return predict_tracks(classifier, sides["val"], tracks["val"])
+        options.family.start(classifier.network)
+        with remembering(classifier.network, home() / "cache"):
+            fit_baseline(classifier, tracks["train"])
+            return predict_tracks(classifier, sides["val"], tracks["val"])
     fit_fixed_part(classifier.network, tracks["train"])
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))
         fitted = fit(
             classifier, tracks, options.training, Observer(),
             checkpoints=checkpoints, device=choose_device("auto"),
+            augmentation=options.augmentation,
         )  # fmt: skip
         weights = checkpoints.load_weights(len(fitted.history))
     classifier.network.cpu().load_state_dict(weights)

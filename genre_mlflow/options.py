@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from genre_mlflow.corpus.settings import DEMO, CorpusSettings, SplitSettings
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family
 from genre_mlflow.model.settings import ModelSettings
 from genre_mlflow.settings import Option, Settings, as_text, kinds_of, options_of
+from genre_mlflow.training.recipes import DEFAULT, RECIPES
 from genre_mlflow.training.settings import TrainingSettings
 
 ROOMS: dict[str, type[Settings]] = {
@@ -20,6 +21,7 @@ ROOMS: dict[str, type[Settings]] = {
     "split": SplitSettings,
     "preprocessing": PreprocessingSettings,
     "model": ModelSettings,
+    "augmentation": AugmentationSettings,
     "training": TrainingSettings,
 }
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -39,6 +41,7 @@ class TrainOptions:
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     family: Family = field(default_factory=family(ModelSettings().network))
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
@@ -48,6 +51,7 @@ class TrainOptions:
                 f"{type(self.family).__name__}"
             )
         self.family.check_input(self.preprocessing.shape)
+        self.augmentation.check_input(self.preprocessing)
 
     def flat(self) -> dict[str, Any]:
         """Every option by its name on the command line, with underscores."""
@@ -59,14 +63,15 @@ class TrainOptions:
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
-        """Undo `flat`; a name that is missing takes its default.
+        """Undo `flat`; a name that is missing takes its default, or what the recipe says.
 
         Raises `SettingsError` for a value out of range, and for an option of another network
         that is not at its default: it would be lost.
         """
-        rooms: dict[str, Any] = {room: part_of(kind, values) for room, kind in ROOMS.items()}
-        network = rooms["model"].network
+        network = part_of(ModelSettings, values).network
         check_strangers(network, values)
+        values = {**recipe_of(network, values), **values}
+        rooms: dict[str, Any] = {room: part_of(kind, values) for room, kind in ROOMS.items()}
         return cls(**rooms, family=part_of(family(network), values))
 
     @classmethod
@@ -117,6 +122,26 @@ class TrainOptions:
 def part_of(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
     """Settings of one room from the flat values of all; what is missing takes its default."""
     return kind(**{name: values[name] for name in options_of(kind) if name in values})
+
+
+def recipe_of(network: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe among `values` says of options that this network has."""
+    own = TrainOptions.names(family(network))
+    said = RECIPES.get(values.get("recipe", DEFAULT), {})
+    return {name: value for name, value in said.items() if name in own}
+
+
+def check_recipe(values: Mapping[str, Any]) -> None:
+    """Refuse a recipe of which nothing is left. Raises `SettingsError`.
+
+    `values`: what was given. So it is where `mlflow run` passes every default on.
+    """
+    said = RECIPES.get(values.get("recipe", DEFAULT), {})
+    if said and not said.keys() & off_default(values).keys() and said.keys() <= values.keys():
+        raise SettingsError(
+            f"recipe is {values['recipe']!r}, but all of its options are given, as they are "
+            f"without it; leave them out, or call `mlflow run . -e {values['recipe']}`"
+        )
 
 
 class Declared(NamedTuple):

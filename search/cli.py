@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
-from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options
-from genre_mlflow.options import TrainOptions
+from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options, train_options
 from search.request import PRUNERS, SAMPLERS, Request
 from search.space import load_space
 from search.spaces import SPACES
@@ -51,28 +50,29 @@ SEARCH_OPTIONS = [
 @options(SEARCH_OPTIONS)
 @options(TRAIN_OPTIONS)
 @EXPERIMENT_OPTION
-def search(experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
+@click.pass_context
+def search(ctx: click.Context, /, experiment: str, enqueue: tuple[str, ...], **values: Any) -> None:
     """Search for a good setting, train it again, evaluate and register it.
 
     The same command, here or on another machine with the same --storage, joins the study. An
     option of training that the space searches gives the value of the first trial; the others stay
     fixed. Selection is by validation accuracy; the test set is read once, at the end.
     """
-    train_options = TrainOptions.from_flat(values)
+    settings = train_options(ctx, values)
     # Not Click's `envvar`: `mlflow run` passes an empty word on for what is not given.
     values["storage"] = values["storage"] or os.environ.get(STORAGE_VARIABLE, "")
     given = {name: values[name] for name in D if name in values}
     request = Request(
-        options=train_options,
+        options=settings,
         experiment=experiment,
         enqueue=tuple(part for text in enqueue for part in text.split(";") if part.strip()),
         timeout_s=values["timeout"],
         grace_s=values["grace"],
         **given,
     )
-    train_options.check_folders()  # mistakes are told before the heavy imports
+    settings.check_folders()  # mistakes are told before the heavy imports
     space = load_space(request.space)
-    space.check(train_options)
+    space.check(settings)
     for text in request.enqueue:
         space.parse(text)
     from search.storage import Storage, default_address

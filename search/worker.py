@@ -13,14 +13,15 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow import signals
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
-from genre_mlflow.jobs.train import fit_classifier, new_classifier
+from genre_mlflow.jobs.fitting import fit_classifier, new_classifier
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.run import RUNNING, TrackedRun
-from genre_mlflow.tracking.sessions import can_go_on, hold
+from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
 from genre_mlflow.tracking.store import impatient, store_errors
 from genre_mlflow.tracking.study import TrialTracker
+from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import enough_memory, keep_freed_memory
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult
@@ -259,7 +260,10 @@ def train_trial(
         keep_freed_memory()
         classifier = new_classifier(options, search.corpus.genres)
         observer = Observers([TrialTracker(run), *observers, StopBetweenSteps()])
-        return fit_classifier(classifier, search.tracks, options, observer, run.id, search.device)
+        checkpoints = CheckpointFolder(checkpoint_folder(run.id))
+        return fit_classifier(
+            classifier, search.tracks, options, observer, checkpoints, search.device
+        )
 
 
 def begin_run(search: Search, trial: Trial) -> TrackedRun:

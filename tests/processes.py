@@ -5,6 +5,7 @@ begin with `python -m`, of which each room keeps a test too.
 """
 
 import faulthandler
+import itertools
 import multiprocessing
 import os
 import runpy
@@ -62,15 +63,15 @@ class Hit:
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, and the signals with one of its calls."""
-        calls = 0
+        calls = itertools.count(1)
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += not self.second or bool(sent)
-            if self.before and calls == self.call:
+            # Its own number, for another thread may call it before this call has ended.
+            is_it = (not self.second or bool(sent)) and next(calls) == self.call
+            if self.before and is_it:
                 self.send()
             result = function(*args, **kwargs)
-            if not self.before and calls == self.call:
+            if not self.before and is_it:
                 self.send()
             return result
 

@@ -14,6 +14,7 @@ SMALL = {
     "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
     "bench_loading": "--rounds 1",
+    "bench_networks": "--rounds 1 --networks statistics",
     "bench_search": "--replays 1 --trials 3",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",

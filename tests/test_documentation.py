@@ -37,6 +37,8 @@ PROGRAMS = ("genre-mlflow", "mlflow", "make")
 GENRES = ("blues", "jazz", "rock")
 
 CANNOT_RUN = {
+    "genre-mlflow train --data music --network pretrained":
+        "needs weights from the package index; tests/jobs/test_pretrained.py has them",
     "git clone <this repository> genre-mlflow && cd genre-mlflow":
         "the repository has no address of its own",
     "make run":
@@ -236,7 +238,7 @@ def check_parameters(entry_point: str, parameters: tuple[str, ...]) -> None:
     pairs = [parameter.partition("=") for parameter in parameters]
     assert {name for name, _, _ in pairs} <= declared["parameters"].keys()
     words = [word for name, _, value in pairs for word in (f"--{name.replace('_', '-')}", value)]
-    parse(main, ["train" if entry_point == "main" else entry_point, *words])
+    parse(main, [entry_point if entry_point == "search" else "train", *words])
 
 
 def all_options(command: click.Command) -> Iterator[str]:

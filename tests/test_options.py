@@ -8,8 +8,9 @@ from genre_mlflow.errors import SettingsError
 from genre_mlflow.model.networks import NETWORKS
 from genre_mlflow.model.networks.image_networks import ResNet18
 from genre_mlflow.model.settings import ModelSettings
-from genre_mlflow.options import TrainOptions, changes, declared
+from genre_mlflow.options import TrainOptions, changes, check_recipe, declared, off_default
 from genre_mlflow.settings import Settings, option
+from genre_mlflow.training.recipes import BEST, PLAIN, RECIPES
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,33 @@ def test_paths_of_the_corpus_become_absolute(tmp_path, monkeypatch):
     found = TrainOptions.from_flat(given).with_absolute_paths().flat()
     assert {name: found[name] for name in given} == {n: str(tmp_path / p) for n, p in given.items()}
     assert TrainOptions().with_absolute_paths() == TrainOptions()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_gives_the_defaults_and_each_may_be_given_otherwise(name):
+    recipe = RECIPES[name]
+    options = TrainOptions.from_flat({"recipe": name}).flat()
+    assert {key: options[key] for key in recipe} == recipe
+    assert off_default(options).keys() == ({"recipe", *recipe} if recipe else set())
+    for key in recipe.keys() - {"stem"}:  # textures have fewer rows than plain's blocks need
+        ordinary = declared()[key].default
+        assert TrainOptions.from_flat({"recipe": name, key: ordinary}).flat()[key] == ordinary
+
+
+def test_a_recipe_says_nothing_of_options_that_a_network_does_not_have():
+    options = TrainOptions.from_flat({"recipe": BEST, "network": "resnet18"})
+    assert options.training.refit
+    assert options.family == ResNet18()
+
+
+def test_a_recipe_that_is_not_known_or_has_no_say_is_refused():
+    with pytest.raises(SettingsError, match=r"recipe is 'b'; allowed are default, plain, best$"):
+        TrainOptions.from_flat({"recipe": "b"})
+    everything = TrainOptions().flat()  # as `mlflow run` passes on
+    check_recipe(everything)
+    for name in (PLAIN, BEST):
+        with pytest.raises(SettingsError, match=rf"all of its options are given.* -e {name}`$"):
+            check_recipe({**everything, "recipe": name})
+        check_recipe(TrainOptions.from_flat({"recipe": name}).flat())
+        check_recipe({**everything, "recipe": name, "epochs": 7})
+        check_recipe({"recipe": name, "epochs": 40})

@@ -12,6 +12,7 @@ import yaml
 
 from genre_mlflow.cli.main import main
 from genre_mlflow.cli.mlproject import mlproject
+from genre_mlflow.training.recipes import RECIPES
 from search.cli import search
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +42,8 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
     return {p.name: p for p in command.params if isinstance(p, click.Option) and p.name}
 
 
-COMMANDS = {"main": main.commands["train"], "search": search}
+TRAIN = main.commands["train"]
+COMMANDS = {"main": TRAIN, "plain": TRAIN, "best": TRAIN, "search": search}
 
 
 def test_conda_holds_the_dependencies_in_the_versions_of_the_lock() -> None:
@@ -76,9 +78,9 @@ def test_every_parameter_of_mlproject_is_passed_on_and_parses_as_its_default(nam
     words = [f"{flag}={entry['parameters'][v[1:-1]]['default']}" for flag, v in passed.items()]
     given = COMMANDS[name].make_context(name, words).params
     default = COMMANDS[name].make_context(name, []).params
-    assert {k: v for k, v in given.items() if k != "enqueue"} == {
-        k: v for k, v in default.items() if k != "enqueue"
-    }
+    recipe = {"recipe": name, **RECIPES[name]} if name in RECIPES else {}
+    expected = {key: value for key, value in (default | recipe).items() if key != "enqueue"}
+    assert {key: value for key, value in given.items() if key != "enqueue"} == expected
 
 
 @pytest.mark.parametrize("name", ["allow_leak", "remove_border"])

@@ -19,8 +19,8 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.files.words import counted
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.estimators import Constant
-from genre_mlflow.model.layers import Crops, Fused
-from genre_mlflow.model.networks.baselines import SVM, StatisticsBaseline
+from genre_mlflow.model.layers import Committee, Crops, Fused
+from genre_mlflow.model.networks.baselines import SVM, Fitted, StatisticsBaseline
 
 BATCH = 64
 MOST_SEGMENTS = 5000  # to fit to: an SVM takes a minute with them, and the square for more
@@ -46,23 +46,24 @@ def fit_baseline(classifier: Classifier, tracks: TrackDataset) -> None:
         counts = np.bincount(tracks.labels.numpy(), minlength=len(classifier.genres))
         network.fill(log_shares=np.log(np.maximum(counts, 1e-6) / counts.sum()))
         return
-    assert isinstance(settings, StatisticsBaseline)
-    fit_statistics(Crops(network, 1.0), settings, tracks)
+    assert isinstance(settings, Fitted)
+    for member in network.members if isinstance(network, Committee) else [network]:
+        fit_reader(member if isinstance(member, Crops) else Crops(member, 1.0), settings, tracks)
 
 
 def fit_fixed_part(network: nn.Module, tracks: TrackDataset) -> None:
     """Fit, in place, what answers beside a network that learns; others have no such part."""
     if isinstance(network, Fused):
         logger.info("Fitting the statistics of %s", counted(len(tracks), "segment"))
-        fit_statistics(network.fitted, StatisticsBaseline(), tracks)
+        fit_reader(network.fitted, StatisticsBaseline(), tracks)
 
 
-def fit_statistics(crops: Any, settings: StatisticsBaseline, tracks: TrackDataset) -> None:
-    """Fit what reads statistics, in place, to as many crops as an SVM can take in a minute."""
-    reader = crops.body
+def fit_reader(crops: Any, settings: Fitted, tracks: TrackDataset) -> None:
+    """Fit what reads features, in place, to as many crops as an SVM can take in a minute."""
+    reader = crops.body.eval()
     n_crops = len(crops.spread(tracks.gather([0])[0]))
     items = chosen(tracks.labels.numpy(), MOST_SEGMENTS // n_crops)
-    rows = statistics_of(crops, tracks, items)
+    rows = features_of(crops, tracks, items)
     items = np.repeat(items, n_crops)
     labels, owners = tracks.labels.numpy()[items], tracks.owners.numpy()[items]
     reader.standardise.fill(mean=rows.mean(0), deviation=rows.std(0) + 1e-6)
@@ -87,11 +88,11 @@ def chosen(labels: Labels, most: int) -> Labels:
 
 
 @torch.inference_mode()
-def statistics_of(crops: Any, tracks: TrackDataset, items: Labels) -> Rows:
-    """The statistics of all crops of these segments, `[items * crops, F]`."""
+def features_of(crops: Any, tracks: TrackDataset, items: Labels) -> Rows:
+    """The features of all crops of these segments, `[items * crops, F]`."""
     batches = tracks.batches(BATCH, items.tolist())
     found = [
-        torch.stack([crops.body.statistics(crop) for crop in crops.spread(pixels)], dim=1)
+        torch.stack([crops.body.features(crop) for crop in crops.spread(pixels)], dim=1)
         for pixels, _ in batches
     ]  # [B, crops, F] each
     return torch.cat(found).flatten(0, 1).numpy()

@@ -9,17 +9,22 @@ import click
 
 from genre_mlflow.cli.base import USER_MISTAKE, speaking
 from genre_mlflow.cli.options import (
+    AUGMENTATION_OPTIONS,
     BAD_FILE_OPTION,
     PREPROCESSING_OPTIONS,
     RECORDING_OPTIONS,
     SPLIT_OPTIONS,
     check_output,
     options,
+    training_option,
 )
 from genre_mlflow.corpus.folders import check_render
 from genre_mlflow.corpus.settings import CorpusSettings, check_one_source
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.files.names import printable
-from genre_mlflow.options import TrainOptions, off_default
+from genre_mlflow.options import TrainOptions, off_default, part_of
+from genre_mlflow.settings import options_of
 
 
 @click.group()
@@ -112,7 +117,7 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     is, so that the same command goes on after a stop. Exit code 2 when a file is broken; the
     others are drawn all the same.
     """
-    settings = TrainOptions.from_flat(values).preprocessing
+    settings = part_of(PreprocessingSettings, values)
     check_render(Path(audio), Path(images))
     from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.rendering import overview, render_folder
@@ -143,18 +148,31 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     "--file", "path", default="", metavar="PATH",
     help="Draw this one alone, with its waveform and segments; PATH may begin at FOLDER.",
 )  # fmt: skip
+@click.option(
+    "--augment",
+    is_flag=True,
+    help="Draw what is learnt from instead, as the options below change it.",
+)
 @options(PREPROCESSING_OPTIONS)
+@options(AUGMENTATION_OPTIONS)
+@training_option("seed")
 @click.pass_context
 def show(
-    ctx: click.Context, /, folder: str, out: str, per_genre: int, path: str, **values: Any
-) -> None:
+    ctx: click.Context, /, folder: str, out: str, per_genre: int, path: str, augment: bool,
+    **values: Any,
+) -> None:  # fmt: skip
     """Draw what a network will see of FOLDER: a row for each genre.
 
     Left each track as it is, with axes in seconds and Hz, right what the preprocessor makes of
-    it. Exit code 2 when a file is broken; the next one takes its place.
+    it. With --augment the first track of each genre as the network gets it, and four times as it
+    may be changed to be learnt from. Exit code 2 when a file is broken; the next one takes its
+    place.
     """
     check_output(out, (".png",))
-    settings = TrainOptions.from_flat(values).preprocessing
+    settings = part_of(PreprocessingSettings, values)
+    augmentation = part_of(AugmentationSettings, values)
+    check_augment(augment, path, augmentation)
+    augmentation.check_input(settings)
     CorpusSettings(data=folder).check_folder()
     from genre_mlflow.corpus.faults import bad_lines
     from genre_mlflow.corpus.folders import BadFile
@@ -164,7 +182,11 @@ def show(
 
     bad: list[BadFile] = []
     with muted_decoders():
-        if path:
+        if augment:
+            from genre_mlflow.figures.augmented import augmented_figure
+
+            figure, bad = augmented_figure(folder, settings, augmentation, values["seed"])
+        elif path:
             figure = sheets.track_figure(sheets.find(folder, path), settings)
         else:
             figure, bad = sheets.genres_figure(folder, per_genre, settings)
@@ -174,3 +196,14 @@ def show(
     click.echo(f"Sheet: {out}")
     if bad:
         ctx.exit(USER_MISTAKE)
+
+
+def check_augment(augment: bool, path: str, augmentation: AugmentationSettings) -> None:
+    """Refuse a sheet of changes that would show none. Raises `SettingsError`."""
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in options_of(AugmentationSettings))
+    if augment and augmentation == AugmentationSettings():
+        raise SettingsError(f"--augment changes nothing; give one of {names}")
+    if not augment and augmentation != AugmentationSettings():
+        raise SettingsError(f"the sheet shows what {names} do with --augment alone")
+    if augment and path:
+        raise SettingsError("--augment and --file do not go together")

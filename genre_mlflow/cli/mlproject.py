@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.settings import as_text
+from genre_mlflow.training.recipes import BEST, PLAIN, RECIPES
 
 HEAD = """# Written by `make mlproject` from the options of our commands.
 name: genre-mlflow
@@ -13,8 +15,11 @@ conda_env: conda.yaml
 
 entry_points:
 """
+TRAIN = "python -m genre_mlflow train", "train"
 ENTRY_POINTS = {
-    "main": ("python -m genre_mlflow train", "train"),
+    "main": TRAIN,
+    PLAIN: TRAIN,
+    BEST: TRAIN,
     "search": ("python -m search", "search"),
 }
 TYPES = {"integer": "float", "float": "float", "integer range": "float"}  # MLflow has no whole ones
@@ -30,20 +35,22 @@ def mlproject() -> str:
         assert command is not None
         options = [p for p in command.params if p.name not in MLFLOWS_OWN and p.name]
         lines = [f"  {name}:", "    parameters:"]
-        lines += [f"      {option.name}: {declaration(option)}" for option in options]
+        recipe = {"recipe": name, **RECIPES[name]} if name in RECIPES else {}
+        defaults = {option.name: option.default for option in options} | recipe
+        lines += [f"      {o.name}: {declaration(o, defaults[o.name])}" for o in options]
         lines += ["    command: >-", f"      {call}"]
         lines += [f"      {option.opts[0]} {{{option.name}}}" for option in options]
         entries.append("\n".join(lines))
     return HEAD + "\n".join(entries) + "\n"
 
 
-def declaration(option: click.Parameter) -> str:
+def declaration(option: click.Parameter, default: Any) -> str:
     """Type and default of a parameter; an option that may be repeated is given an empty one."""
-    default: Any = "" if option.multiple else option.default
+    default = "" if option.multiple else default
     kind = TYPES.get(option.type.name, "string")
     if kind == "float":
         return f"{{type: float, default: {float(default):g}}}"
-    return f'{{type: string, default: "{default}"}}'
+    return f'{{type: string, default: "{as_text(default)}"}}'
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Options of the command line; those of training come from the settings that declare them."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import click
 
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.features.settings import IMAGE_FIELDS, PreprocessingSettings
+from genre_mlflow.features.settings import IMAGE_FIELDS, AugmentationSettings, PreprocessingSettings
 from genre_mlflow.files.names import too_long
 from genre_mlflow.model.settings import CHAMPION_URI
-from genre_mlflow.options import declared
+from genre_mlflow.options import TrainOptions, check_recipe, declared
 from genre_mlflow.settings import as_text, options_of
 
 EXPERIMENT = "genre-mlflow"
@@ -60,6 +60,7 @@ TRAIN_OPTIONS = [training_option(name) for name in declared()]
 SPLIT_OPTIONS = [training_option(name) for name in options_of(SplitSettings)]
 BAD_FILE_OPTION = training_option("on_bad_file")
 PREPROCESSING_OPTIONS = [training_option(name) for name in options_of(PreprocessingSettings)]
+AUGMENTATION_OPTIONS = [training_option(name) for name in options_of(AugmentationSettings)]
 RECORDING_OPTIONS = [
     training_option(n) for n in options_of(PreprocessingSettings) if n not in IMAGE_FIELDS
 ]
@@ -87,6 +88,13 @@ def options(many: Iterable[Decorator]) -> Decorator:
 def is_given(ctx: click.Context, name: str) -> bool:
     """True for an option that stands on the command line or in the environment."""
     return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def train_options(ctx: click.Context, values: Mapping[str, Any]) -> TrainOptions:
+    """The options of training; what is not given takes its default, or what the recipe says."""
+    given = {name: value for name, value in values.items() if is_given(ctx, name)}
+    check_recipe(given)
+    return TrainOptions.from_flat(given)
 
 
 def check_output(out: str, endings: tuple[str, ...], option: str = "--out") -> None:

@@ -14,6 +14,7 @@ from genre_mlflow.cli.options import (
     TRAIN_OPTIONS,
     is_given,
     options,
+    train_options,
 )
 from genre_mlflow.model.settings import ModelSettings, check_model, check_reason
 from genre_mlflow.options import TrainOptions, off_default
@@ -33,9 +34,9 @@ SERVE_PORT = 5001  # the MLflow UI has 5000
 @click.pass_context
 def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) -> None:
     """Train a classifier; track, evaluate and register it."""
-    train_options = TrainOptions.from_flat(values)
+    settings = train_options(ctx, values)
     if not resume:
-        train_options.check_folders()  # before the seconds of the imports
+        settings.check_folders()  # before the seconds of the imports
     from rich.console import Console
 
     from genre_mlflow.cli.bars import Bar, Table
@@ -50,7 +51,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
         given &= off_default(values).keys()  # `mlflow run` passes every option on
     with Bar(Console()) as bar, speaking(bar.say):
         outcome = train_classifier(
-            train_options,
+            settings,
             experiment=experiment,
             resume=resume,
             given=given,
@@ -82,16 +83,14 @@ def evaluate(
     MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL_ID or a folder. Tracks that it
     was trained or validated on are named: files with the same bytes, pixels or samples.
     """
-    train_options = TrainOptions.from_flat({**values, "data": data})
-    train_options.check_folders()
+    settings = TrainOptions.from_flat({**values, "data": data})
+    settings.check_folders()
     check_model(model)
     from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()
     with speaking(partial(click.echo, err=True)):
-        result = evaluate_model(
-            model, train_options, split=split, experiment=experiment, strict=strict
-        )
+        result = evaluate_model(model, settings, split=split, experiment=experiment, strict=strict)
     click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
     m = result.metrics
     click.echo(

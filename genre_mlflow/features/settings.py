@@ -128,6 +128,49 @@ class PreprocessingSettings(SpectrogramSettings):
         return self.hop_s or self.segment_s
 
 
+@dataclass(frozen=True)
+class AugmentationSettings(Settings):
+    """How the pictures that are learnt from are changed, each anew in each epoch; 0: not at all."""
+
+    time_stretch: float = option(
+        0.0, "Stretch or squeeze the time of what is learnt from, by up to this share.",
+        low=0, below=1, searchable=True,
+    )  # fmt: skip
+    pitch_shift: float = option(
+        0.0, "Shift its pitch along the mel axis, up or down by up to so many semitones.",
+        unit="semitones", low=0, high=24, searchable=True,
+    )  # fmt: skip
+    roll: float = option(
+        0.0, "Begin it later, by up to this share; what falls out comes first.",
+        low=0, high=1, searchable=True,
+    )  # fmt: skip
+    gain_db: float = option(
+        0.0, "Make it louder or softer, by up to so many dB.",
+        unit="dB", low=0, high=80, searchable=True,
+    )  # fmt: skip
+    noise_db: float = option(
+        0.0, "Add noise to each of its pixels, of this standard deviation in dB.",
+        unit="dB", low=0, high=80, searchable=True,
+    )  # fmt: skip
+    time_mask: float = option(
+        0.0, "Hide a part of its time, of up to this share.", low=0, below=1, searchable=True
+    )
+    frequency_mask: float = option(
+        0.0, "Hide a band of its frequencies, of up to this share of the rows.",
+        low=0, below=1, searchable=True,
+    )  # fmt: skip
+
+    def check_input(self, pictures: PreprocessingSettings) -> None:
+        """Refuse decibels of colours, and pitch without mel bands. Raises `SettingsError`."""
+        for name in ("gain_db", "noise_db"):
+            if getattr(self, name) and pictures.colours != UNDONE:
+                raise SettingsError(f"{name} needs one channel of dB: --colours undone")
+        if self.pitch_shift and pictures.features != "mel":
+            raise SettingsError(
+                f"pitch_shift needs pictures of mel bands, but features is {pictures.features!r}"
+            )
+
+
 def check_integer(name: str, value: object, lowest: int) -> None:
     """Raise `SettingsError` for what is no whole number of `lowest` or more."""
     if not isinstance(value, int) or value < lowest:

@@ -19,9 +19,9 @@ images of their spectrograms: {genres}.
 
 ## Results
 
-Weights of the epoch with the best validation accuracy. The test set was read {reads}, after that
-choice. Accuracy is per track; segments of one track in files of their own are one, which answers
-with their mean. The interval (Wilson, 95 %) takes the tracks as independent, which tracks of one
+{chosen} The test set was read {reads}, after that choice.
+Accuracy is per track; segments of one track in files of their own are one, which answers with their
+mean. The interval (Wilson, 95 %) takes the tracks as independent, which tracks of one
 artist are not.
 
 | split | tracks | accuracy | 95 % interval | macro F1 |
@@ -57,7 +57,7 @@ calibrated, and a sound that is no music gets a genre too.
 
 ## Training
 
-{training}
+{training}{origin}
 
 ## Limits
 
@@ -65,6 +65,10 @@ Genres are conventions of whoever labelled the corpus. Where one artist's tracks
 in test, as in most random splits, accuracy on unknown artists is lower than stated here.
 """
 
+BEST = "Weights of the epoch with the best validation accuracy."
+AGAIN = """The rows of train and validation are of the epoch with the best validation accuracy. When
+settings and epochs were chosen, a network was trained anew on train and validation together, for as
+many epochs as before; its last weights are this model, and the row of the test set is theirs."""
 PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",
@@ -89,6 +93,7 @@ def model_card(
     genres = [str(g) for g in report["genre"][:-2]]
     _, height, width = options.preprocessing.shape
     return TEMPLATE.format(
+        chosen=AGAIN if options.training.refit else BEST,
         model_name=options.model.model_name,
         network=options.family,
         n_genres=len(genres),
@@ -108,6 +113,7 @@ def model_card(
         features=options.preprocessing.features,
         aggregation=options.model.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
+        origin=f"\n\n{options.family.origin()}" if options.family.origin() else "",
         **counts,
     )
 
@@ -124,7 +130,7 @@ def either(names: Sequence[str]) -> str:
 
 def training_options(options: TrainOptions) -> dict[str, object]:
     """Options of network and training alone."""
-    settings = {**vars(options.family), **vars(options.training)}
+    settings = {**vars(options.family), **vars(options.augmentation), **vars(options.training)}
     return {"network": options.model.network, **settings}
 
 

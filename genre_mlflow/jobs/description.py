@@ -89,9 +89,10 @@ def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
 
 def version_description(options: TrainOptions, corpus: Corpus, metrics: Mapping[str, float]) -> str:
     """What a registered version says of itself, with its figures and their interval."""
+    again = ", then trained again on train and validation together" * options.training.refit
     return (
         f"Test accuracy **{metrics['test_accuracy']:.1%}** (95 % interval "
         f"{metrics['test_accuracy_low']:.1%} to {metrics['test_accuracy_high']:.1%}), macro F1 "
         f"{metrics['test_macro_f1']:.3f}; validation {metrics['best_val_accuracy']:.1%}, best "
-        f"epoch {metrics['best_epoch']:.0f}. {what_is_trained(options, corpus)}."
+        f"epoch {metrics['best_epoch']:.0f}{again}. {what_is_trained(options, corpus)}."
     )

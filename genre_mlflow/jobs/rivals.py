@@ -12,6 +12,7 @@ from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
 from genre_mlflow.evaluation.statistics import accuracy_difference
 from genre_mlflow.features.settings import UNDONE
+from genre_mlflow.jobs.fitting import BOTH
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.options import TrainOptions
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def is_worth_comparing(options: TrainOptions, tracks: Mapping[str, TrackDataset]) -> bool:
     """Whether a baseline is fitted beside the network: it has levels to read, and not too many."""
-    if options.family.is_fitted:
+    if options.family.is_baseline:
         return False
     if options.preprocessing.colours != UNDONE:
         logger.info("Not compared with the statistics baseline, which needs --colours undone")
@@ -41,11 +42,11 @@ def is_worth_comparing(options: TrainOptions, tracks: Mapping[str, TrackDataset]
 def baseline_predictions(
     options: TrainOptions, corpus: Corpus, tracks: Mapping[str, TrackDataset]
 ) -> pd.DataFrame:
-    """What the statistics baseline, fitted to the training tracks, says of the test set."""
+    """What the statistics baseline, fitted to the same tracks, says of the test set."""
     rival = Classifier(
         corpus.genres, StatisticsBaseline(), options.preprocessing, options.model.aggregate
     )
-    fit_baseline(rival, tracks["train"])
+    fit_baseline(rival, tracks[BOTH if options.training.refit else "train"])
     return predict_tracks(rival, corpus.rows("test"), tracks["test"])
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from genre_mlflow import signals
-from genre_mlflow.baselines.fitting import fit_baseline, fit_fixed_part
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
@@ -20,6 +19,7 @@ from genre_mlflow.features.settings import UNDONE
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
+from genre_mlflow.jobs.fitting import AGAIN, BOTH, fit_again, fit_classifier, new_classifier
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_report
 from genre_mlflow.jobs.rivals import (
     baseline_predictions,
@@ -27,6 +27,7 @@ from genre_mlflow.jobs.rivals import (
     is_worth_comparing,
 )
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
 from genre_mlflow.tracking.observer import RunTracker, check_genres
@@ -41,9 +42,8 @@ from genre_mlflow.training.device import (
     enough_memory,
     keep_freed_memory,
 )
-from genre_mlflow.training.fitted import fit_at_once
 from genre_mlflow.training.history import best_epoch
-from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.loop import FitResult
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 
 TEST_READS = "test_set_read"  # tag of a run
@@ -119,36 +119,17 @@ def train_in_run(
     classifier = new_classifier(options, corpus.genres)
     tracker = RunTracker(run, classifier.config(), options.training.keep)
     observers = Observers([*([observer] if observer else []), tracker, StopBetweenSteps()])
-    fitted = fit_classifier(classifier, tracks, options, observers, run.id, device)
-    logger.info("Evaluating the best epoch; the test set is read now, once it is chosen")
+    checkpoints = CheckpointFolder(checkpoint_folder(run.id))
+    fitted = fit_classifier(classifier, tracks, options, observers, checkpoints, device)
     classifier.network.load_state_dict(fitted.best_weights)
-    return conclude(run, options, corpus, classifier, tracks, fitted)
-
-
-def fit_classifier(
-    classifier: Classifier,
-    tracks: Mapping[str, TrackDataset],
-    options: TrainOptions,
-    observer: Observer,
-    run_id: str,
-    device: torch.device,
-) -> FitResult:
-    """Train the network of a run in epochs, or fit what is fitted at once.
-
-    What has a checkpoint goes on from there, and needs nothing that it once started from.
-    """
-    checkpoints = CheckpointFolder(checkpoint_folder(run_id))
-    if not checkpoints.has_state:
-        options.family.start(classifier.network)
-        fit_fixed_part(classifier.network, tracks["train"])
-    if options.family.is_fitted:
-        return fit_at_once(
-            classifier, tracks, options.training, observer, fit_baseline,
-            checkpoints=checkpoints, device=device,
-        )  # fmt: skip
-    return fit(
-        classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device
-    )
+    final, epoch = classifier, best_epoch(fitted.history).epoch
+    if options.training.refit:
+        epoch = len(fitted.history)
+        again = CheckpointFolder(checkpoints.folder / AGAIN)
+        final = fit_again(options, corpus.genres, tracks, epoch, again, device)
+    logger.info("Evaluating; the test set is read now, when all is chosen")
+    rated = {"train": classifier, "val": classifier, "test": final}
+    return conclude(run, options, corpus, rated, tracks, fitted, epoch)
 
 
 def check_colours(corpus: Corpus, options: TrainOptions) -> None:
@@ -157,16 +138,13 @@ def check_colours(corpus: Corpus, options: TrainOptions) -> None:
         logger.info("Colours of the images undone: %s", ", ".join(corpus.colour_maps))
 
 
-def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
-    """An untrained classifier, whose weights the seed alone decides."""
-    torch.manual_seed(options.training.seed)
-    return Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
-
-
 def open_tracks(
     corpus: Corpus, options: TrainOptions, splits: Sequence[str]
 ) -> dict[str, TrackDataset]:
-    """The tensors of these splits; all files are decoded now if they are not in the cache."""
+    """The tensors of these splits; all files are decoded now if they are not in the cache.
+
+    With `refit`, those of train and validation together too.
+    """
 
     def announce(done: int, total: int) -> None:
         signals.check()
@@ -174,24 +152,32 @@ def open_tracks(
             logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {name: TrackDataset(corpus.rows(name), corpus.genres, cache) for name in splits}
+    rows = {name: corpus.rows(name) for name in splits}
+    if options.training.refit:
+        rows[BOTH] = pd.concat([rows["train"], rows["val"]], ignore_index=True)
+    return {name: TrackDataset(part, corpus.genres, cache) for name, part in rows.items()}
 
 
 def conclude(
     run: TrackedRun,
     options: TrainOptions,
     corpus: Corpus,
-    classifier: Classifier,
+    rated: Mapping[str, Classifier],
     tracks: dict[str, TrackDataset],
     fitted: FitResult,
+    epoch: int,
 ) -> Outcome:
-    """Evaluate, and log results and model; a run killed in here repeats it without doubles."""
+    """Evaluate, and log results and model; a run killed in here repeats it without doubles.
+
+    `rated`: who answers for each split; what answers for test, of this epoch, is the run's model.
+    """
     signals.check()
     test_reads = note_test_read(run, len(fitted.history))
-    predictions = pd.concat(
-        [predict_tracks(classifier, corpus.rows(n), tracks[n]) for n in SPLITS],
-        ignore_index=True,
-    )
+    parts = []
+    for name, classifier in rated.items():
+        with remembering(classifier.network, home() / "cache"):
+            parts.append(predict_tracks(classifier, corpus.rows(name), tracks[name]))
+    predictions = pd.concat(parts, ignore_index=True)
     signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(predictions, best)
@@ -201,10 +187,11 @@ def conclude(
         log_baseline(run, baseline)
     log_report(run, options, corpus, fitted.history, predictions, test_reads)
     signals.check()
-    classifier.network.cpu()
-    model_id = find_model(run, best.epoch) or log_classifier(run, classifier, best.epoch)
+    final = rated["test"]
+    final.network.cpu()
+    model_id = find_model(run, epoch) or log_classifier(run, final, epoch)
     log_predictions(run, model_id, predictions)
-    run.log_metrics(values, best.epoch, best.finished_ms, model_id)
+    run.log_metrics(values, epoch, fitted.history[epoch - 1].finished_ms, model_id)
     tags = {
         TEST_DIGEST: digest(corpus.rows("test")),
         "test_accuracy": f"{values['test_accuracy']:.4f}",

@@ -30,7 +30,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 SMALLER = "free some, or take a model of a smaller image_size or widths"
-FORMAT = 5  # of the folder; raise it when an older version could not read it
+FORMAT = 6  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ class Family(Settings):
 
     The network takes images of a shape `(C, H, W)`: uint8 `[B, C, H, W]`, to logits `[B, genres]`.
     `C` is 1, for levels, or 3, for colours. `is_fitted`: it is fitted at once to all training
-    tracks, and learns nothing in epochs.
+    tracks, and learns nothing in epochs. `is_baseline`: others are compared with its like.
     """
 
     is_fitted: ClassVar[bool] = False
+    is_baseline: ClassVar[bool] = False
 
     def check_input(self, shape: Shape) -> None:
         """Raise `SettingsError` where no network can be built for images of this shape."""
@@ -38,6 +39,10 @@ class Family(Settings):
 
     def start(self, network: "nn.Module") -> None:
         """Give a fresh network what training starts from, if that is more than random numbers."""
+
+    def origin(self) -> str:
+        """What a model card says of weights that something else has trained; empty for none."""
+        return ""
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """A network with fresh weights, drawn by torch's own random numbers."""
@@ -66,6 +71,19 @@ def widths() -> Any:
         (64, 64, 64), "Channels of each block of the network.",
         unit="channels", low=1, high=4096, searchable=True,
     )  # fmt: skip
+
+
+def ensemble() -> Any:
+    """The option of all families of which several can learn side by side."""
+    return option(
+        1, "Networks that learn side by side, each from weights of its own, and answer together.",
+        low=1, high=100,
+    )  # fmt: skip
+
+
+def several(ensemble: int) -> str:
+    """How many networks there are, before the name of one: `5 x `."""
+    return f"{ensemble} x " if ensemble > 1 else ""
 
 
 def check_blocks(blocks: tuple[int, ...]) -> None:

@@ -168,6 +168,27 @@ class Recurrent(nn.Module):
         return self.gru(columns)[0].mean(dim=1)
 
 
+class Committee(nn.Module):
+    """Networks that answer together, by the mean of the logarithms of their probabilities.
+
+    While they learn, each answers for itself.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits `[B, genres]`; while they learn, `[members, B, genres]`."""
+        answers = torch.stack([one(pixels) for one in self.members])
+        return answers if self.training else answers.log_softmax(dim=2).mean(dim=0)
+
+
+def together(members: Sequence[nn.Module]) -> nn.Module:
+    """These networks as one."""
+    return Committee(members) if len(members) > 1 else members[0]
+
+
 def stem_and_blocks(
     stem: str, widths: Sequence[int], convs: int, shape: Shape
 ) -> tuple[dict[str, nn.Module], int]:

@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.sampler import EpochSampler
 from genre_mlflow.errors import TrainingError
+from genre_mlflow.features.augmentation import Augmenter
+from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
 from genre_mlflow.training.history import (
@@ -30,6 +32,7 @@ from genre_mlflow.training.optimisation import (
 from genre_mlflow.training.passes import Passes
 from genre_mlflow.training.settings import TrainingSettings
 
+NOT_AUGMENTED = AugmentationSettings()
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
 
 
@@ -49,6 +52,7 @@ def fit(
     *,
     checkpoints: CheckpointFolder,
     device: torch.device,
+    augmentation: AugmentationSettings = NOT_AUGMENTED,
 ) -> FitResult:
     """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
 
@@ -59,16 +63,17 @@ def fit(
     """
     train, val = data["train"], data["val"]
     sampler = EpochSampler(train.owners, settings.segments)
-    loop = make_loop(classifier, train.labels[list(sampler)], settings, observer, device)
+    augmenter = Augmenter(augmentation, classifier.preprocessing)
+    loop = make_loop(classifier, train.labels[list(sampler)], settings, observer, device, augmenter)
     history = restore(loop, checkpoints)
     observer.on_train_begin(history, settings.epochs)
     if history:  # again, for the process may have died before all of it was written down
         observer.on_epoch_end(history[-1], checkpoints.weights_file(len(history)))
     while len(history) < settings.epochs and not exhausted(history, settings.patience):
         epoch, lr, started = len(history) + 1, loop.lr, time.perf_counter()
-        # All that is random in an epoch (order, segments, dropout) follows from the seed and the
-        # epoch alone. So a resumed run repeats the epoch that it was killed in, and no state of a
-        # generator needs to be kept.
+        # All that is random in an epoch (order, segments, what is changed, dropout) follows from
+        # the seed and the epoch alone. So a resumed run repeats the epoch that it was killed in,
+        # and no state of a generator needs to be kept.
         torch.manual_seed(settings.seed * EPOCHS_PER_SEED + epoch)  # on every device
         trained = loop.run_pass("train", train, list(sampler), loop.learn)
         check_loss("training", trained.loss, epoch, lr)
@@ -93,6 +98,7 @@ class Loop(Passes):
 
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+    augmenter: Augmenter
     mixer: Mixer
     average: AveragedModel | None
 
@@ -109,11 +115,13 @@ class Loop(Passes):
 
     def learn(self, pixels: Tensor, labels: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Change the weights by a batch; logits, loss and weight as they were before."""
-        pixels, truth = self.mixer(pixels, labels)
-        logits = self.classifier.network(pixels)  # [B, genres]
-        loss, weight = self.loss_of(logits, truth, share)
-        self.step(loss / weight)
-        return logits, loss, weight
+        pixels, truth = self.mixer(self.augmenter(pixels), labels)
+        answers = self.classifier.network(pixels)  # [B, genres], or of each member of a committee
+        members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
+        n = len(members)
+        loss, weight = self.loss_of(members.flatten(0, 1), truth.repeat(n, 1), share.repeat(n))
+        self.step(loss / weight * n)  # each member learns as it would alone
+        return members.log_softmax(dim=2).mean(dim=0), loss, weight
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
@@ -131,6 +139,7 @@ def make_loop(
     settings: TrainingSettings,
     observer: Observer,
     device: torch.device,
+    augmenter: Augmenter,
 ) -> Loop:
     """A loop at its first step; `labels` are those of the items of an epoch."""
     network = classifier.network.to(device)  # before the optimiser, which holds its parameters
@@ -141,7 +150,7 @@ def make_loop(
     mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
         classifier, settings.batch_size, weights.to(device), observer, device, optimizer, schedule,
-        mixer, make_average(network, settings.ema_decay),
+        augmenter, mixer, make_average(network, settings.ema_decay),
     )  # fmt: skip
 
 

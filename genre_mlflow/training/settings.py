@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.settings import Settings, option
+from genre_mlflow.training.recipes import DEFAULT, RECIPES
 
 SCHEDULES = ("none", "cosine", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -17,14 +18,20 @@ DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 class TrainingSettings(Settings):
     """How a network is trained.
 
-    `lr`: (peak) learning rate of AdamW; `schedule`: its course over the run; `weight_decay` spares
-    norms and biases; `label_smoothing`: share of the truth that goes to all genres alike; `mixup`:
+    `recipe`: whose defaults the options took that were not given; `lr`: (peak) learning rate of
+    AdamW; `schedule`: its course over the run; `weight_decay` spares norms and biases;
+    `label_smoothing`: share of the truth that goes to all genres alike; `mixup`:
     alpha of the Beta distribution by which pairs of tracks are mixed; `ema_decay`: of the mean of
-    the weights over the steps, which is validated, kept and served; `class_weights`: `balanced`
-    weighs each genre by the inverse of its share; `keep`: which epochs' weights stay; `segments`:
-    of a track with several, an epoch trains on all of them, or on a random one.
+    the weights over the steps, which is validated, kept and served; `refit`: when epochs and
+    settings are chosen, train a network anew on train and validation together; `class_weights`:
+    `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay;
+    `segments`: of a track with several, an epoch trains on all of them, or on a random one.
     """
 
+    recipe: str = option(
+        DEFAULT, "Defaults of other options: plain, an ordinary VGG; best, five networks, longer, "
+        "and --refit.", choices=tuple(RECIPES),
+    )  # fmt: skip
     epochs: int = option(40, "Times that every track is trained on.", low=1, high=100_000)
     batch_size: int = option(32, "Tracks per step.", low=1, high=65_536, searchable=True)
     lr: float = option(
@@ -48,6 +55,9 @@ class TrainingSettings(Settings):
         0.99, "Average the weights over the steps, by this decay; 0: the last ones.",
         low=0, below=1, searchable=True,
     )  # fmt: skip
+    refit: bool = option(
+        False, "At the end, train anew on train and validation together; that network is tested."
+    )
     patience: int = option(
         0, "Stop after so many epochs without a better validation; 0: never.", low=0, high=100_000
     )

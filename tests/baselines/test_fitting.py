@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
 
-from genre_mlflow.baselines.fitting import chosen, fit_baseline, fit_fixed_part, statistics_of
+from genre_mlflow.baselines.fitting import chosen, features_of, fit_baseline, fit_fixed_part
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
@@ -45,7 +45,7 @@ def fitted(names: tuple[str, ...], **settings: object) -> tuple[Classifier, Trac
 
 def scaled_rows(classifier: Classifier, tracks: TrackDataset) -> np.ndarray:
     rows = torch.from_numpy(
-        statistics_of(Crops(classifier.network, 1.0), tracks, np.arange(len(tracks)))
+        features_of(Crops(classifier.network, 1.0), tracks, np.arange(len(tracks)))
     )
     return classifier.network.standardise(rows).numpy()
 
@@ -114,18 +114,18 @@ def test_a_genre_without_a_training_track_is_never_the_majority():
     assert classifier.probabilities(torch.zeros(1, *PIXELS.shape)).tolist()[0][1] < 1e-5
 
 
-def test_statistics_of_colours_are_refused():
+def test_features_of_colours_are_refused():
     with pytest.raises(SettingsError, match="statistics needs one channel of dB: --colours undone"):
         StatisticsBaseline().build(2, (3, 32, 32))
 
 
-def test_beside_a_network_the_statistics_of_three_crops_of_each_track_are_fitted():
+def test_beside_a_network_the_features_of_three_crops_of_each_track_are_fitted():
     tracks = tracks_of([0, 1, 2] * 6, ("a", "b", "c"))
     classifier = Classifier(("a", "b", "c"), VGG(widths=(4,), crop=0.5), PIXELS)
     pixels = next(tracks.batches(18))[0]
     fit_fixed_part(classifier.network, tracks)
     reader = classifier.network.fitted.body
-    rows = [reader.statistics(pixels[..., i : i + 24]) for i in (0, 12, 24)]
+    rows = [reader.features(pixels[..., i : i + 24]) for i in (0, 12, 24)]
     mean = torch.cat(rows).mean(dim=0)
     assert torch.allclose(reader.standardise.mean, mean, atol=1e-5)
     assert 18 < len(reader.head.vectors) <= 3 * 18

@@ -101,6 +101,20 @@ def test_training_prints_result_run_and_next_commands(
     assert re.search(r"mlflow ui --port 5000\n", result.output)
 
 
+def test_a_recipe_is_logged_with_all_that_it_says(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music", size=64)
+    words = ["train", "--data", str(data), "--recipe", "plain", "--image-size", "64"]
+    with store_in(tmp_path / "work") as client:
+        result = run(*words, "--epochs", "1", "--lr", "0.003", "--experiment", "mine")
+        assert result.exit_code == 0, result.output
+        (found,) = runs_in(client, "mine")
+    params = found.data.params
+    assert (params["recipe"], params["stem"], params["head_width"]) == ("plain", "pixels", "256")
+    assert (params["epochs"], params["lr"]) == ("1", "0.003")  # as given
+
+
 def test_predict_writes_a_table_and_goes_on_after_a_bad_file(
     trained: Trained, tmp_path: Path
 ) -> None:

@@ -227,7 +227,8 @@ def test_files_without_an_ending_are_tracks(music):
     assert {"jazz/jazz.00000", "jazz/jazz.00001", "jazz/Mr. X", "jazz/Mr. Y"} <= found
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", pytest.param("cp1252", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_a_name_cannot_steer_a_terminal_whatever_its_encoding(music, encoding):
     for name in ("\x1b[2Jbad.txt", "bad\r", "\u65e5\u672c.txt", os.fsdecode(b"caf\xe9.txt")):
         (music / "jazz" / name).write_bytes(b"no music")

@@ -55,6 +55,7 @@ def test_opus_is_an_ogg_too():
     assert len(decode(encode(tone(2.0, rate=48_000), "OGG", "OPUS", 48_000))) == 2 * RATE
 
 
+@pytest.mark.slow  # librosa compiles for ten seconds first
 @pytest.mark.filterwarnings("ignore:.*(aifc|audioop|sunau)")  # librosa's audioread imports them
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000, 192_000])
 @pytest.mark.parametrize("channels", [1, 2, 8])

@@ -12,7 +12,8 @@ from sounds import encode, tone
 from genre_mlflow.cli.main import main
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
+from genre_mlflow.figures.augmented import VERSIONS, augmented_figure
 from genre_mlflow.figures.sheets import (
     DPI,
     MAX_PIXELS,
@@ -152,9 +153,38 @@ def test_one_image_shows_itself_and_the_input(music, tmp_path):
     assert show(music, "--file", "jazz/a $x$.png", "--out", out).output == f"Sheet: {out}\n"
 
 
+def test_what_is_learnt_from_is_drawn_beside_the_track_itself(music, tmp_path):
+    augmentation = AugmentationSettings(roll=1.0)
+    figure, bad = augmented_figure(str(music), SETTINGS, augmentation, seed=0)
+    assert bad == []
+    rows = [axes.images[0].get_array() for axes in figure.axes]
+    genres = [axes.get_ylabel() for axes in figure.axes[:: 1 + VERSIONS]]
+    folders = sorted(path.name for path in music.iterdir() if path.is_dir())
+    assert [name[:10] for name in genres] == [name[:10] for name in folders]
+    first, *changed = rows[: 1 + VERSIONS]
+    (path,) = (music / folders[0]).glob(f"{figure.axes[0].get_title(loc='left')}.*")
+    assert np.allclose(first * 255, Preprocessor(SETTINGS)(path)[0, 0])
+    for picture in changed:
+        assert any(np.array_equal(np.roll(first, s, axis=1), picture) for s in range(1, 32))
+    words = "--augment", "--roll", 1, "--time-mask", 0.2, "--seed", 3
+    result = show(music, "--out", tmp_path / "augmented.png", *words)
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "augmented.png") as sheet:
+        assert sheet.width > 1000
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["music", "--out", "s.png", "--augment"],
+            r"--augment changes nothing; give one",
+        ),
+        (["music", "--out", "s.png", "--roll", "1"], r"do with --augment alone$"),
+        (
+            ["music", "--out", "s.png", "--augment", "--roll", "1", "--file", "x"],
+            r"--augment and --file do not go together$",
+        ),
         (["music", "--out", "sheet.jpg"], r"--out is 'sheet\.jpg'; allowed are names that end in"),
         (["music", "--out", "no/sheet.png"], r"no is no folder$"),
         (["nowhere", "--out", "sheet.png"], r"nowhere is no folder"),

@@ -12,7 +12,10 @@ from mlflow import MlflowClient
 from processes import Command
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"image_size": 32, "image_width": 32, "widths": "4,8", "head_width": 8, "epochs": 2}
+SMALL = {
+    "image_size": 32, "image_width": 32, "widths": "4,8", "head_width": 8, "statistics_share": 0,
+    "epochs": 2,
+}  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -120,7 +123,7 @@ def test_search_makes_its_own_parent_and_nests_the_run_of_mlflow(
     data = make_corpus(tmp_path / "music")
     done = mlflow_run(
         project, ".", "-e", "search", "--env-manager", "local", "--experiment-name", "mine",
-        data=data, trials=2, workers=2, enqueue="lr=3e-3; lr=5e-3 dropout=0.2", final_seeds=1,
+        data=data, trials=2, workers=1, enqueue="lr=3e-3; lr=5e-3 dropout=0.2", final_seeds=1,
     )  # fmt: skip
     assert done.code == 0, done.said
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")

@@ -42,7 +42,7 @@ def test_the_card_counts_recordings(predictions, tmp_path):
     card = model_card(small_options(tmp_path), "music", counts, formats, predictions, ["now"])
     assert f"12 to test;\n{formats}.\nCopies" in card
     assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
-    assert "The test set was read once (now), after that\nchoice." in card
+    assert "The test set was read once (now), after that choice." in card
     assert "| test | 4 | 75.0% | 30.1% to 95.4% |" in card
     assert "\n| jazz | 1.0 | 0.75 | 0.857 | 4 |\n" in card
 

@@ -72,10 +72,13 @@ def entries_of(client: MlflowClient, run_id: str) -> tuple[list[str], list[str]]
 
 
 def whole_options(data: Path, name: str) -> TrainOptions:
-    """Small options, with all that a run has to keep: averaged weights, what is fitted first."""
+    """Small options, with all that a run has to keep: averaged weights, what is fitted first, an
+    ensemble.
+    """
     return small_options(
         data, model_name=name, schedule="one-cycle", stem="textures", crop=0.5,
-        statistics_share=0.67, mixup=0.3, ema_decay=0.9,
+        statistics_share=0.67, mixup=0.3, ema_decay=0.9, ensemble=2,
+        time_stretch=0.1, pitch_shift=1.0, roll=0.5, gain_db=3.0, noise_db=1.0, time_mask=0.1,
     )  # fmt: skip
 
 
@@ -203,7 +206,7 @@ def test_more_epochs_are_allowed_and_go_on_where_it_ended(
     assert first.endswith("UTC after 2 epochs")
     assert second.endswith("UTC after 4 epochs")
     card = Path(store.download_artifacts(run_id, "model_card.md")).read_text("utf-8")
-    assert f"The test set was read twice ({first}; {second}), after that\nchoice." in card
+    assert f"The test set was read twice ({first}; {second}), after that choice." in card
     assert "epochs 4" in card
     per_epoch = [n for n in history_of(store, run_id) if n.startswith(("train_", "val_", "lr"))]
     assert per_epoch

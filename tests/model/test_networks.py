@@ -9,6 +9,7 @@ from torch import nn
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.model.layers import Crops, Fused, Textures
 from genre_mlflow.model.networks import NETWORKS, family
+from genre_mlflow.model.networks.crnn import CRNN
 from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.settings import options_of
 
@@ -142,9 +143,26 @@ def test_what_is_fitted_and_what_is_learnt_answer_by_their_shares():
     assert torch.allclose(fused(rows, fitted(rows)), expected)
 
 
+@pytest.mark.parametrize("family", [VGG, CRNN])
+def test_an_ensemble_has_other_weights_and_answers_by_the_mean_of_logarithms(family):
+    torch.manual_seed(0)
+    network = family(widths=(4, 4), ensemble=3).build(5, (1, 64, 96))
+    committee = getattr(network, "learnt", network)
+    pixels = torch.randint(0, 256, (2, 1, 64, 96), dtype=torch.uint8)
+    assert committee(pixels).shape == (3, 2, 5)  # each for itself, to learn
+    committee.eval()
+    with torch.no_grad():
+        answers = [member(pixels).log_softmax(1) for member in committee.members]
+        assert torch.allclose(committee(pixels), sum(answers) / 3, atol=1e-6)
+    assert not torch.allclose(answers[0], answers[1])
+    assert str(family(ensemble=3)).startswith("3 x ")
+    assert isinstance(family(widths=(4,)).build(2, (1, 64, 96)), type(network)) == (family is VGG)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"ensemble": 0}, r"ensemble is 0; allowed are 1 to 100$"),
         ({"widths": ()}, r"widths is \(\); allowed are 1 to 4096 channels"),
         ({"widths": (1,) * 9}, "widths has 9 blocks; allowed are 1 to 8"),
         ({"widths": (16, 0)}, r"widths is \(16, 0\)"),

@@ -407,6 +407,30 @@ def test_what_is_fitted_is_asked_once_and_answers_for_the_right_tracks(run, trai
     assert [result.val.accuracy for result in history] == [1.0] * 4
 
 
+def test_each_network_of_an_ensemble_learns_as_it_would_alone(run, make_classifier, tmp_path):
+    settings = replace(SETTINGS, ema_decay=0.0)
+    together = Classifier(
+        GENRES,
+        VGG(stem="pixels", widths=(4,), crop=1.0, dropout=0.0, statistics_share=0.0, ensemble=2),
+        PIXELS,
+    )
+    alone = []
+    for member in together.network.members:
+        one = Classifier(GENRES, replace(together.network_settings, ensemble=1), PIXELS)
+        one.network.load_state_dict(member.state_dict())
+        alone.append(one)
+    history = run(settings, folder="together", classifier=together).history
+    for number, one in enumerate(alone):
+        run(settings, folder=str(number), classifier=one)
+        weights = together.network.members[number].state_dict()
+        assert all(
+            torch.allclose(weights[n], w, atol=1e-5) for n, w in one.network.state_dict().items()
+        )
+    first, second = (one.network.get_parameter("head.1.weight") for one in alone)
+    assert not torch.allclose(first, second, atol=1e-2)
+    assert history[-1].val.accuracy > 0.5
+
+
 TINY = """
 import sys
 sys.modules.update(dict.fromkeys(("mlflow", "optuna", "click", "rich"), None))  # not installed

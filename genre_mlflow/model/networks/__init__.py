@@ -18,6 +18,9 @@ NETWORKS = {
     "resnet34": "genre_mlflow.model.networks.image_networks:ResNet34",
     "efficientnet_b0": "genre_mlflow.model.networks.image_networks:EfficientNetB0",
     "mobilenet_v3_small": "genre_mlflow.model.networks.image_networks:MobileNetV3Small",
+    "efficientnet_lite0": "genre_mlflow.model.networks.pretrained:PhotographFeatures",
+    "musicnn": "genre_mlflow.model.networks.pretrained:MusicFeatures",
+    "pretrained": "genre_mlflow.model.networks.pretrained:AllFeatures",
     "statistics": "genre_mlflow.model.networks.baselines:StatisticsBaseline",
     "majority": "genre_mlflow.model.networks.baselines:MajorityBaseline",
 }

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.family import Family, check_levels
@@ -17,13 +17,14 @@ DEFAULT_C = {SVM: 5.0, LOGISTIC: 0.003}  # chosen by artist-grouped folds of GTZ
 
 
 @dataclass(frozen=True)
-class StatisticsBaseline(Family):
-    """Fixed statistics of the spectrogram, then an SVM or a logistic regression by scikit-learn."""
+class Fitted(Family):
+    """Fixed features, then an SVM or a logistic regression by scikit-learn."""
 
     is_fitted: ClassVar[bool] = True
+    crop: ClassVar[float] = 1.0  # share of the time that is read at once
 
     estimator: str = option(
-        SVM, "What answers from the statistics: an SVM of radial kernel, or logistic regression.",
+        SVM, "What answers from the features: an SVM of radial kernel, or logistic regression.",
         choices=ESTIMATORS, searchable=True,
     )  # fmt: skip
     c: float = option(
@@ -31,40 +32,67 @@ class StatisticsBaseline(Family):
         low=0, high=1e6, searchable=True,
     )  # fmt: skip
 
-    kinds: str = option(
-        COMMON, "Which statistics: the common ones, or wide, with more of textures.",
-        choices=KINDS, searchable=True,
-    )  # fmt: skip
-
     @property
     def strength(self) -> float:
         """What scikit-learn calls `C`."""
         return self.c or DEFAULT_C[self.estimator]
 
-    def __str__(self) -> str:
-        return f"statistics, {self.estimator}"
+    def features(self, shape: Shape) -> "tuple[nn.Module, int]":
+        """What is read: uint8 levels `[B, 1, H, W]` to float32 `[B, features]`, and how many."""
+        raise NotImplementedError
 
     def check_input(self, shape: Shape) -> None:
-        """Statistics are of levels, not of colours."""
-        check_levels("network statistics", shape)
+        """Features are of levels, not of colours."""
+        check_levels(f"network {str(self).partition(',')[0]}", shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 levels `[B, 1, H, W]`; all equal until it is fitted."""
         from torch import nn
 
         from genre_mlflow.model.estimators import KernelMachine, Linear, Standardise
-        from genre_mlflow.model.statistics import Statistics
+        from genre_mlflow.model.layers import Crops, crop_width
 
         self.check_input(shape)
-        statistics = Statistics(*shape[1:], wide=self.kinds == WIDE)
+        features, n_features = self.features((*shape[:2], crop_width(self.crop, shape[2])))
         head = KernelMachine if self.estimator == SVM else Linear
-        n_statistics = len(statistics.names)
         parts = {
-            "statistics": statistics,
-            "standardise": Standardise(n_statistics),
-            "head": head(n_genres, n_statistics),
+            "features": features,
+            "standardise": Standardise(n_features),
+            "head": head(n_genres, n_features),
         }
-        return nn.Sequential(OrderedDict(parts))
+        reader = nn.Sequential(OrderedDict(parts))
+        return Crops(reader, self.crop) if self.crop < 1 else reader
+
+
+@dataclass(frozen=True)
+class StatisticsBaseline(Fitted):
+    """Fixed statistics of the spectrogram, which any network should beat."""
+
+    is_baseline: ClassVar[bool] = True
+
+    kinds: str = option(
+        COMMON, "Which statistics: the common ones, or wide, with more of textures.",
+        choices=KINDS, searchable=True,
+    )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"statistics, {self.estimator}"
+
+    def features(self, shape: Shape) -> "tuple[nn.Module, int]":
+        """Statistics, which are not learnt."""
+        from genre_mlflow.model.statistics import Statistics
+
+        statistics = Statistics(*shape[1:], wide=self.kinds == WIDE)
+        return statistics, len(statistics.names)
+
+
+def cropped_statistics(n_genres: int, shape: Shape, crop: float, **settings: Any) -> "nn.Module":
+    """What stands beside networks: wide statistics of several crops, whose answers are averaged."""
+    from genre_mlflow.model.layers import Crops, crop_width
+
+    seen = (*shape[:2], crop_width(crop, shape[2]))
+    reader = StatisticsBaseline(kinds=WIDE, **settings).build(n_genres, seen)
+    return Crops(reader, crop)
 
 
 @dataclass(frozen=True)
@@ -72,6 +100,7 @@ class MajorityBaseline(Family):
     """The commonest genre of the training tracks, whatever is sent."""
 
     is_fitted: ClassVar[bool] = True
+    is_baseline: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return "majority"

@@ -10,6 +10,8 @@ from genre_mlflow.model.family import (
     check_blocks,
     check_blocks_fit,
     dropout,
+    ensemble,
+    several,
     stem,
     widths,
 )
@@ -30,13 +32,15 @@ class CRNN(Family):
         unit="units", low=1, high=4096, searchable=True,
     )  # fmt: skip
     dropout: float = dropout()
+    ensemble: int = ensemble()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_blocks(self.widths)
 
     def __str__(self) -> str:
-        return f"crnn {'-'.join(map(str, self.widths))}, {self.recurrent_width}"
+        widths = "-".join(map(str, self.widths))
+        return f"{several(self.ensemble)}crnn {widths}, {self.recurrent_width}"
 
     def check_input(self, shape: Shape) -> None:
         """Each block halves the image; a pixel must be left."""
@@ -44,11 +48,17 @@ class CRNN(Family):
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
+        from genre_mlflow.model.layers import together
+
+        self.check_input(shape)
+        return together([self.one(n_genres, shape) for _ in range(self.ensemble)])
+
+    def one(self, n_genres: int, shape: Shape) -> "nn.Module":
+        """One of the networks."""
         from torch import nn
 
         from genre_mlflow.model.layers import Recurrent, stem_and_blocks
 
-        self.check_input(shape)
         first, rows = stem_and_blocks(self.stem, self.widths, 1, shape)
         parts = {
             **first,

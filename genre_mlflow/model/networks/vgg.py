@@ -12,6 +12,8 @@ from genre_mlflow.model.family import (
     check_blocks_fit,
     check_levels,
     dropout,
+    ensemble,
+    several,
     stem,
     widths,
 )
@@ -51,6 +53,7 @@ class VGG(Family):
         unit="units", low=0, high=8192, searchable=True,
     )  # fmt: skip
     dropout: float = dropout()
+    ensemble: int = ensemble()
     statistics_share: float = option(
         0.67, "Weight of the statistics beside the network in the answer; 0: none are used.",
         low=0, below=1, searchable=True,
@@ -62,7 +65,7 @@ class VGG(Family):
 
     def __str__(self) -> str:
         beside = " with statistics" if self.statistics_share else ""
-        return f"vgg {'-'.join(map(str, self.widths))}{beside}"
+        return f"{several(self.ensemble)}vgg {'-'.join(map(str, self.widths))}{beside}"
 
     def check_input(self, shape: Shape) -> None:
         """Each block halves the map; a cell must be left. Textures and statistics need levels."""
@@ -75,24 +78,21 @@ class VGG(Family):
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
-        from genre_mlflow.model.layers import Crops, Fused, crop_width
-        from genre_mlflow.model.networks.baselines import WIDE, StatisticsBaseline
+        from genre_mlflow.model.layers import Fused, together
+        from genre_mlflow.model.networks.baselines import cropped_statistics
 
         self.check_input(shape)
-        network = self.convolutions(n_genres, shape)
-        if self.crop < 1:
-            network = Crops(network, self.crop)
+        network = together([self.convolutions(n_genres, shape) for _ in range(self.ensemble)])
         if self.statistics_share:
-            seen = (*shape[:2], crop_width(self.crop, shape[2]))
-            beside = StatisticsBaseline(kinds=WIDE).build(n_genres, seen)
-            network = Fused(Crops(beside, self.crop), network, self.statistics_share)
+            beside = cropped_statistics(n_genres, shape, self.crop)
+            network = Fused(beside, network, self.statistics_share)
         return network
 
     def convolutions(self, n_genres: int, shape: Shape) -> "nn.Module":
-        """What learns in epochs."""
+        """What learns in epochs, once."""
         from torch import nn
 
-        from genre_mlflow.model.layers import OverTime, stem_and_blocks
+        from genre_mlflow.model.layers import Crops, OverTime, stem_and_blocks
 
         first, rows = stem_and_blocks(self.stem, self.widths, self.convs_per_block, shape)
         with_deviation = self.pooling == MEAN_DEVIATION
@@ -102,7 +102,8 @@ class VGG(Family):
             "over_time": OverTime(with_deviation=with_deviation),
             "head": self.head(n_features, n_genres),
         }
-        return nn.Sequential(OrderedDict(parts))
+        network = nn.Sequential(OrderedDict(parts))
+        return Crops(network, self.crop) if self.crop < 1 else network
 
     def head(self, n_features: int, n_genres: int) -> "nn.Module":
         """Fully connected layers, one or two."""

@@ -1,0 +1,120 @@
+"""Pictures changed by chance, so that a network learns from more of them than there are."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
+
+LEVELS = 255.0
+BREAK_HZ, LINEAR_HZ = 1000.0, 200 / 3  # Slaney's mel scale: linear below, logarithmic above
+BREAK_MEL, LOG_STEP = BREAK_HZ / LINEAR_HZ, 0.06875177742094912  # ln(6.4) / 27
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Changes each picture of a batch for itself, by torch's random numbers of the processor.
+
+    Time is stretched and pitch shifted along the axes of the picture, as Schlueter and Grill 2015
+    (ISMIR) do; the masks are SpecAugment's (Park et al. 2019, arXiv:1904.08779), filled with the
+    mean.
+    """
+
+    settings: AugmentationSettings
+    preprocessing: PreprocessingSettings
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Pixels 0 to 255, `[B, C, H, W]`; the same, or float32 where anything is changed."""
+        own = self.settings
+        if own == AugmentationSettings():
+            return pixels
+        pixels = pixels.float()
+        if own.time_stretch or own.pitch_shift:
+            pixels = self.warped(pixels)
+        if own.roll:
+            pixels = rolled(pixels, own.roll)
+        if own.gain_db:
+            gain = self.levels(own.gain_db) * (2 * drawn(pixels) - 1)
+            pixels = pixels + gain.view(-1, 1, 1, 1)
+        if own.noise_db:
+            noise = torch.randn(pixels.shape).to(pixels.device)
+            pixels = pixels + self.levels(own.noise_db) * noise
+        if own.time_mask:
+            pixels = masked(pixels, own.time_mask, axis=3)
+        if own.frequency_mask:
+            pixels = masked(pixels, own.frequency_mask, axis=2)
+        return pixels.clamp(0, LEVELS)
+
+    def versions(self, picture: Tensor, n: int, seed: int) -> Tensor:
+        """A picture `[1, C, H, W]` as an epoch may have it, so many times; to look at."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self(picture.expand(n, -1, -1, -1))
+
+    def levels(self, decibels: float) -> float:
+        """How many levels of a picture these are."""
+        return decibels / self.preprocessing.top_db * LEVELS
+
+    def warped(self, pixels: Tensor) -> Tensor:
+        """Time around its centre by a factor, frequencies by another; silence comes in."""
+        height, width = pixels.shape[2:]
+        stretch = 1 + self.settings.time_stretch * (2 * drawn(pixels) - 1)
+        semitones = self.settings.pitch_shift * (2 * drawn(pixels) - 1)
+        x = torch.linspace(-1, 1, width, device=pixels.device) / stretch[:, None]  # [B, W]
+        x = 1 - ((x + 1) % 4 - 2).abs()  # what lies outside is the inside, mirrored
+        y = self.rows_below(semitones, height)  # [B, H]
+        shape = len(pixels), height, width
+        grid = torch.stack([x[:, None].expand(shape), y[:, :, None].expand(shape)], dim=3)
+        found: Tensor = functional.grid_sample(pixels, grid, align_corners=True)
+        return found
+
+    def rows_below(self, semitones: Tensor, height: int) -> Tensor:
+        """Where the rows of shifted pictures come from, -1 at the top to 1, `[B, height]`."""
+        low, high = (
+            mel(torch.tensor(hz)) for hz in (self.preprocessing.fmin, self.preprocessing.highest_hz)
+        )
+        step = (high - low) / height
+        own = high - step * (torch.arange(height, device=semitones.device) + 0.5)  # [H]
+        source = mel(hertz(own) / 2 ** (semitones[:, None] / 12))
+        row = (high - source) / step - 0.5
+        return 2 * row / (height - 1) - 1
+
+
+def drawn(pixels: Tensor) -> Tensor:
+    """A number for each picture, 0 to below 1; drawn on the processor, so that nothing waits."""
+    return torch.rand(len(pixels)).to(pixels.device)
+
+
+def rolled(pixels: Tensor, most: float) -> Tensor:
+    """Each picture later by up to this share of its time; what falls out begins it."""
+    width = pixels.shape[3]
+    shift = (drawn(pixels) * most * width).long()
+    columns = (torch.arange(width, device=pixels.device) - shift[:, None]) % width  # [B, W]
+    return pixels.gather(3, columns[:, None, None].expand(pixels.shape))
+
+
+def masked(pixels: Tensor, most: float, axis: int) -> Tensor:
+    """Of each picture a part along this axis, of up to this share, is its mean."""
+    n = pixels.shape[axis]
+    size = drawn(pixels) * most * n
+    start = drawn(pixels) * (n - size)
+    place = torch.arange(n, device=pixels.device)
+    hidden = (place >= start[:, None]) & (place < (start + size)[:, None])  # [B, n]
+    shape = [len(pixels), 1, 1, 1]
+    shape[axis] = n
+    means = pixels.mean(dim=(2, 3), keepdim=True)
+    return torch.where(hidden.view(shape), means, pixels)
+
+
+def mel(hz: Tensor) -> Tensor:
+    """Slaney's mel scale, as librosa has it."""
+    above = BREAK_MEL + (hz.clamp(min=BREAK_HZ) / BREAK_HZ).log() / LOG_STEP
+    return torch.where(hz < BREAK_HZ, hz / LINEAR_HZ, above)
+
+
+def hertz(mels: Tensor) -> Tensor:
+    """Undo `mel`."""
+    above = BREAK_HZ * (LOG_STEP * (mels - BREAK_MEL)).exp()
+    return torch.where(mels < BREAK_MEL, mels * LINEAR_HZ, above)

@@ -1,0 +1,95 @@
+"""Training the classifier of a run, and once more on more tracks when all is chosen."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from genre_mlflow.baselines.fitting import fit_baseline, fit_fixed_part
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.files.home import home
+from genre_mlflow.files.words import counted
+from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.pretrained.features import remembering
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.fitted import fit_at_once
+from genre_mlflow.training.history import EpochResult
+from genre_mlflow.training.loop import FitResult, fit
+from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
+
+BOTH = "train and val"  # name of the tracks that a network is trained on again
+AGAIN = "refit"  # folder of its checkpoints, in that of the run
+
+logger = logging.getLogger(__name__)
+
+
+def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
+    """An untrained classifier, whose weights the seed alone decides."""
+    torch.manual_seed(options.training.seed)
+    return Classifier(genres, options.family, options.preprocessing, options.model.aggregate)
+
+
+def fit_classifier(
+    classifier: Classifier,
+    tracks: Mapping[str, TrackDataset],
+    options: TrainOptions,
+    observer: Observer,
+    checkpoints: CheckpointFolder,
+    device: torch.device,
+) -> FitResult:
+    """Train a network in epochs, or fit what is fitted at once.
+
+    What has a checkpoint goes on from there, and needs nothing that it once started from.
+    """
+    with remembering(classifier.network, home() / "cache"):
+        if not checkpoints.has_state:
+            options.family.start(classifier.network)
+            fit_fixed_part(classifier.network, tracks["train"])
+        if options.family.is_fitted:
+            return fit_at_once(
+                classifier, tracks, options.training, observer, fit_baseline,
+                checkpoints=checkpoints, device=device,
+            )  # fmt: skip
+        return fit(
+            classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device,
+            augmentation=options.augmentation,
+        )  # fmt: skip
+
+
+def fit_again(
+    options: TrainOptions,
+    genres: Sequence[str],
+    tracks: Mapping[str, TrackDataset],
+    epochs: int,
+    checkpoints: CheckpointFolder,
+    device: torch.device,
+) -> Classifier:
+    """A classifier trained anew on the tracks of train and validation, for so many epochs.
+
+    Nothing is left to choose an epoch by: its last weights count.
+    """
+    logger.info(
+        "Training again on train and validation together: %s, %s",
+        counted(len(tracks[BOTH]), "segment"), counted(epochs, "epoch"),
+    )  # fmt: skip
+    classifier = new_classifier(options, genres)
+    both = {"train": tracks[BOTH], "val": tracks["val"]}
+    settings = options.changed(epochs=epochs, patience=0)
+    observer = Observers([Quarters(epochs), StopBetweenSteps()])
+    fit_classifier(classifier, both, settings, observer, checkpoints, device)
+    classifier.network.load_state_dict(checkpoints.load_weights(epochs))
+    return classifier
+
+
+class Quarters(Observer):
+    """Says how far a training is, four times; what validation says is of no worth in it."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        """A line at the end of each quarter."""
+        if 4 * result.epoch // self.epochs > 4 * (result.epoch - 1) // self.epochs:
+            logger.info("  %d of %s", result.epoch, counted(self.epochs, "epoch"))
