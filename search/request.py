@@ -7,7 +7,7 @@ from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
-SAMPLERS = ("tpe", "random", "grid")
+SAMPLERS = ("tpe", "gp", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 
 

@@ -5,9 +5,9 @@ import warnings
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-STARTUP_TRIALS = 3  # drawn at random before TPE chooses
+STARTUP_TRIALS = 3  # drawn at random before TPE or the Gaussian process chooses
 # Under one-cycle the early epochs say little: the rank correlation of the best accuracy so far with
 # the last one is 0.4 to 0.5 after 5 of 20 epochs, 0.6 to 0.7 after 8 (benchmarks/search_curves).
 FIRST_RUNG, WARM_UP = 0.4, 0.5  # shares of the epochs before Hyperband, the median may prune
@@ -22,8 +22,10 @@ def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
     """
     digest = hashlib.sha256(f"{seed} {trial}".encode()).digest()
     own_seed = int.from_bytes(digest[:4], "big") % SEEDS
-    if name != "tpe":
+    if name not in ("tpe", "gp"):
         return RandomSampler(seed=own_seed)
+    if name == "gp":
+        return GPSampler(n_startup_trials=STARTUP_TRIALS, seed=own_seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(

@@ -31,7 +31,7 @@ def run(*words: str) -> Result:
         (["--workers", "0"], r"^Error: workers is 0; allowed are 1 to 1024$"),
         (["--grace", "1"], r"^Error: grace is 1; allowed are 2 to 86400$"),
         (["--final-seeds", "-1"], r"^Error: final_seeds is -1; allowed are 0 to 1000$"),
-        (["--sampler", "magic"], r"'magic' is not one of 'tpe', 'random', 'grid'"),
+        (["--sampler", "magic"], r"'magic' is not one of 'tpe', 'gp', 'random', 'grid'"),
         (["--pruner", "magic"], r"'magic' is not one of 'median', 'hyperband', 'none'"),
         (["--study", "rock'n'roll"], r"^Error: study is .*; allowed are names without"),
         (["--space", "huge"], r"^Error: --space is 'huge'; allowed are small, full and files"),
