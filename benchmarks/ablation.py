@@ -57,8 +57,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "a hidden layer of 256": {"head_width": 256},
     "twice the epochs": {"epochs": 80},
     "half the epochs": {"epochs": 20},
+    "five networks and 60 epochs": {"ensemble": 5, "epochs": 60},
     "plain": RECIPES_BY_NAME[PLAIN],
-    "five networks": {"ensemble": 5},
     "wide statistics baseline": {"network": "statistics", "kinds": "wide"},
 }
 # The other road, for a table of its own: features of networks that others have trained.

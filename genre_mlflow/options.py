@@ -132,12 +132,13 @@ def recipe_of(network: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_recipe(values: Mapping[str, Any]) -> None:
-    """Refuse a recipe of which nothing is left. Raises `SettingsError`.
+    """Refuse a recipe of which nothing is left where everything is given, as `mlflow run` does.
 
-    `values`: what was given. So it is where `mlflow run` passes every default on.
+    Raises `SettingsError`.
     """
     said = RECIPES.get(values.get("recipe", DEFAULT), {})
-    if said and not said.keys() & off_default(values).keys() and said.keys() <= values.keys():
+    everything = TrainOptions.names(family(part_of(ModelSettings, values).network))
+    if said and everything <= values.keys() and not said.keys() & off_default(values).keys():
         raise SettingsError(
             f"recipe is {values['recipe']!r}, but all of its options are given, as they are "
             f"without it; leave them out, or call `mlflow run . -e {values['recipe']}`"

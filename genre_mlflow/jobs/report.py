@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from genre_mlflow.baselines.importance import importance
 from genre_mlflow.corpus.corpus import Corpus
+from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import (
     by_recording,
@@ -18,8 +20,10 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.curves import learning_curves
 from genre_mlflow.figures.image import save_figure
+from genre_mlflow.figures.importance import importance_figure
 from genre_mlflow.figures.mistakes import mistakes_figure
 from genre_mlflow.jobs.card import model_card
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.run import TrackedRun
@@ -44,6 +48,16 @@ def log_report(
         about = corpus.name, corpus.counts(), corpus.formats()
         card = model_card(options, *about, predictions, test_reads)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
+
+
+def log_importance(run: TrackedRun, classifier: Classifier, tracks: TrackDataset) -> None:
+    """Log which statistics a fitted baseline answers by, of tracks that it was not fitted to."""
+    with run.folder() as folder:
+        for name in ("tables", "figures"):
+            (folder / name).mkdir()
+        table = importance(classifier, tracks)
+        table.round(4).to_csv(folder / "tables" / "importance.csv", index=False)
+        save_figure(importance_figure(table), folder / "figures" / "importance.png")
 
 
 def log_baseline(run: TrackedRun, predictions: pd.DataFrame) -> None:

@@ -20,13 +20,14 @@ from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.fitting import AGAIN, BOTH, fit_again, fit_classifier, new_classifier
-from genre_mlflow.jobs.report import final_metrics, log_baseline, log_report
+from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
 from genre_mlflow.jobs.rivals import (
     baseline_predictions,
     gain_over_baseline,
     is_worth_comparing,
 )
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import find_model, log_classifier, log_predictions
@@ -185,6 +186,8 @@ def conclude(
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)
         log_baseline(run, baseline)
+    if isinstance(options.family, StatisticsBaseline):
+        log_importance(run, rated["val"], tracks["val"])
     log_report(run, options, corpus, fitted.history, predictions, test_reads)
     signals.check()
     final = rated["test"]

@@ -29,8 +29,8 @@ class TrainingSettings(Settings):
     """
 
     recipe: str = option(
-        DEFAULT, "Defaults of other options: plain, an ordinary VGG; best, five networks, longer, "
-        "and --refit.", choices=tuple(RECIPES),
+        DEFAULT, "Defaults of other options: plain, an ordinary VGG; best, with --refit.",
+        choices=tuple(RECIPES),
     )  # fmt: skip
     epochs: int = option(40, "Times that every track is trained on.", low=1, high=100_000)
     batch_size: int = option(32, "Tracks per step.", low=1, high=65_536, searchable=True)

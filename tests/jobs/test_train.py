@@ -338,6 +338,8 @@ def test_a_baseline_goes_the_way_of_a_network_in_one_epoch(
     assert run.info.status == "FINISHED"
     assert (outcome.version, outcome.role) == ("1", "champion")
     assert len(store.get_metric_history(outcome.run_id, "val_loss")) == 1
+    tables = {file.path for file in store.list_artifacts(outcome.run_id, "tables")}
+    assert ("tables/importance.csv" in tables) == (network == "statistics")
     right = outcome.metrics["test_accuracy"]
     assert right > 0.6 if network == "statistics" else right < 0.5
     path = sorted(folder.rglob("*.png"))[0]
