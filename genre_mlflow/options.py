@@ -51,7 +51,13 @@ class TrainOptions:
                 f"{type(self.family).__name__}"
             )
         self.family.check_input(self.preprocessing.shape)
+        self.family.check_pictures(self.preprocessing)
         self.augmentation.check_input(self.preprocessing)
+        if self.family.is_fitted and self.augmentation != AugmentationSettings():
+            raise SettingsError(
+                f"network {self.model.network} is fitted at once and learns nothing in epochs: "
+                "leave the options of augmentation out"
+            )
 
     def flat(self) -> dict[str, Any]:
         """Every option by its name on the command line, with underscores."""
@@ -69,6 +75,8 @@ class TrainOptions:
         that is not at its default: it would be lost.
         """
         network = part_of(ModelSettings, values).network
+        said = RECIPES.get(values.get("recipe", DEFAULT), {})
+        values = {name: v for name, v in values.items() if name not in said or v != said[name]}
         check_strangers(network, values)
         values = {**recipe_of(network, values), **values}
         rooms: dict[str, Any] = {room: part_of(kind, values) for room, kind in ROOMS.items()}
@@ -138,10 +146,14 @@ def check_recipe(values: Mapping[str, Any]) -> None:
     """
     said = RECIPES.get(values.get("recipe", DEFAULT), {})
     everything = TrainOptions.names(family(part_of(ModelSettings, values).network))
-    if said and everything <= values.keys() and not said.keys() & off_default(values).keys():
+    if not said or not everything <= values.keys():
+        return
+    as_said = [name for name, value in said.items() if as_text(values[name]) == as_text(value)]
+    ordinary = said.keys() - off_default(values).keys()
+    if len(ordinary) > len(as_said):
         raise SettingsError(
-            f"recipe is {values['recipe']!r}, but all of its options are given, as they are "
-            f"without it; leave them out, or call `mlflow run . -e {values['recipe']}`"
+            f"recipe is {values['recipe']!r}, but its options are given, most as they are without "
+            f"it; leave them out, or train with `mlflow run . -e {values['recipe']}`"
         )
 
 

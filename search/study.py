@@ -91,7 +91,8 @@ def open_search(request: Request) -> Search:
     queue = [space.parse(text) for text in request.enqueue]
     options = request.options
     device = choose_device(options.training.device)
-    options.family.check_start()
+    for network in space.networks(options):
+        options.changed(network=network).family.check_start()
     storage = Storage(request.storage or default_address(), request.grace_s)
     open_store()
     check_joined()

@@ -141,16 +141,30 @@ def test_a_recipe_says_nothing_of_options_that_a_network_does_not_have():
     assert options.family == ResNet18()
 
 
+def test_the_options_of_plain_may_be_given_to_a_network_that_lacks_some():
+    given = TrainOptions.from_flat({"recipe": PLAIN}).flat()  # as `mlflow run . -e plain` does
+    options = TrainOptions.from_flat({**given, "network": "crnn", "widths": (16, 32)})
+    assert (options.family.stem, options.family.widths) == ("pixels", (16, 32))
+    with pytest.raises(SettingsError, match=r"^crop is 0\.9, but network crnn has no such option"):
+        TrainOptions.from_flat({**given, "network": "crnn", "crop": 0.9})
+
+
+def test_what_is_fitted_at_once_takes_no_augmentation():
+    with pytest.raises(SettingsError, match=r"network statistics is fitted at once .* out$"):
+        TrainOptions.from_flat({"network": "statistics", "time_mask": 0.1})
+
+
 def test_a_recipe_that_is_not_known_or_has_no_say_is_refused():
     with pytest.raises(SettingsError, match=r"recipe is 'b'; allowed are default, plain, best$"):
         TrainOptions.from_flat({"recipe": "b"})
     everything = TrainOptions().flat()  # as `mlflow run` passes on
     check_recipe(everything)
     for name in (PLAIN, BEST):
-        with pytest.raises(SettingsError, match=rf"all of its options are given.* -e {name}`$"):
-            check_recipe({**everything, "recipe": name})
+        for more in ({}, {"epochs": 7}):
+            with pytest.raises(SettingsError, match=rf"its options are given.* -e {name}`$"):
+                check_recipe({**everything, "recipe": name, **more})
         check_recipe(TrainOptions.from_flat({"recipe": name}).flat())
-        key, value = next(iter(RECIPES[name].items()))
-        check_recipe({**everything, "recipe": name, key: value})
+        said = TrainOptions.from_flat({"recipe": name}).flat()
+        check_recipe({**said, "epochs": 7})  # as by its own entry point
         check_recipe({"recipe": name, **{key: everything[key] for key in RECIPES[name]}})
         check_recipe({"recipe": name, "epochs": 40})

@@ -15,6 +15,7 @@ from genre_mlflow.cli.options import (
     RECORDING_OPTIONS,
     SPLIT_OPTIONS,
     check_output,
+    is_given,
     options,
     training_option,
 )
@@ -171,7 +172,7 @@ def show(
     check_output(out, (".png",))
     settings = part_of(PreprocessingSettings, values)
     augmentation = part_of(AugmentationSettings, values)
-    check_augment(augment, path, augmentation)
+    check_augment(augment, path or is_given(ctx, "per_genre"), augmentation)
     augmentation.check_input(settings)
     CorpusSettings(data=folder).check_folder()
     from genre_mlflow.corpus.faults import bad_lines
@@ -198,12 +199,12 @@ def show(
         ctx.exit(USER_MISTAKE)
 
 
-def check_augment(augment: bool, path: str, augmentation: AugmentationSettings) -> None:
+def check_augment(augment: bool, chosen: object, augmentation: AugmentationSettings) -> None:
     """Refuse a sheet of changes that would show none. Raises `SettingsError`."""
     names = ", ".join(f"--{name.replace('_', '-')}" for name in options_of(AugmentationSettings))
     if augment and augmentation == AugmentationSettings():
         raise SettingsError(f"--augment changes nothing; give one of {names}")
     if not augment and augmentation != AugmentationSettings():
         raise SettingsError(f"the sheet shows what {names} do with --augment alone")
-    if augment and path:
-        raise SettingsError("--augment and --file do not go together")
+    if augment and chosen:
+        raise SettingsError("--augment draws the first tracks: leave --file, --per-genre out")

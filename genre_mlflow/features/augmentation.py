@@ -7,10 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
+from genre_mlflow.features.spectrogram import (
+    SLANEY_HZ_PER_MEL,
+    SLANEY_KNEE_HZ,
+    SLANEY_KNEE_MEL,
+    SLANEY_LOG_STEP,
+)
 
 LEVELS = 255.0
-BREAK_HZ, LINEAR_HZ = 1000.0, 200 / 3  # Slaney's mel scale: linear below, logarithmic above
-BREAK_MEL, LOG_STEP = BREAK_HZ / LINEAR_HZ, 0.06875177742094912  # ln(6.4) / 27
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,12 @@ def masked(pixels: Tensor, most: float, axis: int) -> Tensor:
 
 def mel(hz: Tensor) -> Tensor:
     """Slaney's mel scale, as librosa has it."""
-    above = BREAK_MEL + (hz.clamp(min=BREAK_HZ) / BREAK_HZ).log() / LOG_STEP
-    return torch.where(hz < BREAK_HZ, hz / LINEAR_HZ, above)
+    factors = (hz.clamp(min=SLANEY_KNEE_HZ) / SLANEY_KNEE_HZ).log()
+    above = SLANEY_KNEE_MEL + factors / float(SLANEY_LOG_STEP)
+    return torch.where(hz < SLANEY_KNEE_HZ, hz / SLANEY_HZ_PER_MEL, above)
 
 
 def hertz(mels: Tensor) -> Tensor:
     """Undo `mel`."""
-    above = BREAK_HZ * (LOG_STEP * (mels - BREAK_MEL)).exp()
-    return torch.where(mels < BREAK_MEL, mels * LINEAR_HZ, above)
+    above = SLANEY_KNEE_HZ * (float(SLANEY_LOG_STEP) * (mels - SLANEY_KNEE_MEL)).exp()
+    return torch.where(mels < SLANEY_KNEE_MEL, mels * SLANEY_HZ_PER_MEL, above)

@@ -162,13 +162,13 @@ class AugmentationSettings(Settings):
 
     def check_input(self, pictures: PreprocessingSettings) -> None:
         """Refuse decibels of colours, and pitch without mel bands. Raises `SettingsError`."""
-        for name in ("gain_db", "noise_db"):
-            if getattr(self, name) and pictures.colours != UNDONE:
+        for name in ("gain_db", "noise_db", "pitch_shift"):
+            if getattr(self, name) and pictures.features != "mel":
+                raise SettingsError(
+                    f"{name} needs pictures of mel bands, but features is {pictures.features!r}"
+                )
+            if getattr(self, name) and name.endswith("_db") and pictures.colours != UNDONE:
                 raise SettingsError(f"{name} needs one channel of dB: --colours undone")
-        if self.pitch_shift and pictures.features != "mel":
-            raise SettingsError(
-                f"pitch_shift needs pictures of mel bands, but features is {pictures.features!r}"
-            )
 
 
 def check_integer(name: str, value: object, lowest: int) -> None:

@@ -5,6 +5,8 @@ seconds, which a served model or the demo corpus would pay at every start, and i
 takes three times as long as this one. The tests hold the two together.
 """
 
+import threading
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -33,6 +35,7 @@ FRAMES_PER_BLOCK = 128  # 1 MB of windowed frames at a time: they stay in the ca
 # 3e-3 dB. Doing such frames again costs a quarter; doing all in double, more than twice the time.
 DOUBT = np.float32(1e-8)
 N_MFCC = 20  # coefficients, librosa's default
+first_call, compiled = threading.Lock(), threading.Event()  # of librosa's chroma, in this process
 
 
 def log_mel(
@@ -86,14 +89,18 @@ def chroma(
     """
     settings = settings or SpectrogramSettings()
     check_sound(samples)
-    import librosa
+    # What librosa compiles in its first call has crashed the process where another thread called
+    # it in the meantime.
+    with nullcontext() if compiled.is_set() else first_call:
+        import librosa
 
-    found: npt.NDArray[np.float32] = librosa.feature.chroma_stft(
-        y=samples.astype(np.float32, copy=False),
-        sr=settings.sample_rate,
-        n_fft=settings.n_fft,
-        hop_length=settings.hop_length,
-    )
+        found: npt.NDArray[np.float32] = librosa.feature.chroma_stft(
+            y=samples.astype(np.float32, copy=False),
+            sr=settings.sample_rate,
+            n_fft=settings.n_fft,
+            hop_length=settings.hop_length,
+        )
+        compiled.set()
     return found
 
 

@@ -66,9 +66,9 @@ in test, as in most random splits, accuracy on unknown artists is lower than sta
 """
 
 BEST = "Weights of the epoch with the best validation accuracy."
-AGAIN = """The rows of train and validation are of the epoch with the best validation accuracy. When
-settings and epochs were chosen, a network was trained anew on train and validation together, for as
-many epochs as before; its last weights are this model, and the row of the test set is theirs."""
+AGAIN = """The rows of train and validation are of a first network, of its epoch with the best
+validation accuracy. Then a network was trained anew on train and validation together, for as many
+epochs as the first was; its last weights are this model, and the row of the test set is theirs."""
 PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",

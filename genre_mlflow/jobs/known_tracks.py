@@ -79,7 +79,10 @@ def find_training(model: str) -> Training:
     try:
         with store_errors():
             run = training_run(model)
-            return Training(run.id, training_manifest(run))
+            manifest = training_manifest(run)
+            if run.entity.data.params.get("refit") == "true":  # it was trained on both in the end
+                manifest = manifest.replace({"split": {"val": "train"}})
+            return Training(run.id, manifest)
     except (ModelError, OSError) as error:
         return Training(unknown=f"what the model was trained on cannot be known: {error}")
 

@@ -109,7 +109,8 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
 
 
 def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:
-    """Train, validation and test results of the best epoch's weights, without dropout.
+    """Train, validation and test results, without dropout: of the best epoch's weights, or with
+    refit on the test set of the second training's.
 
     A recording counts once, in however many files its segments lie.
     """

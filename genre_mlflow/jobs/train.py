@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -91,7 +92,7 @@ def train(
     session = find_session(options, experiment, resume, given)
     options = session.options
     device = choose_device(options.training.device)
-    if not CheckpointFolder(checkpoint_folder(session.run_id)).has_state:
+    if begins(session.run_id) or (options.training.refit and begins(session.run_id, AGAIN)):
         options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
@@ -131,6 +132,11 @@ def train_in_run(
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
     return conclude(run, options, corpus, rated, tracks, fitted, epoch)
+
+
+def begins(run_id: str, part: str = "") -> bool:
+    """Whether a run, or the training that follows in it, has no checkpoint to go on from."""
+    return not CheckpointFolder(checkpoint_folder(run_id) / part).has_state
 
 
 def check_colours(corpus: Corpus, options: TrainOptions) -> None:
@@ -174,10 +180,10 @@ def conclude(
     """
     signals.check()
     test_reads = note_test_read(run, len(fitted.history))
-    parts = []
-    for name, classifier in rated.items():
-        with remembering(classifier.network, home() / "cache"):
-            parts.append(predict_tracks(classifier, corpus.rows(name), tracks[name]))
+    with ExitStack() as stack:
+        for network in {classifier.network for classifier in rated.values()}:
+            stack.enter_context(remembering(network, home() / "cache"))
+        parts = [predict_tracks(who, corpus.rows(n), tracks[n]) for n, who in rated.items()]
     predictions = pd.concat(parts, ignore_index=True)
     signals.check()
     best = best_epoch(fitted.history)
@@ -193,8 +199,15 @@ def conclude(
     final = rated["test"]
     final.network.cpu()
     model_id = find_model(run, epoch) or log_classifier(run, final, epoch)
-    log_predictions(run, model_id, predictions)
-    run.log_metrics(values, epoch, fitted.history[epoch - 1].finished_ms, model_id)
+    finished_ms = fitted.history[epoch - 1].finished_ms
+    # Of the model is what it says itself: of all splits, or with refit of the test set alone.
+    own = [name for name, who in rated.items() if who is final]
+    log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
+    others = {n: v for n, v in values.items() if n.startswith("best") and "val" not in own}
+    ours = {name: value for name, value in values.items() if name not in others}
+    if others:
+        run.log_metrics(others, epoch, finished_ms)
+    run.log_metrics(ours, epoch, finished_ms, model_id)
     tags = {
         TEST_DIGEST: digest(corpus.rows("test")),
         "test_accuracy": f"{values['test_accuracy']:.4f}",

@@ -24,7 +24,7 @@ class Arrays(nn.Module):
         for name, known in self._buffers.items():
             saved = state.get(prefix + name)
             if saved is not None and known is not None and saved.dim() == known.dim():
-                self._buffers[name] = torch.empty_like(saved)
+                self._buffers[name] = torch.empty_like(saved, device=known.device)
         super()._load_from_state_dict(state, prefix, *rest)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.features.settings import Shape
+from genre_mlflow.features.settings import PreprocessingSettings, Shape
 from genre_mlflow.settings import Settings, option
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Family(Settings):
 
     def check_input(self, shape: Shape) -> None:
         """Raise `SettingsError` where no network can be built for images of this shape."""
+
+    def check_pictures(self, pictures: PreprocessingSettings) -> None:
+        """Raise `SettingsError` where the network would misread what such pictures show."""
 
     def paths(self) -> dict[str, str]:
         """Options of these settings that are paths of files, with their values."""

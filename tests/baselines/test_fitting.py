@@ -15,6 +15,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.estimators import KernelMachine
 from genre_mlflow.model.layers import Crops
 from genre_mlflow.model.networks.baselines import ESTIMATORS, MajorityBaseline, StatisticsBaseline
 from genre_mlflow.model.networks.vgg import VGG
@@ -141,3 +142,12 @@ def test_of_too_many_segments_each_genre_keeps_its_share_and_one_at_least():
     assert places.max() == 999
     assert chosen(labels, 1000).tolist() == list(range(1000))
     assert chosen(labels, 100).tolist() == places.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # it has no memory
+def test_arrays_that_are_loaded_lie_where_the_network_does():
+    saved, network = (KernelMachine(3, 4) for _ in range(2))
+    saved.fill(vectors=torch.ones(5, 4), weights=torch.ones(3, 5), intercepts=torch.ones(3))
+    network.to("meta").load_state_dict(saved.state_dict())  # as on another device
+    assert {array.device.type for array in network.buffers()} == {"meta"}
+    assert network.vectors.shape == (5, 4)

@@ -1,6 +1,9 @@
 """The spectrogram against librosa, and the images against those made by others."""
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.features import spectrogram
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.settings import SpectrogramSettings
 from genre_mlflow.features.spectrogram import chroma, log_mel, mfcc, render
@@ -101,6 +105,25 @@ def test_mfcc_is_librosas(librosa, n_samples):
     ours = mfcc(samples)
     assert ours.shape == theirs.shape == (20, 1 + n_samples // 512)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-2)  # sums of 128 cells of 5e-3 dB
+
+
+def test_no_other_thread_is_in_librosa_while_it_compiles(librosa, monkeypatch):
+    inside, seen = set(), []
+
+    def slow(**sound: object) -> np.ndarray:
+        inside.add(threading.get_ident())
+        seen.append(len(inside))
+        time.sleep(0.1)
+        inside.discard(threading.get_ident())
+        return np.zeros((12, 1), np.float32)
+
+    monkeypatch.setattr(librosa.feature, "chroma_stft", slow)
+    monkeypatch.setattr(spectrogram, "compiled", threading.Event())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(chroma, [np.ones(2048, np.float32)] * 4))
+    assert max(seen[:2]) == 1  # those that waited go one by one, too
+    assert not spectrogram.first_call.locked()
+    assert spectrogram.compiled.is_set()
 
 
 def test_chroma_is_librosas_and_shows_the_pitch(librosa):

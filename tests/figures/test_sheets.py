@@ -183,7 +183,7 @@ def test_what_is_learnt_from_is_drawn_beside_the_track_itself(music, tmp_path):
         (["music", "--out", "s.png", "--roll", "1"], r"do with --augment alone$"),
         (
             ["music", "--out", "s.png", "--augment", "--roll", "1", "--file", "x"],
-            r"--augment and --file do not go together$",
+            r"the first tracks: leave --file, --per-genre out$",
         ),
         (["music", "--out", "sheet.jpg"], r"--out is 'sheet\.jpg'; allowed are names that end in"),
         (["music", "--out", "no/sheet.png"], r"no is no folder$"),

@@ -7,13 +7,16 @@ import pandas as pd
 import pytest
 import torch
 from mlflow import MlflowClient
-from safetensors.torch import load_file
-from support import EXPERIMENT, runs_in, small_options
+from safetensors.torch import load_file, save_file
+from support import EXPERIMENT, InterruptAfter, runs_in, small_options
+from torchvision.models import mobilenet_v3_small
 
 import genre_mlflow
+from genre_mlflow.errors import GenreError
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs import fitting
+from genre_mlflow.jobs.evaluate import evaluate
 from genre_mlflow.jobs.fitting import AGAIN
 from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
@@ -74,6 +77,16 @@ def test_it_learns_from_both_and_only_the_test_set_is_its_own(
         [run.info.experiment_id], f"source_run_id = '{again.run_id}' AND name = 'classifier'"
     )
     assert model.params["epoch"] == "3"
+    # What the first network says of validation is no figure of the model.
+    names = {metric.key for metric in model.metrics}
+    assert "test_accuracy" in names
+    assert not any(name.startswith("best") for name in names)
+    assert "best_val_accuracy" in run.data.metrics
+
+    # It was trained on validation, too.
+    version = f"models:/genre-classifier/{again.version}"
+    known = evaluate(version, options, split="val", experiment=EXPERIMENT).known
+    assert (len(known.train), known.val) == (known.n, [])
 
 
 def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
@@ -113,3 +126,24 @@ def test_what_is_fitted_at_once_is_fitted_again(
     outcome = train(options, experiment=EXPERIMENT)
     assert outcome.version == "1"
     assert (home() / "checkpoints" / outcome.run_id / AGAIN / "epoch-0001.safetensors").exists()
+
+
+def test_what_it_begins_with_is_looked_for_before_a_resumed_run_goes_on(
+    store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    save_file(mobilenet_v3_small().state_dict(), weights)
+    options = TrainOptions.from_flat(
+        {
+            "data": str(make_corpus(tmp_path / "music")), "network": "mobilenet_v3_small",
+            "weights": str(weights), "image_size": 64, "image_width": 64, "epochs": 2,
+            "refit": True,
+        }
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        train(options, experiment=EXPERIMENT, observer=InterruptAfter(1))
+    (begun,) = runs_in(store)
+    weights.unlink()
+    with pytest.raises(GenreError, match=r"weights\.safetensors"):
+        train(options, experiment=EXPERIMENT, resume=begun.info.run_id)

@@ -79,6 +79,7 @@ def whole_options(data: Path, name: str) -> TrainOptions:
         data, model_name=name, schedule="one-cycle", stem="textures", crop=0.5,
         statistics_share=0.67, mixup=0.3, ema_decay=0.9, ensemble=2,
         time_stretch=0.1, pitch_shift=1.0, roll=0.5, gain_db=3.0, noise_db=1.0, time_mask=0.1,
+        frequency_mask=0.1,
     )  # fmt: skip
 
 

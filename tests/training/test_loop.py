@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import TrainingError
-from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.layers import Fused
@@ -429,6 +429,33 @@ def test_each_network_of_an_ensemble_learns_as_it_would_alone(run, make_classifi
     first, second = (one.network.get_parameter("head.1.weight") for one in alone)
     assert not torch.allclose(first, second, atol=1e-2)
     assert history[-1].val.accuracy > 0.5
+
+
+def test_what_is_learnt_from_is_changed_and_what_is_validated_is_not(
+    train, val, make_classifier, tmp_path
+):
+    def weights_and_pictures(augmentation, folder):
+        classifier, seen = make_classifier(), {True: [], False: []}
+        classifier.network.register_forward_pre_hook(
+            lambda network, inputs: seen[network.training].append(inputs[0].clone())
+        )
+        fit(
+            classifier, {"train": train, "val": val},
+            replace(SETTINGS, epochs=1, mixup=0.0, ema_decay=0.0), Observer(),
+            checkpoints=CheckpointFolder(tmp_path / folder), device=torch.device("cpu"),
+            augmentation=augmentation,
+        )  # fmt: skip
+        learnt, validated = (torch.cat(seen[is_training]) for is_training in (True, False))
+        assert torch.equal(validated, val.gather([*range(len(val))])[0])
+        return classifier.network.state_dict(), learnt
+
+    plain, pictures = weights_and_pictures(AugmentationSettings(), "plain")
+    rolled, others = weights_and_pictures(AugmentationSettings(roll=1.0), "rolled")
+    assert not torch.equal(pictures, others)
+    assert torch.equal(
+        pictures.float().sum(dim=(2, 3)).sort(0)[0], others.sum(dim=(2, 3)).sort(0)[0]
+    )
+    assert not same(plain, rolled)
 
 
 TINY = """

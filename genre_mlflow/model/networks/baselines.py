@@ -21,6 +21,7 @@ class Fitted(Family):
     """Fixed features, then an SVM or a logistic regression by scikit-learn."""
 
     is_fitted: ClassVar[bool] = True
+    name: ClassVar[str] = "statistics"  # on the command line
     crop: ClassVar[float] = 1.0  # share of the time that is read at once
 
     estimator: str = option(
@@ -43,7 +44,7 @@ class Fitted(Family):
 
     def check_input(self, shape: Shape) -> None:
         """Features are of levels, not of colours."""
-        check_levels(f"network {str(self).partition(',')[0]}", shape)
+        check_levels(f"network {self.name}", shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 levels `[B, 1, H, W]`; all equal until it is fitted."""

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from genre_mlflow.errors import SettingsError
-from genre_mlflow.features.settings import Shape
+from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.features.settings import PreprocessingSettings, Shape
 from genre_mlflow.model.networks.baselines import Fitted, cropped_statistics
+from genre_mlflow.settings import as_text
 
 if TYPE_CHECKING:
     from torch import nn
 
+READABLE = {
+    "features": "mel", "segment_s": 30.0, "n_mels": 128, "fmin": 0.0, "fmax": 0.0, "top_db": 80.0
+}  # fmt: skip
 LEAST = 64  # pixels each way; less is no picture of half a minute any more
 
 
@@ -17,6 +21,7 @@ LEAST = 64  # pixels each way; less is no picture of half a minute any more
 class Pretrained(Fitted):
     """Features of a frozen network, whose weights `genre-mlflow weights` brings here."""
 
+    name: ClassVar[str]  # on the command line
     source: ClassVar[str]  # of its weights
     reader: ClassVar[str]  # its class in `model/pretrained/features.py`
 
@@ -28,7 +33,7 @@ class Pretrained(Fitted):
         super().check_input(shape)
         if min(shape[1:]) < LEAST:
             raise SettingsError(
-                f"the input has {shape[1]} x {shape[2]} pixels; network {self.source} needs "
+                f"the input has {shape[1]} x {shape[2]} pixels; network {self.name} needs "
                 f"{LEAST} x {LEAST} or more"
             )
 
@@ -67,6 +72,7 @@ class PhotographFeatures(Pretrained):
     """EfficientNet-Lite0, trained on photographs; its middle blocks, by band of frequency."""
 
     crop = 0.5
+    name = "efficientnet_lite0"
     source = "efficientnet_lite0"
     reader = "PhotographReader"
 
@@ -75,8 +81,19 @@ class PhotographFeatures(Pretrained):
 class MusicFeatures(Pretrained):
     """musicnn, trained on the tags of songs; what it pools over time."""
 
+    name = "musicnn"
     source = "MSD_musicnn"
     reader = "MusicReader"
+
+    def check_pictures(self, pictures: PreprocessingSettings) -> None:
+        """It knows seconds, mel bands and decibels, and takes those of the usual pictures."""
+        for name, value in READABLE.items():
+            found = getattr(pictures, name)
+            if found != value and (name, found) != ("fmax", pictures.sample_rate / 2):
+                raise SettingsError(
+                    f"{name} is {as_text(found)}, but network {self.name} reads pictures of "
+                    f"{as_text(value)} alone"
+                )
 
 
 READERS = PhotographFeatures, MusicFeatures
@@ -98,6 +115,11 @@ class AllFeatures(Fitted):
         for one in self.readers():
             one.check_input(shape)
 
+    def check_pictures(self, pictures: PreprocessingSettings) -> None:
+        """What each of them can read."""
+        for one in self.readers():
+            one.check_pictures(pictures)
+
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 levels `[B, 1, H, W]`; all equal until it is fitted."""
         from genre_mlflow.model.layers import Committee
@@ -109,8 +131,14 @@ class AllFeatures(Fitted):
 
     def check_start(self) -> None:
         """Say at once which weights are not here. Raises `ModelError`."""
+        missing = []
         for one in self.readers():
-            one.check_start()
+            try:
+                one.check_start()
+            except ModelError as error:
+                missing.append(str(error))
+        if missing:
+            raise ModelError("; ".join(missing))
 
     def start(self, network: "nn.Module") -> None:
         """Give the frozen parts what they have learnt. Raises `ModelError`."""

@@ -1,7 +1,6 @@
 """Frozen networks that read the levels of a spectrogram, and what is pooled of their features."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.features.augmentation import mel
 from genre_mlflow.features.musicnn import N_BANDS, PATCH_FRAMES, SETTINGS
 from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.pretrained.efficientnet_lite0 import FEATURE_BLOCKS, EfficientNetLite0
@@ -98,10 +98,11 @@ def remembering(network: nn.Module, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        kept = [reader.remembered for reader in readers if reader.remembered]
         for reader in readers:
-            if reader.remembered:
-                reader.remembered.save()
             reader.memory = reader.remembered = None
+        for remembered in kept:
+            remembered.save()
 
 
 class PhotographReader(FrozenReader):
@@ -125,9 +126,16 @@ class PhotographReader(FrozenReader):
         """Levels as grey."""
         found = []
         for features in self.body.features(pixels.float().expand(-1, 3, -1, -1)):
-            bands = functional.adaptive_avg_pool2d(features, (BANDS, features.shape[3]))
+            # Not an adaptive pooling, of which MPS has only those of equal parts.
+            bands = torch.stack([part.mean(dim=2) for part in parts(features, BANDS)], dim=2)
             found += [bands.mean(dim=3), (bands.var(dim=3, correction=0) + TINY).sqrt()]
         return torch.cat([part.flatten(1) for part in found], dim=1)
+
+
+def parts(features: Tensor, n: int) -> list[Tensor]:
+    """The rows of a map `[B, C, H, W]` in so many parts, which share a row where `n` parts none."""
+    height = features.shape[2]
+    return [features[:, :, i * height // n : -(-(i + 1) * height // n)] for i in range(n)]
 
 
 class MusicReader(FrozenReader):
@@ -175,8 +183,9 @@ def band_weights(rows: int) -> Tensor:
     Each band lies between two rows, or on the outermost one.
     """
     places = (torch.arange(rows, dtype=torch.float64) + 0.5) * (PICTURE_BANDS / rows) + 0.5
-    row_mels = places * (mel(HIGHEST_HZ) / (PICTURE_BANDS + 1))  # of rows, the lowest first
-    step = mel(SETTINGS.highest_hz) / (N_BANDS + 1)
+    highest, musicnns_highest = mel(torch.tensor([HIGHEST_HZ, SETTINGS.highest_hz])).double()
+    row_mels = places * (highest / (PICTURE_BANDS + 1))  # of rows, the lowest first
+    step = musicnns_highest / (N_BANDS + 1)
     band_mels = torch.arange(1, N_BANDS + 1, dtype=torch.float64) * step
     position = (band_mels[:, None] >= row_mels).sum(dim=1).clamp(1, rows - 1)  # the row above
     below, above = row_mels[position - 1], row_mels[position]
@@ -186,8 +195,3 @@ def band_weights(rows: int) -> Tensor:
     weights[bands, position - 1] = 1 - share
     weights[bands, position] += share
     return weights.flip(1).float()
-
-
-def mel(hz: float) -> float:
-    """Slaney's mel scale above 1,000 Hz, as librosa has it."""
-    return 15 + 27 * math.log(hz / 1000) / math.log(6.4)

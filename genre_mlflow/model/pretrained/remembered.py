@@ -36,7 +36,8 @@ class Remembered:
                 keys = [row.numpy().tobytes() for row in found["keys"]]
                 self.features |= zip(keys, found["features"], strict=True)
             except (OSError, KeyError, ValueError, SafetensorError) as error:
-                logger.warning("Warning: %s is read no more: %s", file, error)
+                logger.warning("Warning: %s is damaged and deleted: %s", file, error)
+                file.unlink(missing_ok=True)
 
     def read(self, pixels: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         """Features `[B, F]` of pictures `[B, ...]`, by `network` where they are new."""
@@ -57,8 +58,11 @@ class Remembered:
         names = torch.frombuffer(bytearray(b"".join(self.unsaved)), dtype=torch.uint8)
         rows = torch.stack([self.features[key] for key in self.unsaved])
         content = {"keys": names.view(-1, KEY_BYTES), "features": rows}
-        with atomic_write(self.folder / f"{uuid.uuid4().hex}.safetensors") as file:
-            file.write(save(content))
+        try:
+            with atomic_write(self.folder / f"{uuid.uuid4().hex}.safetensors") as file:
+                file.write(save(content))
+        except OSError as error:
+            logger.warning("Warning: what was read is not kept for later runs: %s", error)
         self.unsaved = []
 
 

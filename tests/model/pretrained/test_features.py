@@ -12,7 +12,13 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.model.networks.pretrained import AllFeatures, MusicFeatures, PhotographFeatures
-from genre_mlflow.model.pretrained.features import MusicReader, PhotographReader, band_weights, mel
+from genre_mlflow.model.pretrained.features import (
+    MusicReader,
+    PhotographReader,
+    band_weights,
+    parts,
+)
+from genre_mlflow.options import TrainOptions
 
 SHAPE = (1, 64, 96)
 
@@ -50,11 +56,6 @@ def test_photographs_give_mean_and_deviation_over_time_of_four_bands():
     assert found.shape == (2, (40 + 80 + 112 + 192) * 4 * 2)
 
 
-def test_the_mel_scale_is_librosas():
-    for hz in (1000, 8000, 11_025):
-        assert mel(hz) == pytest.approx(librosa.hz_to_mel(hz), rel=1e-6)
-
-
 @pytest.mark.parametrize("rows", [64, 128, 200])
 def test_bands_are_made_of_the_rows_of_their_frequency(rows):
     weights = band_weights(rows)
@@ -90,7 +91,7 @@ def test_a_picture_is_stretched_to_the_log_mel_of_its_sound(monkeypatch):
 @pytest.mark.parametrize("family", [PhotographFeatures, MusicFeatures, AllFeatures])
 def test_weights_that_are_not_here_are_told_with_the_command_that_brings_them(family):
     name = "musicnn" if family is MusicFeatures else "efficientnet_lite0"
-    with pytest.raises(ModelError, match=rf"`genre-mlflow weights {name}` brings them there$"):
+    with pytest.raises(ModelError, match=rf"`genre-mlflow weights {name}` brings them there"):
         family().check_start()
 
 
@@ -100,6 +101,31 @@ def test_small_pictures_and_colours_are_refused(family):
         family().check_input((3, 128, 384))
     with pytest.raises(SettingsError, match=r"^the input has 32 x 384 pixels; network .* 64 x 64"):
         family().check_input((1, 32, 384))
+
+
+@pytest.mark.parametrize("network", ["musicnn", "pretrained"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("segment_s", 3.0), ("features", "mfcc"), ("fmax", 4000.0), ("top_db", 40.0), ("n_mels", 64)],
+)
+def test_pictures_that_would_be_misread_are_refused(network, name, value):
+    with pytest.raises(SettingsError, match=rf"^{name} is .*network musicnn reads pictures of"):
+        TrainOptions.from_flat({"network": network, name: value})
+    assert TrainOptions.from_flat({"network": network, "fmax": 11_025.0})
+    assert TrainOptions.from_flat({"network": "efficientnet_lite0", name: value})
+
+
+def test_all_weights_that_are_missing_are_told_at_once():
+    with pytest.raises(ModelError, match=r"weights efficientnet_lite0`.*; .*weights musicnn`"):
+        AllFeatures().check_start()
+
+
+@pytest.mark.parametrize("height", [3, 4, 6, 16, 21])
+def test_parts_are_those_of_an_adaptive_pooling(height):
+    features = torch.rand(2, 3, height, 5)
+    ours = torch.stack([part.mean(dim=2) for part in parts(features, 4)], dim=2)
+    theirs = torch.nn.functional.adaptive_avg_pool2d(features, (4, 5))
+    assert torch.allclose(ours, theirs, atol=1e-6)
 
 
 def test_a_card_says_what_the_weights_have_seen():

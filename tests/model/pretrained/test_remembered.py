@@ -74,7 +74,8 @@ def test_what_two_have_written_is_read_together_and_a_damaged_file_is_told(
     one.write_bytes(one.read_bytes()[:-1])
     Remembered(tmp_path).read(pixels, network)
     assert network.read == 6
-    assert f"{one} is read no more" in caplog.text
+    assert f"{one} is damaged and deleted" in caplog.text
+    assert not one.exists()
 
 
 def test_a_reader_remembers_while_the_block_runs_and_other_weights_read_anew(
