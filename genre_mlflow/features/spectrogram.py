@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.settings import SpectrogramSettings, check_integer
+from genre_mlflow.files.locks import alone
 
 IMAGE_WIDTH = 387
 IMAGE_HEIGHT = 385
@@ -35,7 +36,10 @@ FRAMES_PER_BLOCK = 128  # 1 MB of windowed frames at a time: they stay in the ca
 # 3e-3 dB. Doing such frames again costs a quarter; doing all in double, more than twice the time.
 DOUBT = np.float32(1e-8)
 N_MFCC = 20  # coefficients, librosa's default
-first_call, compiled = threading.Lock(), threading.Event()  # of librosa's chroma, in this process
+# Set when librosa's chroma has been called in this process. Its first call compiles, or loads what
+# another process has compiled, by numba, whose cache two of them at once can damage so that the
+# next call is to nowhere, a crash (numba 0.68; three fresh processes: two of eight times).
+compiled = threading.Event()
 
 
 def log_mel(
@@ -89,9 +93,7 @@ def chroma(
     """
     settings = settings or SpectrogramSettings()
     check_sound(samples)
-    # What librosa compiles in its first call has crashed the process where another thread called
-    # it in the meantime.
-    with nullcontext() if compiled.is_set() else first_call:
+    with nullcontext() if compiled.is_set() else alone("librosa"):
         import librosa
 
         found: npt.NDArray[np.float32] = librosa.feature.chroma_stft(

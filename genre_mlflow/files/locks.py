@@ -1,5 +1,7 @@
 """Locks that processes hold by files, on every system."""
 
+import getpass
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +26,18 @@ def hold_lock(file: Path, taken: GenreError) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Wait until no other thread and no other process of this user on this machine does `what`."""
+    with FileLock(Path(tempfile.gettempdir(), f"genre-mlflow-{user()}-{what}.lock")):
+        yield
+
+
+def user() -> str:
+    """Who this is, where the system knows it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a number without a name
+        return "nobody"
