@@ -58,8 +58,9 @@ def train_words(name: str) -> list[str]:
 
 
 def start(folder: Path, module: str, words: list[str]) -> Command:
-    """`python -m module words...` in the project."""
+    """`python -m module words...` in the project, with its own store."""
     env = os.environ | {"GENRE_HOME": str(folder / "project" / ".genre")}
+    env.pop("MLFLOW_TRACKING_URI", None)
     return Command(module, words, folder / "command.log", folder / "project", env)
 
 
