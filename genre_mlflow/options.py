@@ -75,10 +75,11 @@ class TrainOptions:
         that is not at its default: it would be lost.
         """
         network = part_of(ModelSettings, values).network
-        said = RECIPES.get(values.get("recipe", DEFAULT), {})
+        said = said_by_recipe(values)
         values = {name: v for name, v in values.items() if name not in said or v != said[name]}
         check_strangers(network, values)
-        values = {**recipe_of(network, values), **values}
+        own = TrainOptions.names(family(network))
+        values = {**{name: value for name, value in said.items() if name in own}, **values}
         rooms: dict[str, Any] = {room: part_of(kind, values) for room, kind in ROOMS.items()}
         return cls(**rooms, family=part_of(family(network), values))
 
@@ -132,11 +133,9 @@ def part_of(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
     return kind(**{name: values[name] for name in options_of(kind) if name in values})
 
 
-def recipe_of(network: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recipe among `values` says of options that this network has."""
-    own = TrainOptions.names(family(network))
-    said = RECIPES.get(values.get("recipe", DEFAULT), {})
-    return {name: value for name, value in said.items() if name in own}
+def said_by_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe among `values` says of any network's options; nothing for an unknown one."""
+    return RECIPES.get(values.get("recipe", DEFAULT), {})
 
 
 def check_recipe(values: Mapping[str, Any]) -> None:
@@ -144,7 +143,7 @@ def check_recipe(values: Mapping[str, Any]) -> None:
 
     Raises `SettingsError`.
     """
-    said = RECIPES.get(values.get("recipe", DEFAULT), {})
+    said = said_by_recipe(values)
     everything = TrainOptions.names(family(part_of(ModelSettings, values).network))
     if not said or not everything <= values.keys():
         return

@@ -244,6 +244,16 @@ def test_whole_way_works_over_http(
     assert not (tmp_path / "work" / "mlruns").exists()
 
 
+def test_augmentation_reaches_what_is_learnt_and_nothing_else(
+    store: MlflowClient, tmp_path: Path, make_corpus
+) -> None:
+    folder = make_corpus(tmp_path / "m")
+    runs = [train_small(folder, epochs=1, **more) for more in ({}, {"noise_db": 20.0})]
+    plain, noisy = (store.get_run(outcome.run_id).data.metrics for outcome in runs)
+    assert plain["train_loss"] != noisy["train_loss"]
+    assert plain["baseline_test_accuracy"] == noisy["baseline_test_accuracy"]
+
+
 def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_corpus) -> None:
     folder = make_corpus(tmp_path / "m")
     (folder / "jazz" / "broken.png").write_bytes(b"no image")
