@@ -4,8 +4,8 @@ Every recipe is trained on each fold of train and validation together, for each 
 something of the tracks that it has not seen; the weights of the last epoch count, so that nothing
 is chosen by what is measured. The test set is not opened. The table gives the mean accuracy over
 seeds with its t interval, and the differences to the default and to the statistics baseline with an
-interval over artists. Each recipe and seed is a run in the MLflow experiment, with a table of its
-predictions.
+interval over artists; then the same of what learns in epochs alone, without the statistics that
+answer beside it. Each recipe and seed is a run in the MLflow experiment, with its predictions.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from genre_mlflow.evaluation.predictions import predict_tracks, write_prediction
 from genre_mlflow.evaluation.statistics import Interval, accuracy_difference, mean_interval
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.fitting import new_classifier
+from genre_mlflow.model.layers import Fused
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
@@ -43,10 +44,15 @@ from genre_mlflow.training.recipes import PLAIN
 from genre_mlflow.training.recipes import RECIPES as RECIPES_BY_NAME
 
 DEFAULT, BASELINE = RIVALS = ("default", "statistics baseline")
+ALL, ALONE = "all", "alone"  # the whole network, and what of it learns in epochs
+COLUMNS = (
+    "accuracy", *(f"less the {rival}" for rival in RIVALS),
+    "what learns alone", f"less that of the {DEFAULT}",
+)  # fmt: skip
+PLAINLY = RECIPES_BY_NAME[PLAIN]
 RECIPES: dict[str, dict[str, Any]] = {
     BASELINE: {"network": "statistics"},
     DEFAULT: {},
-    "without statistics": {"statistics_share": 0.0},
     "pixels instead of textures": {"stem": "pixels", "widths": (16, 32, 64, 128)},
     "mean over time alone": {"pooling": "mean"},
     "whole tracks instead of crops": {"crop": 1.0},
@@ -58,7 +64,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "twice the epochs": {"epochs": 80},
     "half the epochs": {"epochs": 20},
     "five networks and 60 epochs": {"ensemble": 5, "epochs": 60},
-    "plain": RECIPES_BY_NAME[PLAIN],
+    "plain": PLAINLY,
+    "plain with statistics": PLAINLY | {"statistics_share": 0.67},
+    "plain with textures": PLAINLY | {"stem": "textures", "widths": (64, 64, 64)},
+    "plain with deviation over time": PLAINLY | {"pooling": "mean-deviation"},
+    "plain with crops": PLAINLY | {"crop": 0.5},
+    "plain with mixing": PLAINLY | {"mixup": 0.3},
+    "plain with averaged weights": PLAINLY | {"ema_decay": 0.99},
     "wide statistics baseline": {"network": "statistics", "kinds": "wide"},
 }
 # The other road, for a table of its own: features of networks that others have trained.
@@ -93,16 +105,17 @@ def main() -> None:
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache")
     parts = folds(corpus.split.grouped, args.folds)
     print(f"{args.folds} folds of {len(parts[0])} tracks, {args.seeds} seeds\n")
-    print(f"| recipe | accuracy | less the {' | less the '.join(RIVALS)} |\n|---|---|---|---|")
-    tables: dict[str, list[pd.DataFrame]] = {}
+    print(f"| recipe | {' | '.join(COLUMNS)} |\n|{'---|' * (1 + len(COLUMNS))}")
+    tables: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for name in [recipe.strip() for recipe in args.recipes.split(",")]:
         changes = (RECIPES | PRETRAINED)[name] | ({"epochs": args.epochs} if args.epochs else {})
         recipe = options.changed(**changes)
         seeds = 1 if recipe.family.is_fitted else args.seeds
-        tables[name] = [
-            tracked(name, recipe.changed(seed=seed), corpus.genres, parts, cache, args.experiment)
-            for seed in range(seeds)
-        ]
+        for seed in range(seeds):
+            seeded = recipe.changed(seed=seed)
+            found = tracked(name, seeded, corpus.genres, parts, cache, args.experiment)
+            for who, table in found.items():
+                tables.setdefault((name, who), []).append(table)
         print(row(name, tables), flush=True)
 
 
@@ -113,26 +126,30 @@ def tracked(
     parts: Sequence[pd.DataFrame],
     cache: PixelCache,
     experiment: str,
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
     """Predictions for every track by a network that has not seen it, and a run that tells so."""
     run = TrackedRun.create(
         experiment_id(experiment), f"{name}, seed {options.training.seed}", {"recipe": name}
     )
     with run.running():
         run.log_params({key: as_text(value) for key, value in options.flat().items()})
-        found = pd.concat(
-            [unseen(options, genres, part, cache) for part in parts], ignore_index=True
-        )
-        run.log_metrics({"fold_accuracy": accuracy(found)}, 1, int(time.time() * 1000))
+        by_part = [unseen(options, genres, part, cache) for part in parts]
+        found = {
+            who: pd.concat([tables[who] for tables in by_part], ignore_index=True)
+            for who in by_part[0]
+        }
+        accuracies = {f"fold_accuracy_{who}": accuracy(table) for who, table in found.items()}
+        run.log_metrics(accuracies, 1, int(time.time() * 1000))
         with run.folder() as folder:
-            write_predictions(found, folder / "predictions.csv")
+            for who, table in found.items():
+                write_predictions(table, folder / f"predictions_{who}.csv")
     return found
 
 
 def unseen(
     options: TrainOptions, genres: Sequence[str], part: pd.DataFrame, cache: PixelCache
-) -> pd.DataFrame:
-    """Train on one side of a fold; predictions for the other."""
+) -> dict[str, pd.DataFrame]:
+    """Train on one side of a fold; predictions for the other, by all and by what learns alone."""
     sides = {side: part[part["split"] == side] for side in ("train", "val")}
     tracks = {side: TrackDataset(rows, genres, cache) for side, rows in sides.items()}
     classifier = new_classifier(options, genres)
@@ -140,7 +157,7 @@ def unseen(
         options.family.start(classifier.network)
         with remembering(classifier.network, home() / "cache"):
             fit_baseline(classifier, tracks["train"])
-            return predict_tracks(classifier, sides["val"], tracks["val"])
+            return {ALL: predict_tracks(classifier, sides["val"], tracks["val"])}
     fit_fixed_part(classifier.network, tracks["train"])
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))
@@ -151,21 +168,39 @@ def unseen(
         )  # fmt: skip
         weights = checkpoints.load_weights(len(fitted.history))
     classifier.network.cpu().load_state_dict(weights)
-    return predict_tracks(classifier, sides["val"], tracks["val"])
+    found = {ALL: predict_tracks(classifier, sides["val"], tracks["val"])}
+    if isinstance(classifier.network, Fused):
+        classifier.network.share = 0.0
+    return found | {ALONE: predict_tracks(classifier, sides["val"], tracks["val"])}
 
 
-def row(name: str, tables: Mapping[str, Sequence[pd.DataFrame]]) -> str:
+def row(name: str, tables: Mapping[tuple[str, str], Sequence[pd.DataFrame]]) -> str:
     """A line of the table."""
-    accuracies = [accuracy(table) for table in tables[name]]
-    many = len(accuracies) > 1
-    cells = [as_percent(mean_interval(accuracies)) if many else f"{100 * accuracies[0]:.1f} %"]
-    for other in RIVALS:
-        if other == name or other not in tables:
-            cells.append("")
-        else:
-            apart = accuracy_difference(tables[name], tables[other], by_group=True)
-            cells.append(as_percent(apart, sign="+"))
+    cells = [
+        mean_cell(tables.get((name, ALL))),
+        *(apart_cell(name, other, ALL, tables) for other in RIVALS),
+        mean_cell(tables.get((name, ALONE))),
+        apart_cell(name, DEFAULT, ALONE, tables),
+    ]
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def mean_cell(tables: Sequence[pd.DataFrame] | None) -> str:
+    """Accuracy, with an interval over seeds where there are several."""
+    accuracies = [accuracy(table) for table in tables or []]
+    if len(accuracies) > 1:
+        return as_percent(mean_interval(accuracies))
+    return f"{100 * accuracies[0]:.1f} %" if accuracies else ""
+
+
+def apart_cell(
+    name: str, other: str, who: str, tables: Mapping[tuple[str, str], Sequence[pd.DataFrame]]
+) -> str:
+    """The difference of two recipes, with an interval over artists; nothing if one is not there."""
+    one, two = tables.get((name, who)), tables.get((other, who))
+    if name == other or one is None or two is None:
+        return ""
+    return as_percent(accuracy_difference(one, two, by_group=True), sign="+")
 
 
 def as_percent(interval: Interval, sign: str = "") -> str:

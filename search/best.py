@@ -21,9 +21,10 @@ from genre_mlflow.tracking.sessions import in_hand
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.training.device import enough_memory
 from genre_mlflow.training.observer import Observer
+from search.finalists import Finalist, compare_finalists, finalists_of
 from search.report import trials_table, write_report
 from search.study import DONE, Search
-from search.trials import RUN_ID
+from search.trials import RUN_ID, best_of
 from search.worker import POLL_S
 
 FOUND = "finished"  # user attribute of the study
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 class Finished:
     """What a study has found. `final_runs` and what follows are empty without final training.
 
-    `trials`: completed and pruned ones; accuracies are 0 to 1, the test accuracies one a seed.
+    `trials`: completed and pruned ones; `finalists`: numbers of those that were compared on folds,
+    the best first, and the mean loss of each; accuracies are 0 to 1, the test ones one a seed.
     """
 
     study: str
@@ -44,8 +46,11 @@ class Finished:
     trials: int
     best_trial: int
     setting: dict[str, Any]
+    best_val_loss: float
     best_val_accuracy: float
-    first_val_accuracy: float | None  # of the setting of the command line
+    first_val_loss: float | None  # of the setting of the command line
+    finalists: list[int]
+    finalist_losses: list[float]
     final_runs: list[str]
     test_accuracies: list[float]
     test_intervals: list[list[float]]  # low and high of each, 95 %
@@ -66,24 +71,28 @@ def finish(search: Search, observer: Observer | None = None) -> Finished | None:
             return None
         if not search.trials(TrialState.COMPLETE):
             raise StudyError(f"study {search.name!r} has no completed trial; start it again")
-        before = search.study.user_attrs.get(FOUND)
-        best, n_done = search.study.best_trial, len(search.trials(*DONE))
-        if before and before["trials"] == n_done and enough_seeds(search, before, best):
+        before, n_done = remembered(search), len(search.trials(*DONE))
+        if before and is_enough(search, before, n_done):
             search.runs.set_status(FINISHED)
-            return remembered(search, before)
+            return before
         search.runs.set_status(RUNNING)
+        finalists = compare_finalists(search)
+        best = finalists[0].trial if finalists else search.study.best_trial
         log_report(search, best)
         if before and enough_seeds(search, before, best):
-            found = replace(remembered(search, before), trials=n_done)
+            found = replace(before, trials=n_done, **compared(finalists))
         else:
-            found = train_best(search, best, n_done, observer)
+            found = train_best(search, best, finalists, n_done, observer)
         search.study.set_user_attr(FOUND, asdict(found))
         search.runs.set_status(FINISHED)
     return found
 
 
-def remembered(search: Search, before: dict[str, Any]) -> Finished:
+def remembered(search: Search) -> Finished | None:
     """What an earlier call has found and recorded. Raises `StudyError` for another version's."""
+    before = search.study.user_attrs.get(FOUND)
+    if before is None:
+        return None
     if before.keys() != {one.name for one in fields(Finished)}:
         raise StudyError(
             f"study {search.name!r} was ended by another version of genre-mlflow; name another "
@@ -111,10 +120,25 @@ def only_one(search: Search) -> Iterator[None]:
         time.sleep(POLL_S)
 
 
-def enough_seeds(search: Search, before: dict[str, Any], best: FrozenTrial) -> bool:
+def is_enough(search: Search, before: Finished, n_done: int) -> bool:
+    """True when an earlier end of the study speaks of all that is there and all that is asked."""
+    same_finalists = set(before.finalists) == {trial.number for trial in finalists_of(search)}
+    enough = len(before.final_runs) >= search.request.final_seeds
+    return before.trials == n_done and same_finalists and enough
+
+
+def enough_seeds(search: Search, before: Finished, best: FrozenTrial) -> bool:
     """True when the best setting has been trained again as often as is asked for."""
     wanted = search.request.final_seeds
-    return before["best_trial"] == best.number and len(before["final_runs"]) >= wanted
+    return before.best_trial == best.number and len(before.final_runs) >= wanted
+
+
+def compared(finalists: Sequence[Finalist]) -> dict[str, Any]:
+    """The finalists, as `Finished` holds them."""
+    return {
+        "finalists": [finalist.trial.number for finalist in finalists],
+        "finalist_losses": [finalist.loss for finalist in finalists],
+    }
 
 
 def log_report(search: Search, best: FrozenTrial) -> None:
@@ -125,14 +149,18 @@ def log_report(search: Search, best: FrozenTrial) -> None:
     tags = {
         "best_trial": str(best.number),
         "best_trial_run_id": str(best.user_attrs.get(RUN_ID, "")),
-        "best_val_accuracy": f"{best.value:.4f}",
+        "best_val_loss": f"{best.value:.4f}",
         "trials": ", ".join(f"{count} {state}" for state, count in states.items()),
     }
     search.runs.parent.log_tags(tags)
 
 
 def train_best(
-    search: Search, best: FrozenTrial, n_done: int, observer: Observer | None
+    search: Search,
+    best: FrozenTrial,
+    finalists: Sequence[Finalist],
+    n_done: int,
+    observer: Observer | None,
 ) -> Finished:
     """Train the best setting with each seed, evaluate it on the test set, register the best run."""
     setting = search.space.options(best.params)
@@ -151,8 +179,10 @@ def train_best(
         trials=n_done,
         best_trial=best.number,
         setting=dict(best.params),
-        best_val_accuracy=float(best.value or 0.0),
-        first_val_accuracy=first.value if first.state == TrialState.COMPLETE else None,
+        best_val_loss=best.value or 0.0,
+        best_val_accuracy=accuracy_of(best),
+        first_val_loss=first.value if first.state == TrialState.COMPLETE else None,
+        **compared(finalists),
         final_runs=[outcome.run_id for outcome in outcomes],
         test_accuracies=[outcome.metrics["test_accuracy"] for outcome in outcomes],
         test_intervals=[
@@ -174,6 +204,12 @@ def train_best(
     return found
 
 
+def accuracy_of(trial: FrozenTrial) -> float:
+    """Validation accuracy of the best of a trial, 0 to 1."""
+    best = best_of(trial)
+    return best.val_accuracy if best else 0.0
+
+
 def train_final(
     search: Search, trial: int, options: TrainOptions, observer: Observer | None
 ) -> Outcome:
@@ -190,10 +226,8 @@ def train_final(
 
 
 def register_best(outcomes: Sequence[Outcome]) -> Outcome:
-    """Register the final run with the best validation, of equals the least validation loss."""
-    return register_outcome(
-        max(outcomes, key=lambda o: (o.metrics["best_val_accuracy"], -o.metrics["best_val_loss"]))
-    )
+    """Register the final run with the least validation loss."""
+    return register_outcome(min(outcomes, key=lambda outcome: outcome.metrics["best_val_loss"]))
 
 
 def promote_best(found: Finished) -> str:

@@ -36,6 +36,8 @@ SEARCH_OPTIONS = [
     own("--workers", int, "Processes on this machine that run trials."),
     own("--sampler", click.Choice(SAMPLERS), "How settings are chosen."),
     own("--pruner", click.Choice(PRUNERS), "How hopeless trials are recognised."),
+    own("--folds", int, "Train each trial on so many folds of train and val; 0: on that split."),
+    own("--finalists", int, "Train only so many of the best settings on the folds; 0: each trial."),
     click.option(
         "--enqueue", multiple=True, metavar="'NAME=VALUE ...'",
         help="Try this setting early; several with ';' between them, or the option repeated.",
@@ -56,7 +58,7 @@ def search(ctx: click.Context, /, experiment: str, enqueue: tuple[str, ...], **v
 
     The same command, here or on another machine with the same --storage, joins the study. An
     option of training that the space searches gives the value of the first trial; the others stay
-    fixed. Selection is by validation accuracy; the test set is read once, at the end.
+    fixed. Selection is by validation loss; the test set is read once, at the end.
     """
     settings = train_options(ctx, values)
     # Not Click's `envvar`: `mlflow run` passes an empty word on for what is not given.

@@ -18,7 +18,7 @@ from optuna.visualization import matplotlib as visualization_png
 
 from search.trials import ERROR, RUN_ID, WORKER, best_of
 
-VALUE = "validation accuracy"
+VALUE = "validation loss"
 # What plots there are: their names in Optuna, and what they take beside the study.
 PLOTS: dict[str, dict[str, Any]] = {
     "optimization_history": {"target_name": VALUE},
@@ -107,21 +107,22 @@ def draw_html(study: Study, name: str, more: dict[str, Any], *, first: bool) -> 
 
 
 def trials_table(study: Study) -> pd.DataFrame:
-    """One row a trial: number, state, best validation accuracy and epoch, setting, times, runs."""
+    """One row a trial: number, state, least validation loss and its epoch, setting, times, runs."""
     rows = [row_of(trial) for trial in study.get_trials(deepcopy=False)]
     return pd.DataFrame(rows)
 
 
 def row_of(trial: FrozenTrial) -> dict[str, Any]:
     """A trial as a row."""
-    epoch, accuracy = best_of(trial) or (None, None)
+    best = best_of(trial)
     history = trial.system_attrs.get("retry_history", [])
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),
-        "best_val_accuracy": accuracy,
-        "best_epoch": epoch,
-        "epochs": trial.last_step or 0,
+        "best_val_loss": best.val_loss if best else None,
+        "best_val_accuracy": best.val_accuracy if best else None,
+        "best_epoch": best.epoch if best else None,
+        "steps": trial.last_step or 0,
         **trial.params,
         "started": trial.datetime_start,
         "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,

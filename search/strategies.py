@@ -4,8 +4,16 @@ import hashlib
 import warnings
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    WilcoxonPruner,
+)
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+from search.request import WILCOXON
 
 STARTUP_TRIALS = 3  # drawn at random before TPE or the Gaussian process chooses
 # Under one-cycle the early epochs say little: the rank correlation of the best accuracy so far with
@@ -33,11 +41,19 @@ def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
         )
 
 
-def make_pruner(name: str, epochs: int) -> BasePruner:
-    """The pruner; it compares validation accuracies of the same epoch."""
+def make_pruner(name: str, steps: int) -> BasePruner:
+    """The pruner; it compares validation losses of the same step: an epoch, or a fold.
+
+    Wilcoxon's signed-rank test, at 0.1, finds out whether a trial is worse than the best one on the
+    folds that both have seen, of which there must be four.
+    """
     if name == "median":
-        return MedianPruner(n_startup_trials=3, n_warmup_steps=max(1, round(WARM_UP * epochs)))
+        return MedianPruner(n_startup_trials=3, n_warmup_steps=max(1, round(WARM_UP * steps)))
     if name == "hyperband":
-        first = max(1, round(FIRST_RUNG * epochs))
-        return HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=2)
+        first = max(1, round(FIRST_RUNG * steps))
+        return HyperbandPruner(min_resource=first, max_resource=steps, reduction_factor=2)
+    if name == WILCOXON:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return WilcoxonPruner()
     return NopPruner()

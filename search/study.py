@@ -1,21 +1,23 @@
 """Beginning a study or joining it: what makes it the same study, its parent run, its queue."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import pandas as pd
 import torch
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
+from genre_mlflow.corpus.folds import folds
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
-from genre_mlflow.jobs.train import check_colours, open_tracks
+from genre_mlflow.jobs.train import check_colours, open_tracks, tensors
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
 from genre_mlflow.settings import as_text
@@ -44,7 +46,8 @@ DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 class Search:
     """A study that is open in this process, with all that its trials need.
 
-    `tracks`: `train` and `val` alone, so that no trial can read the test set.
+    `tracks`: `train` and `val` alone, so that no trial can read the test set; `folds`: the same of
+    each fold of both, if there are any.
     """
 
     request: Request
@@ -55,6 +58,7 @@ class Search:
     runs: StudyRuns
     corpus: Corpus
     tracks: Mapping[str, TrackDataset]
+    folds: Sequence[Mapping[str, TrackDataset]]
     device: torch.device
 
     @property
@@ -99,11 +103,14 @@ def open_search(request: Request) -> Search:
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
     check_colours(corpus, options)
+    parts = folds(corpus.split.grouped, request.folds) if request.folds else []
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):
-        study = find_study(name, storage, make_pruner(request.pruner, options.training.epochs))
-        begin(study, identity(options, space, corpus))  # before the work of decoding
+        steps = request.folds if request.trials_on_folds else options.training.epochs
+        study = find_study(name, storage, make_pruner(request.pruner, steps))
+        begin(study, identity(request, space, corpus))  # before the work of decoding
     tracks = open_tracks(corpus, options, ("train", "val"))
+    on_folds = [tensors(corpus, options, sides(part)) for part in parts]
     with storage.lock(f"study {name}"), store_errors():
         parent_id = study.user_attrs.get(PARENT)
         if parent_id:
@@ -115,7 +122,12 @@ def open_search(request: Request) -> Search:
         runs = StudyRuns(parent, (corpus.name, corpus.digest))
         if joined_run_id():
             runs.adopt(joined_run_id())
-    return Search(request, options, space, storage, study, runs, corpus, tracks, device)
+    return Search(request, options, space, storage, study, runs, corpus, tracks, on_folds, device)
+
+
+def sides(fold: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of a fold by split."""
+    return {side: fold[fold["split"] == side] for side in ("train", "val")}
 
 
 def default_name(corpus: Corpus, space: Space) -> str:
@@ -131,25 +143,26 @@ def find_study(name: str, storage: Storage, pruner: optuna.pruners.BasePruner) -
         storage=storage.optuna,
         sampler=make_sampler("random", 0, 0),
         pruner=pruner,
-        direction="maximize",
+        direction="minimize",
         load_if_exists=True,
     )
-    if study.directions != [StudyDirection.MAXIMIZE]:
+    if study.directions != [StudyDirection.MINIMIZE]:
         directions = ", ".join(d.name.lower() for d in study.directions)
         raise StudyError(
             f"study {name!r} in {storage.name} has the direction {directions}; genre-mlflow "
-            "maximizes validation accuracy: name another --study"
+            "minimizes validation loss: name another --study"
         )
     return study
 
 
-def identity(options: TrainOptions, space: Space, corpus: Corpus) -> dict[str, Any]:
+def identity(request: Request, space: Space, corpus: Corpus) -> dict[str, Any]:
     """What must be the same for all that work on one study."""
     fixed = {
         name: as_text(value)
-        for name, value in options.flat().items()
+        for name, value in request.options.flat().items()
         if name not in NOT_COMPARED and name not in space.parameters
     }
+    fixed["folds"] = as_text(request.folds if request.trials_on_folds else 0)
     return {
         "space": space.plain(),
         "corpus": {"name": corpus.name, "digest": corpus.digest},

@@ -12,12 +12,13 @@ from search.worker import rounded
 def summary(found: Finished) -> str:
     """The best setting against the first, the final runs, and commands to go on with."""
     setting = ", ".join(f"{name} {as_text(rounded(v))}" for name, v in found.setting.items())
-    first = found.first_val_accuracy
-    compared = f" (the setting of the command line: {first:.1%})" if first is not None else ""
+    first = found.first_val_loss
+    compared = f" (the setting of the command line: {first:.4f})" if first is not None else ""
     lines = [
         "",
-        f"Best of {counted(found.trials, 'trial')}: trial {found.best_trial}, validation accuracy "
-        f"{found.best_val_accuracy:.1%}{compared}",
+        *finalists(found),
+        f"Best of {counted(found.trials, 'trial')}: trial {found.best_trial}, validation loss "
+        f"{found.best_val_loss:.4f}{compared}, accuracy {found.best_val_accuracy:.1%}",
         f"  {setting}",
     ]
     if found.final_runs:
@@ -38,3 +39,13 @@ def summary(found: Finished) -> str:
     if found.version:
         lines += promote_it(found.model_name, found.version, found.role)
     return "\n".join(lines)
+
+
+def finalists(found: Finished) -> list[str]:
+    """A line for each finalist, the best first."""
+    if not found.finalists:
+        return []
+    pairs = zip(found.finalists, found.finalist_losses, strict=True)
+    return ["Finalists, mean validation loss over folds:"] + [
+        f"  trial {number}: {loss:.4f}" for number, loss in pairs
+    ]

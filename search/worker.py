@@ -13,19 +13,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_mlflow import signals
 from genre_mlflow.errors import ModelError, StudyError, TrainingError
-from genre_mlflow.jobs.fitting import fit_classifier, new_classifier
 from genre_mlflow.memory import MemoryShortage
-from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
-from genre_mlflow.tracking.run import RUNNING, TrackedRun
-from genre_mlflow.tracking.sessions import can_go_on, checkpoint_folder, hold
+from genre_mlflow.tracking.run import RUNNING
 from genre_mlflow.tracking.store import impatient, store_errors
-from genre_mlflow.tracking.study import TrialTracker
-from genre_mlflow.training.checkpoint import CheckpointFolder
-from genre_mlflow.training.device import enough_memory, keep_freed_memory
-from genre_mlflow.training.history import best_epoch
-from genre_mlflow.training.loop import FitResult
-from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
+from genre_mlflow.training.observer import Observer
+from search.objective import train_setting
 from search.storage import MAX_RETRIES, quiet, retry
 from search.strategies import make_sampler
 from search.study import DONE, Search
@@ -35,7 +28,6 @@ from search.trials import (
     RUN_ID,
     WORKER,
     WORKER_DIED,
-    Report,
     outcome,
     trial_end,
 )
@@ -53,7 +45,7 @@ class Worker:
     """One process's share of a study.
 
     `deadline`: `time.time()` after which no trial is begun; `objective` trains one setting and
-    returns its validation accuracy.
+    returns its validation loss.
     """
 
     def __init__(
@@ -234,50 +226,9 @@ class Worker:
         best_so_far = ""
         if self.search.trials(TrialState.COMPLETE):
             best = self.search.study.best_trial
-            best_so_far = f"   best {best.value:.1%} (trial {best.number})"
+            best_so_far = f"   best {best.value:.4f} (trial {best.number})"
         setting = ", ".join(f"{n} {as_text(rounded(v))}" for n, v in trial.params.items())
         return f"trial {trial.number:3d}  {outcome(trial):<28}  {setting}{best_so_far}"
-
-
-def train_setting(search: Search, trial: Trial, observers: Sequence[Observer]) -> float:
-    """Train the setting that Optuna suggests; return its best validation accuracy, 0 to 1."""
-    options = search.options.changed(**search.space.suggest(trial, search.options))
-    run = begin_run(search, trial)
-    reported = search.storage.optuna.get_trial(trial._trial_id).intermediate_values
-    report = Report(trial, set(reported), options.training.epochs)
-    fitted = train_trial(search, run, options, [*observers, report])
-    return best_epoch(fitted.history).val.accuracy
-
-
-def train_trial(
-    search: Search, run: TrackedRun, options: TrainOptions, observers: Sequence[Observer]
-) -> FitResult:
-    """Train one setting, from its checkpoint if there is one. Observers come after the tracker.
-
-    Raises `TrainingError` or `MemoryShortage` for a setting that cannot be trained.
-    """
-    with hold(run.id), enough_memory(search.device):
-        keep_freed_memory()
-        classifier = new_classifier(options, search.corpus.genres)
-        observer = Observers([TrialTracker(run), *observers, StopBetweenSteps()])
-        checkpoints = CheckpointFolder(checkpoint_folder(run.id))
-        return fit_classifier(
-            classifier, search.tracks, options, observer, checkpoints, search.device
-        )
-
-
-def begin_run(search: Search, trial: Trial) -> TrackedRun:
-    """A trial's run: one that was cut off where its checkpoint lies here, or a new one.
-
-    The trial has its parameters by now.
-    """
-    run_id: str = trial.user_attrs.get(RUN_ID, "")
-    if run_id and can_go_on(run_id) and not search.runs.is_lost(run_id):
-        return search.runs.reopen_trial(run_id, trial.number)
-    params = {name: as_text(value) for name, value in trial.params.items()}
-    run = search.runs.open_trial(trial.number, params)
-    trial.set_user_attr(RUN_ID, run.id)
-    return run
 
 
 def rounded(value: object) -> object:

@@ -152,6 +152,16 @@ def open_tracks(
 
     With `refit`, those of train and validation together too.
     """
+    rows = {name: corpus.rows(name) for name in splits}
+    if options.training.refit:
+        rows[BOTH] = pd.concat([rows["train"], rows["val"]], ignore_index=True)
+    return tensors(corpus, options, rows)
+
+
+def tensors(
+    corpus: Corpus, options: TrainOptions, rows: Mapping[str, pd.DataFrame]
+) -> dict[str, TrackDataset]:
+    """Tensors of some rows of the manifest, by name."""
 
     def announce(done: int, total: int) -> None:
         signals.check()
@@ -159,9 +169,6 @@ def open_tracks(
             logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
     cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    rows = {name: corpus.rows(name) for name in splits}
-    if options.training.refit:
-        rows[BOTH] = pd.concat([rows["train"], rows["val"]], ignore_index=True)
     return {name: TrackDataset(part, corpus.genres, cache) for name, part in rows.items()}
 
 

@@ -250,8 +250,8 @@ def hold(run_id: str) -> Iterator[None]:
 
 
 def can_go_on(run_id: str) -> bool:
-    """True where a run's checkpoint lies in this home, and no process is training it."""
-    if not (checkpoint_folder(run_id) / STATE_FILE).exists():
+    """True where a checkpoint of a run, or of one of its folds, lies here and nobody trains it."""
+    if not any(checkpoint_folder(run_id).glob(f"**/{STATE_FILE}")):
         return False
     try:
         with hold(run_id):

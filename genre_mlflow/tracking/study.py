@@ -24,23 +24,24 @@ from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
 PARENT_TAG = "mlflow.parentRunId"
-SEARCH, TUNE, FINAL, WORKER = "search", "tune", "final", "worker"  # what a run's `task` may be
+# What a run's `task` may be.
+SEARCH, TUNE, FINALIST, FINAL, WORKER = "search", "tune", "finalist", "final", "worker"
 # MLflow's page that compares runs opens with the metric that was logged first.
-TRIAL_METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "epoch_seconds")
-BEST = "best_val_accuracy"
+TRIAL_METRICS = ("val_loss", "val_accuracy", "train_accuracy", "train_loss", "epoch_seconds")
+BEST = "best_val_loss"
 
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """How a trial ended: `status` of its run, tags that say why, and its best epoch if it had one.
+    """How a trial ended: `status` of its run, tags that say why, its best figures and their step.
 
     `finished_ms`: Unix time, which makes a second writing of the same end change nothing.
     """
 
     status: str
     tags: Mapping[str, str]
-    best_epoch: int | None
-    best_val_accuracy: float | None
+    best: Mapping[str, float]
+    step: int
     finished_ms: int
 
 
@@ -117,15 +118,14 @@ class StudyRuns:
         run = self.run(run_id)
         if end.tags:
             run.log_tags(end.tags)
-        if end.best_epoch is not None and end.best_val_accuracy is not None:
-            values = {BEST: end.best_val_accuracy, "best_epoch": float(end.best_epoch)}
-            run.log_metrics(values, end.best_epoch, end.finished_ms)
+        if end.best:
+            run.log_metrics(end.best, end.step, end.finished_ms)
         run.terminate(end.status, end.finished_ms)
         if end.status != FAILED:
             shutil.rmtree(checkpoint_folder(run_id), ignore_errors=True)
 
     def log_progress(self, step: int, best: float) -> None:
-        """The best validation accuracy of the study after so many completed and pruned trials.
+        """The least validation loss of the study after so many completed and pruned trials.
 
         Not by the trial's number: trials end in another order, and the last step is what MLflow
         shows as the study's value.
@@ -152,18 +152,24 @@ class StudyRuns:
 
     def open_final(self, trial: int, seed: int, corpus: Corpus) -> TrackedRun:
         """The final run of a trial and seed whose checkpoint lies here, or a new one."""
-        tags = {"trial": str(trial), "final_seed": str(seed)}
+        tags = {"trial": str(trial), "final_seed": str(seed), "corpus": corpus.name}
+        return self.open_again(FINAL, f"final of trial {trial:03d}, seed {seed}", tags)
+
+    def open_finalist(self, trial: int, folds: int) -> TrackedRun:
+        """The run of a trial's setting on folds whose checkpoint lies here, or a new one."""
+        tags = {"trial": str(trial), "folds": str(folds)}
+        return self.open_again(FINALIST, f"finalist {trial:03d}", tags)
+
+    def open_again(self, task: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
+        """The run with these tags whose checkpoint lies here, or a new one."""
         words = "".join(f" AND tags.{name} = '{value}'" for name, value in tags.items())
-        for run in self.children(FINAL, words):
+        for run in self.children(task, words):
             if can_go_on(run.id):
                 return run
             if run.status == RUNNING:
                 run.log_tags({"error": "its worker died"})
                 run.end(FAILED)
-        return self.new_child(
-            f"final of trial {trial:03d}, seed {seed}",
-            {"task": FINAL, "corpus": corpus.name, **tags},
-        )
+        return self.new_child(name, {"task": task, **tags})
 
 
 def trial_name(number: int) -> str:
@@ -202,7 +208,7 @@ def describe(study: str, corpus: Corpus, searched: Mapping[str, str]) -> str:
     rows = "\n".join(f"- `{name}`: {text}" for name, text in searched.items())
     return (
         f"Study **{study}** on **{corpus.name}**: {counts['train']} tracks to train on, "
-        f"{counts['val']} to validate. Trials are chosen by validation accuracy; the test set is "
+        f"{counts['val']} to validate. Trials are chosen by validation loss; the test set is "
         f"read once, by the final runs. Searched:\n\n{rows}"
     )
 

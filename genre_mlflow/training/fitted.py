@@ -52,8 +52,7 @@ def measured(
     started = time.perf_counter()
     fit(classifier, data["train"])
     classifier.network.to(device)
-    weights = torch.ones(len(classifier.genres), device=device)
-    passes = Passes(classifier, settings.batch_size, weights, observer, device)
+    passes = Passes(classifier, settings.batch_size, observer, device)
     train, val = (
         passes.run_pass(part, data[part], range(len(data[part]))) for part in ("train", "val")
     )

@@ -51,13 +51,13 @@ class EpochResult:
 
 
 def best_epoch(history: list[EpochResult]) -> EpochResult:
-    """The epoch with the highest validation accuracy; of equals, the one with the least loss."""
-    return max(history, key=lambda result: (result.val.accuracy, -result.val.loss))
+    """The epoch with the least validation loss; of equals, the first.
+
+    On few tracks accuracy goes up and down by chance where the loss says what has changed.
+    """
+    return min(history, key=lambda result: result.val.loss)
 
 
 def epochs_since_best(history: list[EpochResult]) -> int:
-    """Epochs that have gone by since validation accuracy last rose; 0 for an empty history."""
-    if not history:
-        return 0
-    accuracies = [result.val.accuracy for result in history]
-    return len(history) - 1 - accuracies.index(max(accuracies))
+    """Epochs that have gone by since validation loss last fell; 0 for an empty history."""
+    return len(history) - best_epoch(history).epoch if history else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
@@ -96,6 +97,7 @@ def fit(
 class Loop(Passes):
     """Passes that learn. `average`: the mean of the weights, which answers in their place."""
 
+    loss_weights: Tensor  # [genres], on the device
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     augmenter: Augmenter
@@ -113,13 +115,17 @@ class Loop(Passes):
         """The learning rate of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
-    def learn(self, pixels: Tensor, labels: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def learn(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Change the weights by a batch; logits, loss and weight as they were before."""
         pixels, truth = self.mixer(self.augmenter(pixels), labels)
         answers = self.classifier.network(pixels)  # [B, genres], or of each member of a committee
         members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
         n = len(members)
-        loss, weight = self.loss_of(members.flatten(0, 1), truth.repeat(n, 1), share.repeat(n))
+        everyone = truth.repeat(n, 1)
+        loss = functional.cross_entropy(
+            members.flatten(0, 1), everyone, self.loss_weights, reduction="sum"
+        )
+        weight = (everyone @ self.loss_weights).sum()
         self.step(loss / weight * n)  # each member learns as it would alone
         return members.log_softmax(dim=2).mean(dim=0), loss, weight
 
@@ -149,7 +155,7 @@ def make_loop(
     weights = class_weights(labels, len(classifier.genres), settings.class_weights)
     mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
-        classifier, settings.batch_size, weights.to(device), observer, device, optimizer, schedule,
+        classifier, settings.batch_size, observer, device, weights.to(device), optimizer, schedule,
         augmenter, mixer, make_average(network, settings.ema_decay),
     )  # fmt: skip
 
@@ -200,5 +206,5 @@ def epochs_to_keep(history: list[EpochResult], keep: str) -> set[int]:
 
 
 def exhausted(history: list[EpochResult], patience: int) -> bool:
-    """True when validation accuracy has not risen for `patience` epochs; 0 waits for ever."""
+    """True when validation loss has not fallen for `patience` epochs; 0 waits for ever."""
     return patience > 0 and epochs_since_best(history) >= patience

@@ -12,6 +12,7 @@ from genre_mlflow.training.settings import TrainingSettings
 
 WARM_UP = 0.3  # share of the steps in which one-cycle rises (Smith 2018, arXiv:1803.09820)
 FIRST_FACTOR, LAST_FACTOR = 1 / 25, 1e-4
+DECAY = 0.2  # share of the steps in which stable-decay falls
 
 
 def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -66,6 +67,15 @@ def one_cycle(progress: float) -> float:
     return blend(1.0, LAST_FACTOR, (progress - WARM_UP) / (1 - WARM_UP))
 
 
+def stable_decay(progress: float) -> float:
+    """Factor at `progress` 0 to 1: one, then over the last fifth a line down to zero.
+
+    Hägele et al. 2024, arXiv:2405.18392: as good as a course that falls from the start, and what
+    comes before the fall does not hang on how long the training will be.
+    """
+    return min(1.0, (1 - progress) / DECAY)
+
+
 def blend(start: float, end: float, share: float) -> float:
     """From `start` to `end` along half a cosine; `share` is 0 to 1."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
@@ -75,6 +85,7 @@ SCHEDULE_FACTORS: dict[str, Callable[[float], float]] = {
     "none": lambda progress: 1.0,
     "cosine": lambda progress: blend(1.0, 0.0, progress),
     "one-cycle": one_cycle,
+    "stable-decay": stable_decay,
 }
 
 

@@ -14,8 +14,8 @@ from genre_mlflow.model.layers import Fused
 from genre_mlflow.training.history import Confusion, PassResult
 from genre_mlflow.training.observer import Observer
 
-# Pixels, labels and shares of a batch; logits, loss and weight as they were before the step.
-Learn = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+# Pixels and labels of a batch; logits, sum of losses and of weights as they were before the step.
+Learn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass
@@ -24,7 +24,6 @@ class Passes:
 
     classifier: Classifier
     batch_size: int
-    loss_weights: Tensor  # [genres], on the device
     observer: Observer
     device: torch.device
     said: dict[str, Tensor] = field(default_factory=dict, kw_only=True)  # by split
@@ -39,40 +38,31 @@ class Passes:
     ) -> PassResult:
         """Go through items of a split once; `learn` changes the weights by each batch.
 
-        A step counts each segment alike, a pass without learning each track; accuracy is that of
-        tracks.
+        A step counts each segment alike, a pass without learning each track; its loss is the plain
+        logarithm, whatever is learnt by, so that runs can be compared. Accuracy is that of tracks.
         """
         network = self.classifier.network if learn else self.answering
         network.train(learn is not None)  # dropout and batch statistics, or not
         owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
-        shares = torch.ones(len(order)) if learn else 1 / torch.bincount(owners)[owners]
-        shares = shares.to(self.device)
+        shares = (1 / torch.bincount(owners)[owners]).to(self.device)
         tally = Tally(self.device)
         done = 0
         for pixels, truth in tracks.batches(self.batch_size, order):
             # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
             pixels, truth = pixels.to(self.device), truth.to(self.device)
-            share = shares[done : done + len(truth)]  # [B]
             if learn:
-                logits, loss, weight = learn(pixels, truth, share)
+                logits, loss, weight = learn(pixels, truth)
             else:
+                share = shares[done : done + len(truth)]  # [B]
                 logits = self.answer(part, tracks, done, pixels)
-                loss, weight = self.loss_of(logits, one_hot(truth, logits), share)
+                losses = functional.cross_entropy(logits, truth, reduction="none")
+                loss, weight = (losses * share).sum(), share.sum()
             tally.add(logits, loss, weight)
             done += len(truth)
             self.observer.on_batch_end(part, done, len(order))
         loss_of_pass, probabilities = tally.read()
         matrix = confusion(probabilities, owners, labels, self.classifier.aggregation)
         return PassResult(loss_of_pass, matrix)
-
-    def loss_of(self, logits: Tensor, truth: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the losses of a batch, and of the weights by which it is to be divided.
-
-        `truth`: shares of the genres, `[B, genres]`; `share`: what each item counts, `[B]`.
-        """
-        # Not its own mean, which would know of the genres' weights but not of the shares.
-        losses = functional.cross_entropy(logits, truth, self.loss_weights, reduction="none")
-        return (losses * share).sum(), (truth @ self.loss_weights * share).sum()
 
     @torch.no_grad()
     def answer(self, part: str, tracks: TrackDataset, first: int, pixels: Tensor) -> Tensor:
@@ -87,11 +77,6 @@ class Passes:
             self.said[part] = torch.cat(said)
         fused: Tensor = network(pixels, self.said[part][first : first + len(pixels)])
         return fused
-
-
-def one_hot(labels: Tensor, logits: Tensor) -> Tensor:
-    """All of the truth in one genre, float32 `[B, genres]`."""
-    return functional.one_hot(labels, logits.shape[1]).float()
 
 
 class Tally:

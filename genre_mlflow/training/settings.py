@@ -7,7 +7,7 @@ from genre_mlflow.errors import SettingsError
 from genre_mlflow.settings import Settings, option
 from genre_mlflow.training.recipes import DEFAULT, RECIPES
 
-SCHEDULES = ("none", "cosine", "one-cycle")
+SCHEDULES = ("none", "cosine", "one-cycle", "stable-decay")
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best-last", "all")
 SEGMENTS = ("all", "random")
@@ -24,8 +24,9 @@ class TrainingSettings(Settings):
     alpha of the Beta distribution by which pairs of tracks are mixed; `ema_decay`: of the mean of
     the weights over the steps, which is validated, kept and served; `refit`: when epochs and
     settings are chosen, train a network anew on train and validation together; `class_weights`:
-    `balanced` weighs each genre by the inverse of its share; `keep`: which epochs' weights stay;
-    `segments`: of a track with several, an epoch trains on all of them, or on a random one.
+    `balanced` weighs each genre by the inverse of its share, in learning, not in validation;
+    `keep`: which epochs' weights stay; `segments`: of a track with several, an epoch trains on all
+    of them, or on a random one.
     """
 
     recipe: str = option(
@@ -59,7 +60,10 @@ class TrainingSettings(Settings):
         False, "At the end, train anew on train and validation together; that network is tested."
     )
     patience: int = option(
-        0, "Stop after so many epochs without a better validation; 0: never.", low=0, high=100_000
+        0,
+        "Stop after so many epochs in which validation loss has not fallen; 0: never.",
+        low=0,
+        high=100_000,
     )
     class_weights: str = option(
         "none", "Weigh genres in the loss.", choices=CLASS_WEIGHTS, searchable=True

@@ -32,7 +32,13 @@ def run(*words: str) -> Result:
         (["--grace", "1"], r"^Error: grace is 1; allowed are 2 to 86400$"),
         (["--final-seeds", "-1"], r"^Error: final_seeds is -1; allowed are 0 to 1000$"),
         (["--sampler", "magic"], r"'magic' is not one of 'tpe', 'gp', 'random', 'grid'"),
-        (["--pruner", "magic"], r"'magic' is not one of 'median', 'hyperband', 'none'"),
+        (["--pruner", "magic"], r"'magic' is not one of 'median', 'hyperband', 'wilcoxon', 'none'"),
+        (["--folds", "1"], r"^Error: folds is 1; allowed are 0 and 2 to 100$"),
+        (["--folds", "101"], r"^Error: folds is 101; allowed are 0 to 100$"),
+        (["--folds", "30"], r"^Error: 30 folds need as many groups of each genre, but there is "),
+        (["--finalists", "-1"], r"^Error: finalists is -1; allowed are 0 to 1000$"),
+        (["--finalists", "3"], r"^Error: finalists is 3, but folds is 0; name the folds"),
+        (["--pruner", "wilcoxon"], r"^Error: pruner wilcoxon .* of 2 or more .* got 0 and 0$"),
         (["--study", "rock'n'roll"], r"^Error: study is .*; allowed are names without"),
         (["--space", "huge"], r"^Error: --space is 'huge'; allowed are small, full and files"),
         (["--enqueue", "lr=7"], r"^Error: --enqueue has lr=7, outside of the space"),
@@ -69,7 +75,9 @@ def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> No
     assert re.search(r"^Study music-small in sqlite:.*search\.db, run \w{32}$", lines, re.M)
     assert re.search(r"^trial   0  complete .* dropout 0\.5, lr 0\.01 ", lines, re.M)
     assert re.search(r"^trial   1 ", lines, re.M)
-    assert re.search(r"^Best of 2 trials: trial \d, validation accuracy \d+\.\d%", lines, re.M)
+    assert re.search(
+        r"^Best of 2 trials: trial \d, validation loss \d\.\d{4}.*, accuracy \d+\.\d%$", lines, re.M
+    )
     assert re.search(r"test accuracy \d+\.\d% \(95 % interval .*\), run \w{32}$", lines, re.M)
     assert "Not promoted: version 1 is the champion already" in lines
     assert "2 are there already" in again.output

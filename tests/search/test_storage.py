@@ -16,10 +16,11 @@ from mlflow import MlflowClient
 from optuna.trial import Trial, TrialState
 
 from genre_mlflow.errors import StudyError
+from search.objective import begin_run
 from search.request import Request
 from search.storage import MAX_RETRIES, Storage, quiet, retry
 from search.study import Search, open_search
-from search.worker import Worker, begin_run
+from search.worker import Worker
 
 GRACE_S = 2
 HOLD = """

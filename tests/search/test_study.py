@@ -23,12 +23,13 @@ from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.observer import Observer
 from search.best import Finished, finish
+from search.objective import begin_run
 from search.report import PLOTS
 from search.request import Request
 from search.run import run
 from search.storage import quiet
 from search.study import Search, open_search
-from search.worker import MAX_FAILURES, Worker, begin_run
+from search.worker import MAX_FAILURES, Worker
 
 MakeRequest = Callable[..., Request]
 
@@ -107,15 +108,15 @@ def test_one_parent_holds_a_nested_run_for_each_trial(done: Done) -> None:
 def test_trials_hold_what_they_are_compared_by_and_no_noise(done: Done) -> None:
     expected = {
         "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds",
-        "best_val_accuracy", "best_epoch",
+        "best_val_loss", "best_val_accuracy", "best_epoch",
     }  # fmt: skip
     for trial in runs_of(done.client, "tune"):
         assert set(trial.data.params) == {"lr", "dropout"}
         assert set(trial.data.metrics) == expected
         assert artifacts(done.client, trial.info.run_id) == set()
-        history = done.client.get_metric_history(trial.info.run_id, "val_accuracy")
+        history = done.client.get_metric_history(trial.info.run_id, "val_loss")
         values = [metric.value for metric in history]
-        assert trial.data.metrics["best_val_accuracy"] == max(values)
+        assert trial.data.metrics["best_val_loss"] == min(values)
         assert [metric.step for metric in history] == list(range(1, len(values) + 1))
         words = f"source_run_id = '{trial.info.run_id}'"
         models = done.client.search_logged_models([trial.info.experiment_id], filter_string=words)
@@ -138,10 +139,10 @@ def test_first_trial_has_the_values_of_the_command_line_and_the_next_the_queued_
 
 def test_parent_shows_progress_table_plots_and_the_best_trial(done: Done, tmp_path: Path) -> None:
     (parent,) = runs_of(done.client, "search")
-    progress = done.client.get_metric_history(parent.info.run_id, "best_val_accuracy")
+    progress = done.client.get_metric_history(parent.info.run_id, "best_val_loss")
     assert [metric.step for metric in progress] == [1, 2, 3, 4, 5]
-    assert progress[-1].value == done.found.best_val_accuracy
-    assert [m.value for m in progress] == sorted(m.value for m in progress)
+    assert progress[-1].value == done.found.best_val_loss
+    assert [-m.value for m in progress] == sorted(-m.value for m in progress)
     names = {f"study/{name}.png" for name in PLOTS} | {"study/trials.csv", "study/plots.html"}
     assert artifacts(done.client, parent.info.run_id, "study") == names
     folder = Path(done.client.download_artifacts(parent.info.run_id, "study", str(tmp_path)))
@@ -150,7 +151,9 @@ def test_parent_shows_progress_table_plots_and_the_best_trial(done: Done, tmp_pa
             assert min(image.size) > 300
     table = pd.read_csv(folder / "trials.csv")
     assert table["trial"].tolist() == [0, 1, 2, 3, 4]
-    assert table["best_val_accuracy"].max() == pytest.approx(done.found.best_val_accuracy)
+    assert table["best_val_loss"].min() == pytest.approx(done.found.best_val_loss)
+    best = table.loc[table["best_val_loss"].idxmin()]
+    assert best["best_val_accuracy"] == pytest.approx(done.found.best_val_accuracy)
     page = (folder / "plots.html").read_text("utf-8")
     assert page.count("Plotly.newPlot(") == len(PLOTS)
     assert parent.data.tags["best_trial"] == str(done.found.best_trial)
@@ -186,10 +189,7 @@ def test_best_setting_is_trained_again_and_the_better_validation_registered(done
     version = done.client.get_model_version_by_alias("genre-classifier", "challenger")
     assert str(version.version) == done.found.version
     registered = [run for run in finals if "registered" in run.data.tags]
-    best = max(
-        finals,
-        key=lambda r: (r.data.metrics["best_val_accuracy"], -r.data.metrics["best_val_loss"]),
-    )
+    best = min(finals, key=lambda final: final.data.metrics["best_val_loss"])
     assert [run.info.run_id for run in registered] == [best.info.run_id]
 
 
@@ -231,7 +231,7 @@ def test_another_corpus_under_the_same_name_is_refused(
 
 @pytest.mark.parametrize(
     ("direction", "trials", "message"),
-    [("minimize", 0, "has the direction minimize"), ("maximize", 1, "is no study of genre-mlflow")],
+    [("maximize", 0, "has the direction maximize"), ("minimize", 1, "is no study of genre-mlflow")],
 )
 def test_foreign_study_under_the_same_name_is_refused(
     store: MlflowClient, make_request: MakeRequest, direction: str, trials: int, message: str
@@ -303,13 +303,13 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
         if trial.number == 0:  # another worker takes trial 1 and ends it before
             other = Worker(open_search(make_request(trials=2)), inf, (), instant)
             other.run(other.next_trial())
-            return 0.9
-        return 0.1
+            return 0.1
+        return 0.9
 
     search = work(make_request(trials=2), outrun)
-    progress = store.get_metric_history(search.runs.parent.id, "best_val_accuracy")
+    progress = store.get_metric_history(search.runs.parent.id, "best_val_loss")
     assert [metric.step for metric in progress] == [1, 2]
-    assert store.get_run(search.runs.parent.id).data.metrics["best_val_accuracy"] == 0.9
+    assert store.get_run(search.runs.parent.id).data.metrics["best_val_loss"] == 0.1
 
 
 def test_folder_of_any_name_has_a_study(
@@ -387,7 +387,7 @@ def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     found = run(request, [count])
     assert found is not None
     assert len(count.epochs) == 1  # two of the three epochs were there
-    assert found.first_val_accuracy == found.best_val_accuracy
+    assert found.first_val_loss == found.best_val_loss
     (reopened,) = runs_of(store, "tune")
     assert reopened.info.run_id == cut_off.info.run_id
     assert reopened.info.status == "FINISHED"
@@ -407,10 +407,10 @@ def test_pruned_trial_is_killed_with_its_epoch(
         search.space.suggest(trial, search.options)
         begin_run(search, trial)
         for epoch in range(1, 11):
-            trial.report(0.9 - trial.number * 0.01, epoch)
+            trial.report(0.9 + trial.number * 0.01, epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
-        return 0.9 - trial.number * 0.01
+        return 0.9 + trial.number * 0.01
 
     work(make_request(trials=12, epochs=10, pruner="median"), declining)
     runs = runs_of(store, "tune")

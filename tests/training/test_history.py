@@ -12,14 +12,14 @@ from genre_mlflow.training.history import (
 )
 
 
-def epoch(number: int, right: int, loss: float = 1.0) -> EpochResult:
+def epoch(number: int, loss: float, right: int = 4) -> EpochResult:
     """An epoch with `right` of 10 validation tracks right."""
     val = PassResult(loss, [[right, 10 - right], [0, 0]])
     return EpochResult(number, PassResult(0.5, [[3, 1], [2, 4]]), val, 1e-3, 2.0, 5.0, 123)
 
 
-def history(*rights: int) -> list[EpochResult]:
-    return [epoch(number, right) for number, right in enumerate(rights, start=1)]
+def history(*losses: float) -> list[EpochResult]:
+    return [epoch(number, loss) for number, loss in enumerate(losses, start=1)]
 
 
 def test_accuracy_is_the_share_on_the_diagonal():
@@ -27,25 +27,25 @@ def test_accuracy_is_the_share_on_the_diagonal():
 
 
 def test_an_epoch_survives_json():
-    result = epoch(3, 4)
+    result = epoch(3, 0.4)
     assert EpochResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 @pytest.mark.parametrize(
-    ("rights", "best"), [([5], 1), ([5, 7, 6], 2), ([5, 6, 7], 3), ([7, 7, 7], 1)]
+    ("losses", "best"), [([5], 1), ([7, 5, 6], 2), ([7, 6, 5], 3), ([7, 7, 7], 1)]
 )
-def test_best_epoch_has_the_highest_accuracy_and_is_the_first_of_equals(rights, best):
-    assert best_epoch(history(*rights)).epoch == best
+def test_best_epoch_has_the_least_loss_and_is_the_first_of_equals(losses, best):
+    assert best_epoch(history(*losses)).epoch == best
 
 
-def test_of_equal_accuracies_the_least_loss_is_best():
-    epochs = [epoch(1, 7, 0.9), epoch(2, 7, 0.8), epoch(3, 6, 0.1), epoch(4, 7, 0.85)]
+def test_accuracy_does_not_choose_the_epoch():
+    epochs = [epoch(1, 0.9, 7), epoch(2, 0.8, 6), epoch(3, 0.85, 9)]
     assert best_epoch(epochs).epoch == 2
 
 
 @pytest.mark.parametrize(
-    ("rights", "since"),
-    [([], 0), ([5], 0), ([5, 5], 1), ([5, 6], 0), ([7, 6, 5, 7], 3), ([1, 2, 2, 3], 0)],
+    ("losses", "since"),
+    [([], 0), ([5], 0), ([5, 5], 1), ([6, 5], 0), ([5, 6, 7, 5], 3), ([4, 3, 3, 2], 0)],
 )
-def test_epochs_since_accuracy_rose(rights, since):
-    assert epochs_since_best(history(*rights)) == since
+def test_epochs_since_loss_fell(losses, since):
+    assert epochs_since_best(history(*losses)) == since

@@ -123,7 +123,7 @@ def test_validation_loss_is_that_of_the_weights_of_the_epoch(run, make_classifie
 
 def test_best_weights_are_those_of_the_best_epoch(run, tmp_path):
     fitted = run(replace(SETTINGS, keep="all"))
-    best = max(fitted.history, key=lambda result: (result.val.accuracy, -result.val.loss))
+    best = min(fitted.history, key=lambda result: result.val.loss)
     weights = CheckpointFolder(tmp_path / "run").load_weights(best.epoch)
     assert same(fitted.best_weights, weights)
 
@@ -256,17 +256,17 @@ def test_a_loss_that_is_no_number_ends_training(run, make_classifier, tmp_path, 
 
 
 def test_training_stops_when_validation_is_no_better_for_so_many_epochs(run):
-    tiny = replace(SETTINGS, epochs=30, lr=1e-9, patience=3)
-    history = run(tiny).history
-    accuracies = [result.val.accuracy for result in history]
-    assert len(history) == accuracies.index(max(accuracies)) + 1 + 3 < 30
-    assert len(run(tiny).history) == len(history)  # resumed, it has nothing to do either
+    wild = replace(SETTINGS, epochs=60, lr=0.3, patience=3)
+    history = run(wild).history
+    losses = [result.val.loss for result in history]
+    assert len(history) == losses.index(min(losses)) + 1 + 3 < 60
+    assert len(run(wild).history) == len(history)  # resumed, it has nothing to do either
 
 
 @pytest.mark.parametrize("keep", ["best-last", "all"])
 def test_weights_are_kept_as_asked(run, tmp_path, keep):
     history = run(replace(SETTINGS, epochs=5, keep=keep)).history
-    best = max(history, key=lambda result: (result.val.accuracy, -result.val.loss)).epoch
+    best = min(history, key=lambda result: result.val.loss).epoch
     kept = range(1, 6) if keep == "all" else {best, 5}
     expected = {f"epoch-{epoch:04d}.safetensors" for epoch in kept} | {"state.pt"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == expected
@@ -279,6 +279,17 @@ def test_class_weights_weigh_each_track_in_the_loss(run, make_tracks):
     even = run(replace(settings, class_weights="balanced"), train=uneven).history[0].train
     assert plain.confusion == even.confusion  # one batch: the weights have not changed yet
     assert plain.loss != pytest.approx(even.loss, rel=1e-3)
+
+
+def test_validation_loss_is_the_same_whatever_is_learnt_by(run, train, make_tracks):
+    settings = replace(SETTINGS, epochs=1, lr=1e-9)
+    val = make_tracks([0] * 9 + [1] * 2 + [2], [1] * 12)
+    others = [{"class_weights": "balanced"}, {"label_smoothing": 0.5}]
+    plain, *other = (
+        run(replace(settings, **change), folder=f"run {i}", val=val).history[0].val
+        for i, change in enumerate([{}, *others])
+    )
+    assert [result.loss for result in other] == pytest.approx([plain.loss] * 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(

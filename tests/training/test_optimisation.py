@@ -14,7 +14,7 @@ from genre_mlflow.training.optimisation import (
     make_optimizer,
     make_schedule,
 )
-from genre_mlflow.training.settings import TrainingSettings
+from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
 
 
 def rates(name: str, steps: int, lr: float = 0.1) -> list[float]:
@@ -76,7 +76,13 @@ def test_one_cycle_rises_to_the_rate_then_falls_to_a_ten_thousandth():
     assert all(a > b for a, b in pairwise(found[30:]))
 
 
-@pytest.mark.parametrize("name", ["none", "cosine", "one-cycle"])
+def test_stable_decay_stays_then_falls_to_nothing_in_the_last_fifth():
+    found = rates("stable-decay", 101)
+    assert found[:81] == pytest.approx([0.1] * 81)
+    assert found[80:] == pytest.approx([0.1 * (20 - i) / 20 for i in range(21)])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_one_step_is_enough(name):
     assert rates(name, 1)[0] > 0
 
@@ -113,7 +119,10 @@ def test_without_weights_all_are_one():
         ({"patience": -1}, "patience is -1"),
         ({"seed": -1}, "seed is -1; allowed are 0 to 4294967295"),
         ({"seed": 2**32}, "seed is 4294967296"),
-        ({"schedule": "step"}, "schedule is 'step'; allowed are none, cosine, one-cycle"),
+        (
+            {"schedule": "step"},
+            "schedule is 'step'; allowed are none, cosine, one-cycle, stable-decay",
+        ),
         ({"class_weights": "x"}, "class_weights is 'x'; allowed are none, balanced"),
         ({"keep": "none"}, "keep is 'none'; allowed are best-last, all"),
     ],
