@@ -5,10 +5,12 @@ something of the tracks that it has not seen; the weights of the last epoch coun
 is chosen by what is measured. The test set is not opened. The table gives the mean accuracy over
 seeds with its t interval, and the differences to the default and to the statistics baseline with an
 interval over artists; then the same of what learns in epochs alone, without the statistics that
-answer beside it. Each recipe and seed is a run in the MLflow experiment, with its predictions.
+answer beside it. Each recipe and seed is a run in the MLflow experiment, with its predictions; the
+same command goes on where it was stopped.
 """
 
 import argparse
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +27,11 @@ from genre_mlflow.corpus.folds import folds
 from genre_mlflow.data.cache import PixelCache, open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.metrics import accuracy
-from genre_mlflow.evaluation.predictions import predict_tracks, write_predictions
+from genre_mlflow.evaluation.predictions import (
+    predict_tracks,
+    read_predictions,
+    write_predictions,
+)
 from genre_mlflow.evaluation.statistics import Interval, accuracy_difference, mean_interval
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.fitting import new_classifier
@@ -127,12 +133,20 @@ def tracked(
     cache: PixelCache,
     experiment: str,
 ) -> dict[str, pd.DataFrame]:
-    """Predictions for every track by a network that has not seen it, and a run that tells so."""
-    run = TrackedRun.create(
-        experiment_id(experiment), f"{name}, seed {options.training.seed}", {"recipe": name}
-    )
+    """Predictions for every track by a network that has not seen it, and a run that tells so.
+
+    A run of the same options and folds that has ended is read instead.
+    """
+    flat = {key: as_text(value) for key, value in options.flat().items()}
+    about = repr((flat, [part.drop(columns="path").to_csv() for part in parts]))
+    key = hashlib.sha256(about.encode()).hexdigest()[:16]
+    where = experiment_id(experiment)
+    for run in TrackedRun.search(where, f"tags.key = '{key}' AND attributes.status = 'FINISHED'"):
+        return logged(run)
+    title = f"{name}, seed {options.training.seed}"
+    run = TrackedRun.create(where, title, {"recipe": name, "key": key})
     with run.running():
-        run.log_params({key: as_text(value) for key, value in options.flat().items()})
+        run.log_params(flat)
         by_part = [unseen(options, genres, part, cache) for part in parts]
         found = {
             who: pd.concat([tables[who] for tables in by_part], ignore_index=True)
@@ -143,6 +157,17 @@ def tracked(
         with run.folder() as folder:
             for who, table in found.items():
                 write_predictions(table, folder / f"predictions_{who}.csv")
+    return found
+
+
+def logged(run: TrackedRun) -> dict[str, pd.DataFrame]:
+    """The predictions of a run, by who made them."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for who in (ALL, ALONE):
+            path = run.read_artifact(f"predictions_{who}.csv", Path(folder))
+            if path:
+                found[who] = read_predictions(path)
     return found
 
 

@@ -50,8 +50,8 @@ class TrainOptions:
                 f"network is {self.model.network!r}, but its settings are those of "
                 f"{type(self.family).__name__}"
             )
-        self.family.check_input(self.preprocessing.shape)
         self.family.check_pictures(self.preprocessing)
+        self.family.check_input(self.preprocessing.shape)
         self.augmentation.check_input(self.preprocessing)
         if self.family.is_fitted and self.augmentation != AugmentationSettings():
             raise SettingsError(

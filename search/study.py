@@ -17,7 +17,7 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.folds import folds
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
-from genre_mlflow.jobs.train import check_colours, open_tracks, tensors
+from genre_mlflow.jobs.tracks import check_pictures, open_tracks, tensors
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
 from genre_mlflow.settings import as_text
@@ -102,7 +102,7 @@ def open_search(request: Request) -> Search:
     check_joined()
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
-    check_colours(corpus, options)
+    check_pictures(corpus, options)
     parts = folds(corpus.split.grouped, request.folds) if request.folds else []
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):

@@ -65,15 +65,19 @@ class Corpus:
         """Tracks in train, val and test."""
         return {name: len(self.rows(name)) for name in SPLITS}
 
+    @property
+    def images(self) -> pd.DataFrame:
+        """The rows of the manifest that are images."""
+        return self.manifest[self.manifest["format"].isin(IMAGES.values())]
+
     @cached_property
     def colour_maps(self) -> list[str]:
         """The colour maps of the images, by the first one of each genre; empty without images.
 
         Raises `DataError` for one whose colours are those of no known map.
         """
-        images = self.manifest[self.manifest["format"].isin(IMAGES.values())]
         found = set()
-        for path in images.groupby("genre")["path"].first():
+        for path in self.images.groupby("genre")["path"].first():
             try:
                 found.add(levels_of(decode_image(read(path)))[1])
             except DataError as error:

@@ -68,6 +68,7 @@ def render_folder(
     Raises `DataError` for folders that do not fit, for names that would give one image, and for
     images that were drawn with other settings.
     """
+    settings.check_drawn()
     audio, images = audio.absolute(), images.absolute()
     check_render(audio, images)
     recordings, others, bad = look_through(audio)

@@ -1,16 +1,18 @@
-"""The log-mel patches that musicnn (Pons and Serra 2019) was trained on."""
+"""The log-mel matrix that musicnn (Pons and Serra 2019) was trained on, and how it is kept."""
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from genre_mlflow.features.audio import Samples
-from genre_mlflow.features.settings import SpectrogramSettings
+from genre_mlflow.features.settings import MUSICNN_SPECTROGRAM as SETTINGS
+from genre_mlflow.features.settings import PATCH_FRAMES
 from genre_mlflow.features.spectrogram import check_sound, mel_power
 
-SETTINGS = SpectrogramSettings(sample_rate=16_000, n_fft=512, hop_length=256, n_mels=96)
 N_BANDS = SETTINGS.n_mels
-PATCH_FRAMES = 187  # 3 s
 LOUDER = 10_000  # powers are multiplied by this before 1 is added, so that silence is 0
+LOUDEST = 8.0  # of what is kept: a power of 10,000, beyond all sound of full scale
+LEVELS = 2**16 - 1  # steps of 1.2e-4
 
 LogMel = npt.NDArray[np.float32]
 
@@ -57,3 +59,20 @@ def musicnn_patches(log_mel: LogMel, n_patches: int = 0) -> LogMel:
     else:
         starts = np.arange(0, last + 1, PATCH_FRAMES)
     return np.stack([log_mel[start : start + PATCH_FRAMES] for start in starts])
+
+
+def as_bytes(patches: LogMel) -> npt.NDArray[np.uint8]:
+    """Patches `[patches, 187, 96]` in 16 bits, uint8 `[2, 96, patches * 187]`, higher bytes first.
+
+    The 8 bits of a picture are too coarse for a network that was trained on numbers.
+    """
+    log_mel = patches.reshape(-1, N_BANDS).T
+    levels = np.rint(log_mel.clip(0, LOUDEST) * (LEVELS / LOUDEST)).astype(np.uint16)
+    return np.stack([levels >> 8, levels & 255]).astype(np.uint8)
+
+
+def from_bytes(kept: Tensor) -> Tensor:
+    """Undo `as_bytes`, of several: `[B, 2, 96, patches * 187]` to `[B, patches, 187, 96]`."""
+    high, low = kept.float().unbind(1)
+    log_mel = (256 * high + low) * (LOUDEST / LEVELS)  # [B, 96, patches * 187]
+    return log_mel.unflatten(2, (-1, PATCH_FRAMES)).permute(0, 2, 3, 1)

@@ -21,7 +21,8 @@ from genre_mlflow.features.colours import levels_of
 from genre_mlflow.features.formats import ffmpeg
 from genre_mlflow.features.images import decode_spectrogram, pixels_of, to_rgb
 from genre_mlflow.features.loudness import is_audible
-from genre_mlflow.features.settings import UNDONE, PreprocessingSettings
+from genre_mlflow.features.musicnn import as_bytes, musicnn_log_mel, musicnn_patches
+from genre_mlflow.features.settings import MUSICNN, UNDONE, PreprocessingSettings
 from genre_mlflow.features.spectrogram import FEATURE_MATRIX, render
 from genre_mlflow.memory import MemoryShortage, out_of_memory
 
@@ -69,10 +70,24 @@ class Preprocessor:
         """The tensor, and the start and end of each segment in seconds."""
         tensors, times = [], []
         with decoding():
-            for segment in self.segments(read(source)):
+            data = read(source)
+            if self.settings.features == MUSICNN:
+                return self.heard(data)
+            for segment in self.segments(data):
                 tensors.append(self.prepare(segment.image))
                 times.append((segment.start_s, segment.end_s))
             return torch.cat(tensors), times
+
+    def heard(self, data: bytes) -> tuple[Tensor, list[tuple[float, float]]]:
+        """The same of a recording that is not drawn. Raises `DataError` for an image."""
+        if not audio.is_recording(data):
+            raise DataError("is no recording, and this model hears sound alone")
+        kept, times = [], []
+        for sound, start_s, end_s in self.sounds(data):
+            patches = musicnn_patches(musicnn_log_mel(sound), self.settings.n_patches)
+            kept.append(as_bytes(patches))
+            times.append((start_s, end_s))
+        return torch.from_numpy(np.stack(kept)), times
 
     def segments(self, data: bytes) -> Iterator[Segment]:
         """The images that a file is or is drawn as, before the border is taken off.
@@ -88,7 +103,7 @@ class Preprocessor:
 
     def sounds(self, data: bytes) -> Iterator[tuple[audio.Samples, float, float]]:
         """Segments of a recording as they are drawn, and where they lie in it, in seconds."""
-        rate = self.settings.sample_rate
+        rate = self.settings.spectrogram.sample_rate
         samples = self.decode(data)
         length = round(self.settings.segment_s * rate)
         step = round(self.settings.step_s * rate)
@@ -103,7 +118,7 @@ class Preprocessor:
 
     def decode(self, data: bytes) -> audio.Samples:
         """A whole recording at the loudness that is asked for."""
-        samples = audio.decode(data, self.settings.sample_rate)
+        samples = audio.decode(data, self.settings.spectrogram.sample_rate)
         return audio.normalise(samples) if self.settings.loudness == "normalised" else samples
 
     def draw(self, sound: audio.Samples) -> Image.Image:

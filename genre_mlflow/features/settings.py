@@ -8,7 +8,8 @@ from genre_mlflow.settings import Settings, option
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024  # pixels; five poolings leave one of 32
 COLUMNS_PER_ROW = 3  # of the network's input, unless told: 30 s in 384 columns, 128 bands
 UNDONE, KEPT = COLOURS = ("undone", "kept")
-FEATURES = ("mel", "mfcc", "chroma")
+MUSICNN = "musicnn"
+FEATURES = ("mel", "mfcc", "chroma", MUSICNN)
 LOUDNESS = ("as-is", "normalised")
 SAMPLE_RATE = 22_050  # Hz; recordings of any other rate are resampled to it
 LONGEST_SEGMENT_S = 600.0
@@ -65,15 +66,21 @@ class SpectrogramSettings(Settings):
         return self.fmax or self.sample_rate / 2
 
 
+# What musicnn (Pons and Serra 2019) was trained on, patches of 3 s; of 30 s it gets four.
+MUSICNN_SPECTROGRAM = SpectrogramSettings(sample_rate=16_000, n_fft=512, hop_length=256, n_mels=96)
+PATCH_FRAMES, PATCH_EVERY_S = 187, 7.5
+
+
 @dataclass(frozen=True)
 class PreprocessingSettings(SpectrogramSettings):
     """How an image or a recording becomes a tensor.
 
     `image_size`: height of the tensor, in pixels; `image_width`: its width (0: three times the
     height). `colours`: `undone`, one channel of levels, linear in dB; `kept`, red, green and blue.
-    The rest is for recordings alone: `segment_s`, `hop_s` are the length of a segment and the
-    distance from one to the next, in seconds (`hop_s=0`: as long as a segment, so that they do not
-    overlap).
+    The rest is for recordings alone: `features`, what is drawn of them (`musicnn`: nothing, its
+    matrix is kept as numbers, and images are refused); `segment_s`, `hop_s` are the length of a
+    segment and the distance from one to the next, in seconds (`hop_s=0`: as long as a segment, so
+    that they do not overlap).
     """
 
     image_size: int = option(
@@ -89,7 +96,11 @@ class PreprocessingSettings(SpectrogramSettings):
         choices=COLOURS,
     )  # fmt: skip
     remove_border: bool = option(True, "Take off the uniform frame around a spectrogram.")
-    features: str = option("mel", "What the images of recordings show.", choices=FEATURES)
+    features: str = option(
+        "mel",
+        "What the images of recordings show; musicnn: no images, for that network alone.",
+        choices=FEATURES,
+    )
     segment_s: float = option(
         30.0, "Seconds of a recording in one image.", unit="s", low=1, high=LONGEST_SEGMENT_S
     )
@@ -110,15 +121,48 @@ class PreprocessingSettings(SpectrogramSettings):
                 f"{COLUMNS_PER_ROW * MAX_IMAGE_SIZE} pixels, or 0 for {COLUMNS_PER_ROW} times the "
                 "height"
             )
+        if self.features == MUSICNN:
+            self.check_own()
         if self.hop_s != 0 and not 0.1 <= self.hop_s <= self.segment_s:
             raise SettingsError(
                 f"hop_s is {self.hop_s:g} s; allowed are 0.1 s to segment_s ({self.segment_s:g} s),"
                 " or 0 for as long as a segment"
             )
 
+    def check_own(self) -> None:
+        """Refuse settings of pictures where none are drawn. Raises `SettingsError`."""
+        for name in ("n_fft", "hop_length", "n_mels", "fmin", "fmax", "top_db", *IMAGE_FIELDS):
+            value, default = getattr(self, name), self.__dataclass_fields__[name].default
+            if value != default:
+                raise SettingsError(
+                    f"{name} is {value}, but features {MUSICNN} has windows, bands and frames of "
+                    "its own; leave it out"
+                )
+
+    def check_drawn(self) -> None:
+        """Refuse features that are never drawn where a picture is asked for.
+
+        Raises `SettingsError`.
+        """
+        if self.features == MUSICNN:
+            drawn = ", ".join(name for name in FEATURES if name != MUSICNN)
+            raise SettingsError(f"features {MUSICNN} are never drawn; allowed are {drawn}")
+
+    @property
+    def spectrogram(self) -> SpectrogramSettings:
+        """How sound is turned into the matrix that is drawn or kept."""
+        return MUSICNN_SPECTROGRAM if self.features == MUSICNN else self
+
+    @property
+    def n_patches(self) -> int:
+        """Patches of musicnn in a segment."""
+        return max(1, round(self.segment_s / PATCH_EVERY_S))
+
     @property
     def shape(self) -> Shape:
         """Channels, height and width of the tensor of a segment."""
+        if self.features == MUSICNN:  # the higher and the lower byte of each number
+            return 2, self.spectrogram.n_mels, self.n_patches * PATCH_FRAMES
         channels = 1 if self.colours == UNDONE else 3
         return channels, self.image_size, self.image_width or COLUMNS_PER_ROW * self.image_size
 

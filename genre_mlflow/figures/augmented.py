@@ -27,6 +27,7 @@ def augmented_figure(
 
     Raises `DataError` where there is no track at all.
     """
+    pictures.check_drawn()
     preprocessor, bad = Preprocessor(pictures), list[BadFile]()
     found = {
         genre: tracks[0]

@@ -43,6 +43,7 @@ def genres_figure(
 
     Of a recording its first segment is drawn. Raises `DataError` where there is no track at all.
     """
+    settings.check_drawn()
     preprocessor = Preprocessor(settings)
     bad: list[BadFile] = []
     rows = {
@@ -129,6 +130,7 @@ def track_figure(path: Path, settings: PreprocessingSettings) -> Figure:
 
     Below lie the inputs of the network, one a segment, as far as they fit.
     """
+    settings.check_drawn()
     preprocessor = Preprocessor(settings)
     try:
         data = read(path)

@@ -8,7 +8,8 @@ from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.features.colours import COLOUR_MAPS
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
-from genre_mlflow.features.settings import KEPT, UNDONE
+from genre_mlflow.features.settings import KEPT, MUSICNN, UNDONE, PreprocessingSettings
+from genre_mlflow.files.words import counted
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
@@ -45,13 +46,11 @@ checksum, split and format is in `data/manifest.csv`, faults of the corpus are i
 Recordings of 1 s to 1 h as {own};
 as {with_ffmpeg}
 where the program ffmpeg is on the machine that answers. Without it, and no Python package brings
-it, such a file gets an error that says so. Or PNG or JPEG of any mode, one image a track.
+it, such a file gets an error that says so. {images}
 
-A recording is mixed to one channel, resampled to 22,050 Hz and cut into segments of
-{segment_s:g} s; each is drawn as an image of its {features} features. Of an image, a uniform frame
-is taken off, the rest becomes {height} rows of {width} pixels (antialiased): {pixels}.
-The answers for the segments become one by their {aggregation}. The model holds these steps: send it
-the file's bytes.
+A recording is mixed to one channel, resampled to {rate:,} Hz and cut into segments of
+{segment_s:g} s; {seen} The answers for the segments become one by their {aggregation}. The model
+holds these steps: send it the file's bytes.
 It answers with the genre, its probability and the probabilities of all genres. They are not
 calibrated, and a sound that is no music gets a genre too.
 
@@ -65,14 +64,19 @@ Genres are conventions of whoever labelled the corpus. Where one artist's tracks
 in test, as in most random splits, accuracy on unknown artists is lower than stated here.
 """
 
-BEST = "Weights of the epoch with the best validation accuracy."
-AGAIN = """The rows of train and validation are of a first network, of its epoch with the best
-validation accuracy. Then a network was trained anew on train and validation together, for as many
+BEST = "Weights of the epoch with the least validation loss."
+AGAIN = """The rows of train and validation are of a first network, of its epoch with the least
+validation loss. Then a network was trained anew on train and validation together, for as many
 epochs as the first was; its last weights are this model, and the row of the test set is theirs."""
 PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",
 }
+DRAWN = """each is drawn as an image of its {features} features. Of an image, a uniform frame is
+taken off, the rest becomes {height} rows of {width} pixels (antialiased): {pixels}."""
+HEARD = "{patches} of 3 s, evenly over each, become log-mel matrices of 96 bands."
+IMAGES = "Or PNG or JPEG of any mode, one image a track."
+NO_IMAGES = "An image gets an error: this model hears sound alone."
 
 
 def model_card(
@@ -91,7 +95,9 @@ def model_card(
     units = {split: by_recording(part(predictions, split)) for split in counts}
     report = metrics.genre_report(units["test"])
     genres = [str(g) for g in report["genre"][:-2]]
-    _, height, width = options.preprocessing.shape
+    pictures = options.preprocessing
+    hears = pictures.features == MUSICNN
+    seen = what_is_heard(pictures) if hears else what_is_seen(pictures)
     return TEMPLATE.format(
         chosen=AGAIN if options.training.refit else BEST,
         model_name=options.model.model_name,
@@ -106,11 +112,10 @@ def model_card(
         own=either(OWN),
         with_ffmpeg=either(WITH_FFMPEG),
         leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
-        height=height,
-        width=width,
-        pixels=PIXELS[options.preprocessing.colours],
-        segment_s=options.preprocessing.segment_s,
-        features=options.preprocessing.features,
+        images=NO_IMAGES if hears else IMAGES,
+        rate=pictures.spectrogram.sample_rate,
+        seen=seen,
+        segment_s=pictures.segment_s,
         aggregation=options.model.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
         origin=f"\n\n{options.family.origin()}" if options.family.origin() else "",
@@ -132,6 +137,18 @@ def training_options(options: TrainOptions) -> dict[str, object]:
     """Options of network and training alone."""
     settings = {**vars(options.family), **vars(options.augmentation), **vars(options.training)}
     return {"network": options.model.network, **settings}
+
+
+def what_is_seen(pictures: PreprocessingSettings) -> str:
+    """What becomes of a segment, or of an image."""
+    _, height, width = pictures.shape
+    pixels = PIXELS[pictures.colours]
+    return DRAWN.format(features=pictures.features, height=height, width=width, pixels=pixels)
+
+
+def what_is_heard(pictures: PreprocessingSettings) -> str:
+    """What becomes of a segment that is not drawn."""
+    return HEARD.format(patches=counted(pictures.n_patches, "piece"))
 
 
 def result_row(split: str, table: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
 from genre_mlflow.evaluation.statistics import accuracy_difference
-from genre_mlflow.features.settings import UNDONE
+from genre_mlflow.features.settings import MUSICNN, UNDONE
 from genre_mlflow.jobs.fitting import BOTH
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 def is_worth_comparing(options: TrainOptions, tracks: Mapping[str, TrackDataset]) -> bool:
     """Whether a baseline is fitted beside the network: it has levels to read, and not too many."""
     if options.family.is_baseline:
+        return False
+    if options.preprocessing.features == MUSICNN:
+        logger.info("Not compared with the statistics baseline, which reads pictures")
         return False
     if options.preprocessing.colours != UNDONE:
         logger.info("Not compared with the statistics baseline, which needs --colours undone")

@@ -1,7 +1,7 @@
 """The whole way of a training: data, epochs, evaluation, registration."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,20 +13,19 @@ from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
-from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
-from genre_mlflow.features.settings import UNDONE
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
-from genre_mlflow.jobs.fitting import AGAIN, BOTH, fit_again, fit_classifier, new_classifier
+from genre_mlflow.jobs.fitting import AGAIN, fit_again, fit_classifier, new_classifier
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
 from genre_mlflow.jobs.rivals import (
     baseline_predictions,
     gain_over_baseline,
     is_worth_comparing,
 )
+from genre_mlflow.jobs.tracks import check_pictures, open_tracks
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.model.pretrained.features import remembering
@@ -49,7 +48,6 @@ from genre_mlflow.training.loop import FitResult
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 
 TEST_READS = "test_set_read"  # tag of a run
-DECODED_PER_LINE = 6400  # half a minute on two cores
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +96,7 @@ def train(
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = open_corpus(options.corpus, options.split)
     check_genres(corpus.genres)
-    check_colours(corpus, options)
+    check_pictures(corpus, options)
     session.check_data(corpus.digest)
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
@@ -137,39 +135,6 @@ def train_in_run(
 def begins(run_id: str, part: str = "") -> bool:
     """Whether a run, or the training that follows in it, has no checkpoint to go on from."""
     return not CheckpointFolder(checkpoint_folder(run_id) / part).has_state
-
-
-def check_colours(corpus: Corpus, options: TrainOptions) -> None:
-    """Say which colour maps will be undone. Raises `DataError` for one that is not known."""
-    if options.preprocessing.colours == UNDONE and corpus.colour_maps:
-        logger.info("Colours of the images undone: %s", ", ".join(corpus.colour_maps))
-
-
-def open_tracks(
-    corpus: Corpus, options: TrainOptions, splits: Sequence[str]
-) -> dict[str, TrackDataset]:
-    """The tensors of these splits; all files are decoded now if they are not in the cache.
-
-    With `refit`, those of train and validation together too.
-    """
-    rows = {name: corpus.rows(name) for name in splits}
-    if options.training.refit:
-        rows[BOTH] = pd.concat([rows["train"], rows["val"]], ignore_index=True)
-    return tensors(corpus, options, rows)
-
-
-def tensors(
-    corpus: Corpus, options: TrainOptions, rows: Mapping[str, pd.DataFrame]
-) -> dict[str, TrackDataset]:
-    """Tensors of some rows of the manifest, by name."""
-
-    def announce(done: int, total: int) -> None:
-        signals.check()
-        if done == total or done % DECODED_PER_LINE == 0:
-            logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
-
-    cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {name: TrackDataset(part, corpus.genres, cache) for name, part in rows.items()}
 
 
 def conclude(

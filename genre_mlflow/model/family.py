@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.features.settings import PreprocessingSettings, Shape
+from genre_mlflow.features.settings import MUSICNN, PreprocessingSettings, Shape
 from genre_mlflow.settings import Settings, option
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Family(Settings):
 
     def check_pictures(self, pictures: PreprocessingSettings) -> None:
         """Raise `SettingsError` where the network would misread what such pictures show."""
+        if pictures.features == MUSICNN:
+            raise SettingsError(f"features {MUSICNN} are what network {MUSICNN} alone reads")
 
     def paths(self) -> dict[str, str]:
         """Options of these settings that are paths of files, with their values."""

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import wave
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 import genre_mlflow
 from genre_mlflow import served_model
 from genre_mlflow.evaluation.predictions import write_predictions
-from genre_mlflow.features.settings import Shape
+from genre_mlflow.features.settings import MUSICNN, PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.run import TrackedRun
 
@@ -28,6 +29,9 @@ REQUIREMENTS = (
     "soxr", "torch", "torchvision",
 )  # fmt: skip
 FOR_CHROMA = "librosa"
+# A tone of 500 Hz: sixteen samples up, sixteen down.
+EXAMPLE_HZ, EXAMPLE_S = 16_000, 3
+EXAMPLE_WAVE = (b"\x00\x20" * 16) + (b"\x00\xe0" * 16)
 
 
 def signature() -> ModelSignature:
@@ -93,7 +97,7 @@ def log_classifier(run: TrackedRun, classifier: Classifier, epoch: int) -> str:
             code_paths=[str(Path(genre_mlflow.__file__).parent)],
             pip_requirements=requirements(classifier.preprocessing.features),
             signature=signature(),
-            input_example=input_example(classifier.preprocessing.shape),
+            input_example=input_example(classifier.preprocessing),
         )
     return model_id
 
@@ -105,9 +109,14 @@ def log_predictions(run: TrackedRun, model_id: str, predictions: pd.DataFrame) -
         write_predictions(predictions, folder / name)
 
 
-def input_example(shape: Shape) -> pd.DataFrame:
-    """One small image, as a client would send it."""
-    _, height, width = shape
+def input_example(preprocessing: PreprocessingSettings) -> pd.DataFrame:
+    """One small image, as a client would send it, or a tone where sound alone is heard."""
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((width, height)).save(buffer, "PNG")
+    if preprocessing.features == MUSICNN:
+        with wave.open(buffer, "wb") as file:
+            file.setparams((1, 2, EXAMPLE_HZ, 0, "NONE", ""))  # one channel, of 16 bits
+            file.writeframes(EXAMPLE_WAVE * (EXAMPLE_S * EXAMPLE_HZ // 32))
+    else:
+        _, height, width = preprocessing.shape
+        Image.linear_gradient("L").resize((width, height)).save(buffer, "PNG")
     return pd.DataFrame({served_model.CONTENT: [buffer.getvalue()]})

@@ -4,9 +4,16 @@ import librosa
 import numpy as np
 import pytest
 import sounds
+import torch
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.musicnn import PATCH_FRAMES, musicnn_log_mel, musicnn_patches
+from genre_mlflow.features.musicnn import (
+    PATCH_FRAMES,
+    as_bytes,
+    from_bytes,
+    musicnn_log_mel,
+    musicnn_patches,
+)
 
 RATE = 16_000
 
@@ -69,3 +76,16 @@ def test_what_is_shorter_than_a_patch_is_repeated():
 def test_three_seconds_are_a_patch():
     log_mel = musicnn_log_mel(sounds.tone(3.0, 440.0, rate=RATE))
     assert PATCH_FRAMES <= len(log_mel) <= PATCH_FRAMES + 1
+
+
+def test_what_is_kept_in_bytes_is_the_matrix_within_their_steps():
+    rng = np.random.default_rng(0)
+    patches = rng.uniform(0, 8, (3, 2, PATCH_FRAMES, 96)).astype(np.float32)
+    patches[0, 0, 0, :3] = 0.0, 8.0, 9.0  # silence, the loudest, and what is beyond
+    kept = torch.from_numpy(np.stack([as_bytes(one) for one in patches]))
+    assert kept.dtype == torch.uint8
+    assert kept.shape == (3, 2, 96, 2 * PATCH_FRAMES)
+    found = from_bytes(kept).numpy()
+    assert found.shape == patches.shape
+    np.testing.assert_allclose(found, patches.clip(0, 8), atol=8 / 65_535 / 2 + 1e-6)
+    assert found[0, 0, 0, :3].tolist() == pytest.approx([0, 8, 8])

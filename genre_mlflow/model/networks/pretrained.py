@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from genre_mlflow.errors import ModelError, SettingsError
-from genre_mlflow.features.settings import PreprocessingSettings, Shape
+from genre_mlflow.features.settings import MUSICNN, PreprocessingSettings, Shape
 from genre_mlflow.model.networks.baselines import Fitted, cropped_statistics
 from genre_mlflow.settings import as_text
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 READABLE = {
     "features": "mel", "segment_s": 30.0, "n_mels": 128, "fmin": 0.0, "fmax": 0.0, "top_db": 80.0
 }  # fmt: skip
+KEPT_CHANNELS = 2  # of what is no picture, but musicnn's own matrix
 LEAST = 64  # pixels each way; less is no picture of half a minute any more
 
 
@@ -85,8 +86,15 @@ class MusicFeatures(Pretrained):
     source = "MSD_musicnn"
     reader = "MusicReader"
 
+    def check_input(self, shape: Shape) -> None:
+        """Its own matrix, or a picture."""
+        if shape[0] != KEPT_CHANNELS:
+            super().check_input(shape)
+
     def check_pictures(self, pictures: PreprocessingSettings) -> None:
         """It knows seconds, mel bands and decibels, and takes those of the usual pictures."""
+        if pictures.features == MUSICNN:
+            return
         for name, value in READABLE.items():
             found = getattr(pictures, name)
             if found != value and (name, found) != ("fmax", pictures.sample_rate / 2):

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.features.augmentation import mel
-from genre_mlflow.features.musicnn import N_BANDS, PATCH_FRAMES, SETTINGS
-from genre_mlflow.features.settings import Shape
+from genre_mlflow.features.musicnn import N_BANDS, from_bytes
+from genre_mlflow.features.settings import MUSICNN_SPECTROGRAM as SOUND
+from genre_mlflow.features.settings import PATCH_FRAMES, Shape
 from genre_mlflow.model.pretrained.efficientnet_lite0 import FEATURE_BLOCKS, EfficientNetLite0
 from genre_mlflow.model.pretrained.musicnn import CHANNELS, MusiCNN
 from genre_mlflow.model.pretrained.remembered import Remembered
@@ -141,8 +142,9 @@ def parts(features: Tensor, n: int) -> list[Tensor]:
 class MusicReader(FrozenReader):
     """musicnn's maximum and mean over time, averaged over patches of 3 s.
 
-    It was made for sound: a picture of 30 s is stretched to the frames and mel bands that it
-    knows, and brought to the level of its sounds.
+    It was made for sound, and takes its own matrix, `[B, 2, 96, patches * 187]` in bytes. A picture
+    of 30 s, `[B, 1, H, W]`, is stretched to the frames and mel bands that it knows, and brought to
+    the level of its sounds.
     """
 
     network = "MSD_musicnn"
@@ -156,25 +158,32 @@ class MusicReader(FrozenReader):
         del body.hidden, body.hidden_norm, body.tags, body.dropout, body.pool_norm
         self.body = body.requires_grad_(False)
         self.train()
-        self.register_buffer("to_bands", band_weights(shape[1]), persistent=False)
+        self.reads_pictures = shape[0] == 1
+        bands = band_weights(shape[1]) if self.reads_pictures else torch.zeros(0)
+        self.register_buffer("to_bands", bands, persistent=False)
 
     def read(self, pixels: Tensor) -> Tensor:
         """A few at once."""
-        return torch.cat([self.pooled(part) for part in pixels[:, 0].split(AT_ONCE)])
+        return torch.cat([self.pooled(part) for part in pixels.split(AT_ONCE)])
 
-    def pooled(self, levels: Tensor) -> Tensor:
-        """The features `[B, 1506]` of some pictures `[B, H, W]`."""
-        frames = round(PICTURE_S * SETTINGS.sample_rate / SETTINGS.hop_length)
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """The features `[B, 1506]` of some tracks."""
+        patches = self.seen(pixels[:, 0]) if self.reads_pictures else from_bytes(pixels)
+        found = []
+        for patch in patches.unbind(1):  # [B, 187, 96]
+            features = self.body.features(patch)
+            found.append(torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=1))
+        return torch.stack(found).mean(dim=0)
+
+    def seen(self, levels: Tensor) -> Tensor:
+        """Patches `[B, 4, 187, 96]` of pictures `[B, H, W]`."""
+        frames = round(PICTURE_S * SOUND.sample_rate / SOUND.hop_length)
         bands = self.to_bands @ levels.float()  # [B, 96, W]
         bands = functional.interpolate(bands, frames, mode="linear")
         decibels = (bands / 255 - 1) * DECIBELS + LOUDER_DB
         log_mel = (1 + 10_000 * 10 ** (decibels / 10)).log10().mT  # [B, frames, 96]
         starts = torch.linspace(0, frames - PATCH_FRAMES, N_PATCHES).round().int().tolist()
-        found = []
-        for start in starts:
-            features = self.body.features(log_mel[:, start : start + PATCH_FRAMES])
-            found.append(torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=1))
-        return torch.stack(found).mean(dim=0)
+        return torch.stack([log_mel[:, start : start + PATCH_FRAMES] for start in starts], dim=1)
 
 
 def band_weights(rows: int) -> Tensor:
@@ -183,7 +192,7 @@ def band_weights(rows: int) -> Tensor:
     Each band lies between two rows, or on the outermost one.
     """
     places = (torch.arange(rows, dtype=torch.float64) + 0.5) * (PICTURE_BANDS / rows) + 0.5
-    highest, musicnns_highest = mel(torch.tensor([HIGHEST_HZ, SETTINGS.highest_hz])).double()
+    highest, musicnns_highest = mel(torch.tensor([HIGHEST_HZ, SOUND.highest_hz])).double()
     row_mels = places * (highest / (PICTURE_BANDS + 1))  # of rows, the lowest first
     step = musicnns_highest / (N_BANDS + 1)
     band_mels = torch.arange(1, N_BANDS + 1, dtype=torch.float64) * step

@@ -4,10 +4,11 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sounds import encode
 
-from genre_mlflow.errors import ModelError, SettingsError
-from genre_mlflow.features.musicnn import musicnn_log_mel
+from genre_mlflow.errors import DataError, ModelError, SettingsError
+from genre_mlflow.features.musicnn import musicnn_log_mel, musicnn_patches
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
@@ -86,6 +87,52 @@ def test_a_picture_is_stretched_to_the_log_mel_of_its_sound(monkeypatch):
     true = musicnn_log_mel(librosa.resample(sound, orig_sr=rate, target_sr=16_000))
     assert np.corrcoef(seen[0].flatten(), true[:187].ravel())[0, 1] > 0.7
     assert np.corrcoef(seen[-1].flatten(), true[-188:-1].ravel())[0, 1] > 0.7
+
+
+def sweep(seconds: float, rate: int = 16_000) -> np.ndarray:
+    time = np.arange(int(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * (200 + 20 * time) * time)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("seconds", "segments"), [(1.5, 1), (30.0, 1), (40.0, 1), (61.0, 2)])
+def test_musicnn_hears_what_its_own_matrix_of_the_sound_holds(seconds, segments):
+    settings = PreprocessingSettings(features="musicnn")
+    samples = sweep(seconds)
+    kept = Preprocessor(settings)(encode(samples, "WAV", "FLOAT", 16_000))
+    assert kept.shape == (segments, *settings.shape) == (segments, 2, 96, 4 * 187)
+    torch.manual_seed(0)
+    reader = MusicReader(settings.shape)
+    with torch.no_grad():
+        found = reader(kept)[0]
+        heard = samples[: 480_000 if segments > 1 else None]
+        if len(heard) < 480_000:
+            heard = np.resize(heard, 480_000)
+        patches = torch.from_numpy(musicnn_patches(musicnn_log_mel(heard), 4))
+        features = reader.body.features(patches)
+        expected = torch.cat([features.amax(2), features.mean(2)], dim=1).mean(dim=0)
+    assert torch.allclose(found, expected, atol=1e-3)
+
+
+def test_an_image_is_refused_by_what_hears_alone(tmp_path):
+    image = tmp_path / "blues.png"
+    Image.linear_gradient("L").save(image)
+    hears = Preprocessor(PreprocessingSettings(features="musicnn"))
+    with pytest.raises(DataError, match=r"^is no recording, and this model hears sound alone$"):
+        hears(image)
+
+
+@pytest.mark.parametrize("network", ["vgg", "statistics", "efficientnet_lite0", "pretrained"])
+def test_other_networks_cannot_hear(network):
+    with pytest.raises(SettingsError, match=r"^features musicnn are what network musicnn alone"):
+        TrainOptions.from_flat({"network": network, "features": "musicnn"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_mels", 64), ("image_size", 96), ("fmax", 8000.0), ("colours", "kept")]
+)
+def test_settings_of_pictures_are_refused_where_none_are_drawn(name, value):
+    with pytest.raises(SettingsError, match=rf"^{name} is {value}, but features musicnn has"):
+        TrainOptions.from_flat({"network": "musicnn", "features": "musicnn", name: value})
 
 
 @pytest.mark.parametrize("family", [PhotographFeatures, MusicFeatures, AllFeatures])

@@ -1,0 +1,66 @@
+"""The tracks of a job as tensors, and what is checked of their files before."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from genre_mlflow import signals
+from genre_mlflow.corpus.corpus import Corpus
+from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.errors import DataError
+from genre_mlflow.features.settings import MUSICNN, UNDONE
+from genre_mlflow.files.home import home
+from genre_mlflow.files.names import printable
+from genre_mlflow.files.words import counted
+from genre_mlflow.jobs.fitting import BOTH
+from genre_mlflow.options import TrainOptions
+
+DECODED_PER_LINE = 6400  # half a minute on two cores
+
+logger = logging.getLogger(__name__)
+
+
+def check_pictures(corpus: Corpus, options: TrainOptions) -> None:
+    """Say which colour maps will be undone.
+
+    Raises `DataError` for one that is not known, and for an image where sound alone is heard.
+    """
+    if options.preprocessing.features == MUSICNN:
+        if len(corpus.images):
+            first = corpus.images["path"].iloc[0]
+            raise DataError(
+                f"features {MUSICNN} are of recordings alone, but {printable(first)} is an image"
+                f" ({len(corpus.images)} of {counted(len(corpus.manifest), 'file')} are)"
+            )
+        return
+    if options.preprocessing.colours == UNDONE and corpus.colour_maps:
+        logger.info("Colours of the images undone: %s", ", ".join(corpus.colour_maps))
+
+
+def open_tracks(
+    corpus: Corpus, options: TrainOptions, splits: Sequence[str]
+) -> dict[str, TrackDataset]:
+    """The tensors of these splits; all files are decoded now if they are not in the cache.
+
+    With `refit`, those of train and validation together too.
+    """
+    rows = {name: corpus.rows(name) for name in splits}
+    if options.training.refit:
+        rows[BOTH] = pd.concat([rows["train"], rows["val"]], ignore_index=True)
+    return tensors(corpus, options, rows)
+
+
+def tensors(
+    corpus: Corpus, options: TrainOptions, rows: Mapping[str, pd.DataFrame]
+) -> dict[str, TrackDataset]:
+    """Tensors of some rows of the manifest, by name."""
+
+    def announce(done: int, total: int) -> None:
+        signals.check()
+        if done == total or done % DECODED_PER_LINE == 0:
+            logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
+
+    cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
+    return {name: TrackDataset(part, corpus.genres, cache) for name, part in rows.items()}
