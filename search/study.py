@@ -17,7 +17,7 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.folds import folds
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
-from genre_mlflow.jobs.tracks import check_pictures, open_tracks, tensors
+from genre_mlflow.jobs.tracks import open_tracks, suited, tensors
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
 from genre_mlflow.settings import as_text
@@ -96,13 +96,15 @@ def open_search(request: Request) -> Search:
     options = request.options
     device = choose_device(options.training.device)
     for network in space.networks(options):
-        options.changed(network=network).family.check_start()
+        family = options.changed(network=network).family
+        if family.reads_files != options.family.reads_files:
+            raise StudyError(f"network csv reads a table, the others music: search {family} alone")
+        family.check_start()
     storage = Storage(request.storage or default_address(), request.grace_s)
     open_store()
     check_joined()
-    corpus = open_corpus(options.corpus, options.split)
+    corpus = suited(open_corpus(options.corpus, options.split), options)
     check_genres(corpus.genres)
-    check_pictures(corpus, options)
     parts = folds(corpus.split.grouped, request.folds) if request.folds else []
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):

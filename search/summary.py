@@ -31,10 +31,11 @@ def summary(found: Finished) -> str:
         ]
         if len(found.final_runs) > 1:
             lines.append(f"  mean {mean(found.test_accuracies):.1%}")
-        lines.append(
-            f"Registered the one with the best validation: {found.model_name} version "
-            f"{found.version} ({role(found.role)})"
-        )
+        if found.version:
+            lines.append(
+                f"Registered the one with the best validation: {found.model_name} version "
+                f"{found.version} ({role(found.role)})"
+            )
     lines += ["", *look_at(found.experiment_id, found.parent_run_id)]
     if found.version:
         lines += promote_it(found.model_name, found.version, found.role)

@@ -39,6 +39,8 @@ GENRES = ("blues", "jazz", "rock")
 CANNOT_RUN = {
     "genre-mlflow train --data music --network pretrained":
         "needs weights from the package index; tests/jobs/test_pretrained.py has them",
+    "genre-mlflow train --data music --network csv --table features.csv":
+        "needs a table of the reader's; tests/jobs/test_table.py has one",
     "genre-mlflow train --data recordings --network musicnn --features musicnn":
         "the same; tests/jobs/test_pretrained.py has recordings, too",
     "git clone <this repository> genre-mlflow && cd genre-mlflow":

@@ -54,7 +54,8 @@ def test_saved_settings_need_every_field_and_no_other():
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_flat_and_nested_are_the_same(network):
-    options = TrainOptions.from_flat({"network": network, "lr": 0.01, "split_seed": 3})
+    own = {"table": "mine.csv"} if network == "csv" else {}
+    options = TrainOptions.from_flat({"network": network, "lr": 0.01, "split_seed": 3, **own})
     assert options.training.lr == 0.01
     assert options.split.split_seed == 3
     assert TrainOptions.from_flat(options.flat()) == options

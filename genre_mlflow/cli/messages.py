@@ -13,23 +13,39 @@ from genre_mlflow.tracking import commands
 def summary(outcome: Outcome) -> str:
     """Test accuracy, the run, the version, and how to look at, serve and repeat it."""
     m = outcome.metrics
-    name, version = outcome.model_name, outcome.version
-    uri = f"models:/{name}@{outcome.role}" if outcome.role else f"models:/{name}/{version}"
     lines = [
         "",
         f"Test accuracy {m['test_accuracy']:.1%} (95 % interval {m['test_accuracy_low']:.1%} to "
         f"{m['test_accuracy_high']:.1%}) on {outcome.n_test} tracks of {outcome.n_genres} genres, "
         f"macro F1 {m['test_macro_f1']:.3f}, best epoch {m['best_epoch']:.0f}",
         *beside_baseline(m),
-        f"Run {outcome.run_id}, registered as {name} version {version} ({role(outcome.role)})",
+        f"Run {outcome.run_id}, {registered(outcome)}",
         "",
         *look_at(outcome.experiment_id, outcome.run_id),
-        f"  serve it        {commands.genre_mlflow(f'serve --model {shlex.quote(uri)}')}",
+        *serve_it(outcome),
     ]
     if outcome.tags["corpus"] == DEMO:
         own = "train --data /path/to/folder --model-name my-genres"
         lines.append(f"  your own music  {commands.genre_mlflow(own)}")
-    return "\n".join(lines + promote_it(name, version, outcome.role))
+    if outcome.version:
+        lines += promote_it(outcome.model_name, outcome.version, outcome.role)
+    return "\n".join(lines)
+
+
+def registered(outcome: Outcome) -> str:
+    """As what a run is registered, or why it is not."""
+    if not outcome.version:
+        return "not registered: a new song has no row in the table"
+    return f"registered as {outcome.model_name} version {outcome.version} ({role(outcome.role)})"
+
+
+def serve_it(outcome: Outcome) -> list[str]:
+    """A line that says how to serve what is registered."""
+    if not outcome.version:
+        return []
+    which = f"@{outcome.role}" if outcome.role else f"/{outcome.version}"
+    uri = f"models:/{outcome.model_name}{which}"
+    return [f"  serve it        {commands.genre_mlflow(f'serve --model {shlex.quote(uri)}')}"]
 
 
 def beside_baseline(m: Mapping[str, float]) -> list[str]:

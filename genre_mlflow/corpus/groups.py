@@ -85,7 +85,7 @@ def rows_by_track(
         for track in tracks:
             if track in rows:
                 raise DataError(
-                    f"the table of groups has two rows of {track!r}: {rows[track]!r} and {name!r}"
+                    f"the table has two rows of {track!r}: {rows[track]!r} and {name!r}"
                 )
             rows[track] = name
     return rows, missing

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, Dataset
 
 from genre_mlflow.data.cache import PixelCache
+from genre_mlflow.data.table import FeatureRows
 
 Pair = tuple[Tensor, Tensor]  # pixels and label, of one item or of a batch
 
@@ -15,12 +16,15 @@ Pair = tuple[Tensor, Tensor]  # pixels and label, of one item or of a batch
 class TrackDataset(Dataset[Pair]):
     """The segments of a manifest's tracks, read from a memory-mapped cache.
 
-    An item is a segment: pixels uint8 `[C, H, W]`, label int64 `[]`. The items of a track lie
-    together, in the order of the manifest. `labels`: int64 `[items]`, the place of each item's
-    genre in `genres`; `owners`: int64 `[items]`, the place of its track in the manifest.
+    An item is a segment: pixels uint8 `[C, H, W]`, or a row of a table as float32 `[1, 1, F]`,
+    label int64 `[]`. The items of a track lie together, in the order of the manifest. `labels`:
+    int64 `[items]`, the place of each item's genre in `genres`; `owners`: int64 `[items]`, the
+    place of its track in the manifest.
     """
 
-    def __init__(self, manifest: pd.DataFrame, genres: Sequence[str], cache: PixelCache) -> None:
+    def __init__(
+        self, manifest: pd.DataFrame, genres: Sequence[str], cache: PixelCache | FeatureRows
+    ) -> None:
         places = {genre: place for place, genre in enumerate(genres)}
         spans = [cache.span[sha] for sha in manifest["sha256"]]
         first = torch.tensor([first for first, _ in spans])

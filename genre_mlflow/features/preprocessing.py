@@ -123,7 +123,8 @@ class Preprocessor:
 
     def draw(self, sound: audio.Samples) -> Image.Image:
         """The image of one segment."""
-        return render(FEATURE_MATRIX[self.settings.features](sound, self.settings))
+        matrix = FEATURE_MATRIX[self.settings.features]
+        return render(matrix(sound, self.settings.spectrogram))
 
     def prepare(self, image: Image.Image) -> Tensor:
         """What follows decoding: border, colours, size. Shape `[1, *settings.shape]`."""

@@ -17,7 +17,7 @@ from scipy.fft import dct, rfft
 from scipy.sparse import csr_array
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.features.settings import SpectrogramSettings, check_integer
+from genre_mlflow.features.settings import MUSICNN, SpectrogramSettings, check_integer
 from genre_mlflow.files.locks import alone
 
 IMAGE_WIDTH = 387
@@ -106,7 +106,8 @@ def chroma(
     return found
 
 
-FEATURE_MATRIX = {"mel": log_mel, "mfcc": mfcc, "chroma": chroma}
+# As people see them: what musicnn hears is drawn for them alone.
+FEATURE_MATRIX = {"mel": log_mel, "mfcc": mfcc, "chroma": chroma, MUSICNN: log_mel}
 
 
 def render(

@@ -45,9 +45,10 @@ def log_report(
         write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
-        about = corpus.name, corpus.counts(), corpus.formats()
-        card = model_card(options, *about, predictions, test_reads)
-        (folder / "model_card.md").write_text(card, encoding="utf-8")
+        if options.family.reads_files:
+            about = corpus.name, corpus.counts(), corpus.formats()
+            card = model_card(options, *about, predictions, test_reads)
+            (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
 def log_importance(run: TrackedRun, classifier: Classifier, tracks: TrackDataset) -> None:

@@ -2,24 +2,66 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus
+from genre_mlflow.corpus.groups import rows_by_track
+from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.table import FeatureRows
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.settings import MUSICNN, UNDONE
+from genre_mlflow.features.table import read_features
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
-from genre_mlflow.files.words import counted
+from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.fitting import BOTH
+from genre_mlflow.model.networks.baselines import TableBaseline
 from genre_mlflow.options import TrainOptions
 
 DECODED_PER_LINE = 6400  # half a minute on two cores
 
 logger = logging.getLogger(__name__)
+
+
+def suited(corpus: Corpus, options: TrainOptions) -> Corpus:
+    """The corpus as these options can train on it. Raises `DataError` where they cannot."""
+    if isinstance(options.family, TableBaseline):
+        return with_rows(corpus, options.family.table)
+    check_pictures(corpus, options)
+    return corpus
+
+
+def with_rows(corpus: Corpus, table: str) -> Corpus:
+    """The corpus without the tracks that a table of features has no row of; it says how many.
+
+    Raises `DataError` where a split has none left, or train lacks a genre.
+    """
+    rows = rows_of(corpus, table)
+    manifest = corpus.manifest
+    known = manifest["track_id"].isin(rows)
+    kept, missing = manifest[known], list(manifest["track_id"][~known])
+    lacking = sorted(set(corpus.genres) - set(kept["genre"][kept["split"] == "train"]))
+    empty = [split for split in SPLITS if split not in set(kept["split"])]
+    if lacking or empty:
+        where = f"genre {lacking[0]!r} in train" if lacking else f"split {empty[0]}"
+        raise DataError(f"{table} has no row of {where}; it has {len(kept)} of {len(manifest)}")
+    if missing:
+        logger.info(
+            "%s has no row of %s of %s, which are left out: %s",
+            table, counted(len(missing), "track"), f"{len(manifest):,}", few(missing),
+        )  # fmt: skip
+    return replace(corpus, split=replace(corpus.split, manifest=kept.reset_index(drop=True)))
+
+
+def rows_of(corpus: Corpus, table: str) -> dict[str, str]:
+    """The name of a track in a table of features, by its id."""
+    names = pd.DataFrame({"track_id": read_features(table).tracks})
+    return rows_by_track(corpus.manifest["track_id"], names)[0]
 
 
 def check_pictures(corpus: Corpus, options: TrainOptions) -> None:
@@ -56,6 +98,10 @@ def tensors(
     corpus: Corpus, options: TrainOptions, rows: Mapping[str, pd.DataFrame]
 ) -> dict[str, TrackDataset]:
     """Tensors of some rows of the manifest, by name."""
+    if isinstance(options.family, TableBaseline):
+        table = options.family.table
+        numbers = FeatureRows(corpus.manifest, read_features(table), rows_of(corpus, table))
+        return {name: TrackDataset(part, corpus.genres, numbers) for name, part in rows.items()}
 
     def announce(done: int, total: int) -> None:
         signals.check()

@@ -25,7 +25,7 @@ from genre_mlflow.jobs.rivals import (
     gain_over_baseline,
     is_worth_comparing,
 )
-from genre_mlflow.jobs.tracks import check_pictures, open_tracks
+from genre_mlflow.jobs.tracks import open_tracks, suited
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.baselines import StatisticsBaseline
 from genre_mlflow.model.pretrained.features import remembering
@@ -54,7 +54,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training run reached; `version` is empty until it is registered.
+    """What a training run reached; `version` is empty until it is registered, `model_id` where
+    it cannot be.
 
     `role`: the alias that points to the version, empty where newer ones have both.
     """
@@ -94,9 +95,8 @@ def train(
         options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
-    corpus = open_corpus(options.corpus, options.split)
+    corpus = suited(open_corpus(options.corpus, options.split), options)
     check_genres(corpus.genres)
-    check_pictures(corpus, options)
     session.check_data(corpus.digest)
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
@@ -170,16 +170,18 @@ def conclude(
     signals.check()
     final = rated["test"]
     final.network.cpu()
-    model_id = find_model(run, epoch) or log_classifier(run, final, epoch)
     finished_ms = fitted.history[epoch - 1].finished_ms
     # Of the model is what it says itself: of all splits, or with refit of the test set alone.
     own = [name for name, who in rated.items() if who is final]
-    log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
+    model_id = ""
+    if options.family.reads_files:
+        model_id = find_model(run, epoch) or log_classifier(run, final, epoch)
+        log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
     others = {n: v for n, v in values.items() if n.startswith("best") and "val" not in own}
     ours = {name: value for name, value in values.items() if name not in others}
     if others:
         run.log_metrics(others, epoch, finished_ms)
-    run.log_metrics(ours, epoch, finished_ms, model_id)
+    run.log_metrics(ours, epoch, finished_ms, model_id or None)
     tags = {
         TEST_DIGEST: digest(corpus.rows("test")),
         "test_accuracy": f"{values['test_accuracy']:.4f}",
@@ -211,7 +213,12 @@ def note_test_read(run: TrackedRun, epochs: int) -> list[str]:
 
 
 def register_outcome(outcome: Outcome) -> Outcome:
-    """Register the model of a run as the challenger; a second time changes nothing."""
+    """Register the model of a run as the challenger; a second time changes nothing.
+
+    What cannot answer to music has no model, and is not registered.
+    """
+    if not outcome.model_id:
+        return outcome
     model = RegisteredModel(outcome.model_name)
     version = model.register(outcome.model_id, outcome.tags, outcome.description)
     TrackedRun.find(outcome.run_id).log_tags({"registered": f"{model.name} {version.version}"})

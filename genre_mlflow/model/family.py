@@ -22,10 +22,12 @@ class Family(Settings):
     The network takes images of a shape `(C, H, W)`: uint8 `[B, C, H, W]`, to logits `[B, genres]`.
     `C` is 1, for levels, or 3, for colours. `is_fitted`: it is fitted at once to all training
     tracks, and learns nothing in epochs. `is_baseline`: others are compared with its like.
+    `reads_files`: it answers to music; what reads the rows of a table instead is not registered.
     """
 
     is_fitted: ClassVar[bool] = False
     is_baseline: ClassVar[bool] = False
+    reads_files: ClassVar[bool] = True
 
     def check_input(self, shape: Shape) -> None:
         """Raise `SettingsError` where no network can be built for images of this shape."""

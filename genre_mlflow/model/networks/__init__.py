@@ -22,6 +22,7 @@ NETWORKS = {
     "musicnn": "genre_mlflow.model.networks.pretrained:MusicFeatures",
     "pretrained": "genre_mlflow.model.networks.pretrained:AllFeatures",
     "statistics": "genre_mlflow.model.networks.baselines:StatisticsBaseline",
+    "csv": "genre_mlflow.model.networks.baselines:TableBaseline",
     "majority": "genre_mlflow.model.networks.baselines:MajorityBaseline",
 }
 

@@ -2,8 +2,10 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import Shape
 from genre_mlflow.model.family import Family, check_levels
 from genre_mlflow.settings import option
@@ -94,6 +96,37 @@ def cropped_statistics(n_genres: int, shape: Shape, crop: float, **settings: Any
     seen = (*shape[:2], crop_width(crop, shape[2]))
     reader = StatisticsBaseline(kinds=WIDE, **settings).build(n_genres, seen)
     return Crops(reader, crop)
+
+
+@dataclass(frozen=True)
+class TableBaseline(Fitted):
+    """Features of a table that somebody has computed: what they are worth, on the same split."""
+
+    is_baseline: ClassVar[bool] = True
+    reads_files: ClassVar[bool] = False
+    name = "csv"
+
+    table: str = option("", "CSV with a row of numbers for each track, for --network csv.")
+
+    def __str__(self) -> str:
+        return f"csv {Path(self.table).name}, {self.estimator}"
+
+    def check_input(self, shape: Shape) -> None:
+        """The table counts, not the shape of pictures. Raises `SettingsError` without one."""
+        if not self.table:
+            raise SettingsError("network csv needs --table FILE, a CSV with a row for each track")
+
+    def paths(self) -> dict[str, str]:
+        """The table."""
+        return {"table": self.table}
+
+    def features(self, shape: Shape) -> "tuple[nn.Module, int]":
+        """The numbers as they are. Raises `DataError` for a file that is no such table."""
+        from torch import nn
+
+        from genre_mlflow.features.table import read_features
+
+        return nn.Flatten(), len(read_features(self.table).columns)
 
 
 @dataclass(frozen=True)

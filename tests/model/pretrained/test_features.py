@@ -113,6 +113,14 @@ def test_musicnn_hears_what_its_own_matrix_of_the_sound_holds(seconds, segments)
     assert torch.allclose(found, expected, atol=1e-3)
 
 
+def test_what_is_heard_is_drawn_for_people_alone():
+    """A run's figure of mistakes shows songs, also where the network has no pictures of them."""
+    preprocessor = Preprocessor(PreprocessingSettings(features="musicnn"))
+    (segment,) = preprocessor.segments(encode(sweep(5.0), "WAV", "FLOAT", 16_000))
+    assert segment.image.size == (387, 385)
+    assert len(np.unique(segment.image)) > 20
+
+
 def test_an_image_is_refused_by_what_hears_alone(tmp_path):
     image = tmp_path / "blues.png"
     Image.linear_gradient("L").save(image)
