@@ -18,10 +18,12 @@ DEFAULT = "vgg"
 SHAPE = (1, 128, 384)
 N_GENRES, N_VECTORS = 10, 1326  # three crops of each track
 
+READ_FILES = [name for name in NETWORKS if family(name).reads_files]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", default=",".join(NETWORKS), help="separated by commas")
+    parser.add_argument("--networks", default=",".join(READ_FILES), help="separated by commas")
     parser.add_argument("--rounds", type=int, default=21)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -3,7 +3,7 @@
 Each spectrogram (30 s) is cut in time into pieces of a third (10 s), as a long recording would be.
 One network a seed learns from a random piece of every track an epoch; its answers for the pieces
 become one by mean, vote or maximum, beside its answer for the piece in the centre alone. The best
-epoch is chosen by the validation accuracy of the mean; accuracy is per track.
+epoch is the one with the least validation loss; accuracy is per track.
 """
 
 import argparse

@@ -114,9 +114,10 @@ class TrainOptions:
         return self.from_flat({**kept, **values})
 
     def check_folders(self) -> None:
-        """Say at once which folder is missing. Raises `DataError`."""
+        """Say at once which folder or file is missing. Raises `DataError`."""
         self.corpus.check_folder()
         self.split.check_folder()
+        self.family.check_files()
 
     def with_absolute_paths(self) -> Self:
         """The same, whatever the working folder of those who read it later."""

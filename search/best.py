@@ -21,7 +21,7 @@ from genre_mlflow.tracking.sessions import in_hand
 from genre_mlflow.tracking.store import store_errors
 from genre_mlflow.training.device import enough_memory
 from genre_mlflow.training.observer import Observer
-from search.finalists import Finalist, compare_finalists, finalists_of
+from search.finalists import Finalist, compare_finalists
 from search.report import trials_table, write_report
 from search.study import DONE, Search
 from search.trials import RUN_ID, best_of
@@ -49,6 +49,8 @@ class Finished:
     best_val_loss: float
     best_val_accuracy: float
     first_val_loss: float | None  # of the setting of the command line
+    folds: int  # that the finalists were compared on
+    asked_finalists: int
     finalists: list[int]
     finalist_losses: list[float]
     final_runs: list[str]
@@ -80,7 +82,7 @@ def finish(search: Search, observer: Observer | None = None) -> Finished | None:
         best = finalists[0].trial if finalists else search.study.best_trial
         log_report(search, best)
         if before and enough_seeds(search, before, best):
-            found = replace(before, trials=n_done, **compared(finalists))
+            found = replace(before, trials=n_done, **compared(search, finalists))
         else:
             found = train_best(search, best, finalists, n_done, observer)
         search.study.set_user_attr(FOUND, asdict(found))
@@ -122,9 +124,10 @@ def only_one(search: Search) -> Iterator[None]:
 
 def is_enough(search: Search, before: Finished, n_done: int) -> bool:
     """True when an earlier end of the study speaks of all that is there and all that is asked."""
-    same_finalists = set(before.finalists) == {trial.number for trial in finalists_of(search)}
-    enough = len(before.final_runs) >= search.request.final_seeds
-    return before.trials == n_done and same_finalists and enough
+    request = search.request
+    asked = n_done, request.finalists, request.folds if request.finalists else 0
+    enough = len(before.final_runs) >= request.final_seeds
+    return (before.trials, before.asked_finalists, before.folds) == asked and enough
 
 
 def enough_seeds(search: Search, before: Finished, best: FrozenTrial) -> bool:
@@ -133,9 +136,11 @@ def enough_seeds(search: Search, before: Finished, best: FrozenTrial) -> bool:
     return before.best_trial == best.number and len(before.final_runs) >= wanted
 
 
-def compared(finalists: Sequence[Finalist]) -> dict[str, Any]:
+def compared(search: Search, finalists: Sequence[Finalist]) -> dict[str, Any]:
     """The finalists, as `Finished` holds them."""
     return {
+        "folds": len(search.folds) if finalists else 0,
+        "asked_finalists": search.request.finalists,
         "finalists": [finalist.trial.number for finalist in finalists],
         "finalist_losses": [finalist.loss for finalist in finalists],
     }
@@ -182,7 +187,7 @@ def train_best(
         best_val_loss=best.value or 0.0,
         best_val_accuracy=accuracy_of(best),
         first_val_loss=first.value if first.state == TrialState.COMPLETE else None,
-        **compared(finalists),
+        **compared(search, finalists),
         final_runs=[outcome.run_id for outcome in outcomes],
         test_accuracies=[outcome.metrics["test_accuracy"] for outcome in outcomes],
         test_intervals=[
@@ -198,8 +203,9 @@ def train_best(
         tags = {
             "final_runs": ", ".join(found.final_runs),
             "test_accuracy": f"{mean(found.test_accuracies):.4f}",
-            "registered": f"{found.model_name} {found.version}",
         }
+        if found.version:
+            tags["registered"] = f"{found.model_name} {found.version}"
         search.runs.parent.log_tags(tags)
     return found
 

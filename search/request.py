@@ -9,7 +9,7 @@ from genre_mlflow.settings import as_text
 
 SAMPLERS = ("tpe", "gp", "random", "grid")
 WILCOXON = "wilcoxon"
-PRUNERS = ("median", "hyperband", WILCOXON, "none")
+PRUNERS = ("median", "hyperband", "halving", WILCOXON, "none")
 
 
 @dataclass(frozen=True)

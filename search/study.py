@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.folds import folds
+from genre_mlflow.corpus.manifest import digest
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
 from genre_mlflow.jobs.tracks import open_tracks, suited, tensors
@@ -98,7 +99,7 @@ def open_search(request: Request) -> Search:
     for network in space.networks(options):
         family = options.changed(network=network).family
         if family.reads_files != options.family.reads_files:
-            raise StudyError(f"network csv reads a table, the others music: search {family} alone")
+            raise StudyError("network csv reads a table, the others music: search it alone")
         family.check_start()
     storage = Storage(request.storage or default_address(), request.grace_s)
     open_store()
@@ -165,6 +166,9 @@ def identity(request: Request, space: Space, corpus: Corpus) -> dict[str, Any]:
         if name not in NOT_COMPARED and name not in space.parameters
     }
     fixed["folds"] = as_text(request.folds if request.trials_on_folds else 0)
+    fixed["grouping"] = digest(corpus.split.grouped)  # others would deal other folds
+    if "table" in fixed:  # wherever it lies
+        fixed["table"] = request.options.family.data_digest()
     return {
         "space": space.plain(),
         "corpus": {"name": corpus.name, "digest": corpus.digest},

@@ -15,7 +15,7 @@ SMALL = {
     "bench_library": "--sizes 4 --workers 1",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",
-    "bench_search": "--replays 1 --trials 3",
+    "bench_search": "--replays 1",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",
     "bench_start": "--rounds 1",

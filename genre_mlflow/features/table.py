@@ -1,6 +1,8 @@
 """A table of features that somebody has computed: one row of numbers a track."""
 
 import csv
+import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import numpy.typing as npt
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.words import counted, few
 
-NAMES = ("track_id", "filename", "file", "path", "id")  # columns that may name a track
+NAMES = ("track_id", "filename", "file", "id")  # columns that may name a track
+# Columns that say the answer, also where genres are numbers, and the row numbers of pandas.
+ANSWERS = {"genre", "label", "class", "target", "genre_id", "label_id", "split", "fold", "index"}
 NEEDED = f"a table of features is a CSV with one of {', '.join(NAMES)} and columns of numbers"
 
 
@@ -24,10 +28,11 @@ class FeatureTable:
 
 
 def read_features(path: str | Path) -> FeatureTable:
-    """Read a CSV of features; columns whose first cell is no number, such as a genre, are left out.
+    """Read a CSV of features; columns whose first cell is no number are left out.
 
-    Raises `DataError` for a file that cannot be read, names no tracks or one twice, has rows of
-    another length or no numbers, and for a cell that holds none.
+    So are those that are named like an answer, such as `label`, or not at all. Raises `DataError`
+    for a file that cannot be read, names no tracks or one twice, has rows of another length or no
+    numbers, and for a cell that holds none.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -42,14 +47,11 @@ def read_features(path: str | Path) -> FeatureTable:
     if odd:
         raise DataError(f"{path} has rows without {len(header)} cells, such as that of {odd[0]!r}")
     tracks = [row[header.index(names[0])] for row in rows]
-    twice = [name for name in dict.fromkeys(tracks) if tracks.count(name) > 1]
+    twice = [name for name, count in Counter(tracks).items() if count > 1]
     if twice:
         raise DataError(f"{path} has more than one row of {few([repr(name) for name in twice])}")
-    places = [
-        place
-        for place, cell in enumerate(rows[0])
-        if header[place] not in NAMES and number(cell) is not None
-    ]
+    first = [number(cell) for cell in rows[0]]
+    places = [i for i, name in enumerate(header) if is_feature(name) and first[i] is not None]
     if not places:
         raise DataError(f"{path} has no numbers; {NEEDED}")
     numbers = np.array([[number(row[place]) for place in places] for row in rows], np.float32)
@@ -62,6 +64,20 @@ def read_features(path: str | Path) -> FeatureTable:
             f"({counted(len(lacking), 'such cell')} in all)"
         )
     return FeatureTable(tracks, columns, numbers)
+
+
+def is_feature(column: str) -> bool:
+    """Whether a column is one, by its name."""
+    name = column.strip().lower()
+    return bool(name) and not name.startswith("unnamed") and name not in {*NAMES} | ANSWERS
+
+
+def table_digest(path: str | Path) -> str:
+    """32 hexadecimal characters that name what a file holds. Raises `DataError`."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+    except OSError as error:
+        raise DataError(f"the features in {path} cannot be read ({error}); {NEEDED}") from error
 
 
 def number(cell: str) -> float | None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import pandas as pd
 
@@ -39,17 +40,19 @@ def suited(corpus: Corpus, options: TrainOptions) -> Corpus:
 def with_rows(corpus: Corpus, table: str) -> Corpus:
     """The corpus without the tracks that a table of features has no row of; it says how many.
 
-    Raises `DataError` where a split has none left, or train lacks a genre.
+    Raises `DataError` where a genre has none left in a split.
     """
     rows = rows_of(corpus, table)
     manifest = corpus.manifest
     known = manifest["track_id"].isin(rows)
     kept, missing = manifest[known], list(manifest["track_id"][~known])
-    lacking = sorted(set(corpus.genres) - set(kept["genre"][kept["split"] == "train"]))
-    empty = [split for split in SPLITS if split not in set(kept["split"])]
-    if lacking or empty:
-        where = f"genre {lacking[0]!r} in train" if lacking else f"split {empty[0]}"
-        raise DataError(f"{table} has no row of {where}; it has {len(kept)} of {len(manifest)}")
+    for split, genre in product(SPLITS, corpus.genres):
+        if not ((kept["genre"] == genre) & (kept["split"] == split)).any():
+            named = read_features(table).tracks[0]
+            raise DataError(
+                f"{table} has no row of genre {genre!r} in {split}; it has {len(kept)} of "
+                f"{len(manifest)} tracks, and names them such as {named!r}"
+            )
     if missing:
         logger.info(
             "%s has no row of %s of %s, which are left out: %s",

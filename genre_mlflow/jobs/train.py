@@ -97,7 +97,7 @@ def train(
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = suited(open_corpus(options.corpus, options.split), options)
     check_genres(corpus.genres)
-    session.check_data(corpus.digest)
+    session.check_data(corpus.digest, options.family.data_digest())
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
         signals.check()

@@ -171,6 +171,8 @@ class Classifier:
                 )
             with out_of_memory("cpu", SMALLER):
                 classifier = cls.from_config(config)
+                if not classifier.network_settings.reads_files:
+                    raise ModelError(f"{folder} reads the rows of a table; it hears no music")
                 classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (ModelError, MemoryShortage):
             raise

@@ -41,6 +41,13 @@ class Family(Settings):
         """Options of these settings that are paths of files, with their values."""
         return {}
 
+    def check_files(self) -> None:
+        """Say at once which file of data it cannot read. Raises `DataError`."""
+
+    def data_digest(self) -> str:
+        """What names the data that it reads beside the music; empty for none."""
+        return ""
+
     def check_start(self) -> None:
         """Raise `ModelError` where what training starts from cannot be had."""
 

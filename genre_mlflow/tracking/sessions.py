@@ -47,13 +47,18 @@ class Session:
     owned: bool = True
     config: dict[str, Any] = field(default_factory=dict)
 
-    def check_data(self, digest: str) -> None:
-        """A run goes on with the very tracks that it began with."""
+    def check_data(self, digest: str, table: str = "") -> None:
+        """A run goes on with the very tracks, and the table of features, that it began with."""
         recorded = self.config.get("dataset", {}).get("digest", digest)
         if recorded != digest:
             raise ModelError(
                 f"run {self.run_id} cannot be resumed: its corpus had the digest {recorded}, "
                 f"{self.options.corpus.data} now has {digest}"
+            )
+
+        if self.config.get("table", table) != table:
+            raise ModelError(
+                f"run {self.run_id} cannot be resumed: the table that it reads has changed"
             )
 
     def check_checkpoint(self, run: TrackedRun) -> None:

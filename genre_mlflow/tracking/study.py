@@ -29,6 +29,7 @@ SEARCH, TUNE, FINALIST, FINAL, WORKER = "search", "tune", "finalist", "final", "
 # MLflow's page that compares runs opens with the metric that was logged first.
 TRIAL_METRICS = ("val_loss", "val_accuracy", "train_accuracy", "train_loss", "epoch_seconds")
 BEST = "best_val_loss"
+NO_TAGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -152,16 +153,19 @@ class StudyRuns:
 
     def open_final(self, trial: int, seed: int, corpus: Corpus) -> TrackedRun:
         """The final run of a trial and seed whose checkpoint lies here, or a new one."""
-        tags = {"trial": str(trial), "final_seed": str(seed), "corpus": corpus.name}
-        return self.open_again(FINAL, f"final of trial {trial:03d}, seed {seed}", tags)
+        tags = {"trial": str(trial), "final_seed": str(seed)}
+        name = f"final of trial {trial:03d}, seed {seed}"
+        return self.open_again(FINAL, name, tags, {"corpus": corpus.name})
 
     def open_finalist(self, trial: int, folds: int) -> TrackedRun:
         """The run of a trial's setting on folds whose checkpoint lies here, or a new one."""
         tags = {"trial": str(trial), "folds": str(folds)}
         return self.open_again(FINALIST, f"finalist {trial:03d}", tags)
 
-    def open_again(self, task: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
-        """The run with these tags whose checkpoint lies here, or a new one."""
+    def open_again(
+        self, task: str, name: str, tags: Mapping[str, str], more: Mapping[str, str] = NO_TAGS
+    ) -> TrackedRun:
+        """The run with these tags whose checkpoint lies here, or a new one with `more` tags."""
         words = "".join(f" AND tags.{name} = '{value}'" for name, value in tags.items())
         for run in self.children(task, words):
             if can_go_on(run.id):
@@ -169,7 +173,7 @@ class StudyRuns:
             if run.status == RUNNING:
                 run.log_tags({"error": "its worker died"})
                 run.end(FAILED)
-        return self.new_child(name, {"task": task, **tags})
+        return self.new_child(name, {"task": task, **tags, **more})
 
 
 def trial_name(number: int) -> str:

@@ -23,6 +23,12 @@ def test_columns_of_numbers_are_kept_by_the_name_of_the_track(tmp_path):
     assert found.numbers.dtype == "float32"
 
 
+def test_numbers_that_say_the_answer_are_no_features(tmp_path):
+    text = ",id,Genre,label,tempo,target\n0,a,3,3,120,3\n1,b,4,4,90,4\n"
+    found = read_features(write(tmp_path, text))
+    assert (found.tracks, found.columns) == (["a", "b"], ["tempo"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from support import EXPERIMENT, runs_in
 
+import genre_mlflow
 from genre_mlflow.cli.main import main
-from genre_mlflow.errors import DataError, SettingsError
+from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
@@ -80,8 +81,8 @@ def test_numbers_that_are_dealt_to_other_tracks_say_nothing(
 @pytest.mark.parametrize(
     ("left", "message"),
     [
-        ("blues", r"has no row of genre 'jazz' in train; it has \d+ of 60$"),
-        ("nothing of these", r"has no row of genre 'blues' in train; it has 0 of 60$"),
+        ("blues", r"has no row of genre 'jazz' in train; it has \d+ of 60 tracks, and names them"),
+        ("nothing of these", r"no row of genre 'blues' in train; it has 0 of .*such as 'another'$"),
     ],
 )
 def test_a_table_of_too_little_is_refused_before_a_run(
@@ -99,3 +100,36 @@ def test_a_table_of_too_little_is_refused_before_a_run(
 def test_without_a_table_it_says_what_it_needs() -> None:
     with pytest.raises(SettingsError, match=r"^network csv needs --table FILE, a CSV with a row"):
         TrainOptions.from_flat({"network": "csv"})
+
+
+def test_copies_with_other_numbers_are_refused(
+    store: MlflowClient, music: Path, tmp_path: Path
+) -> None:
+    copied = music / "rock" / "copy.png"
+    copied.write_bytes((music / "rock" / "rock.00000.png").read_bytes())
+    table = write_table(tmp_path / "mine.csv", music)
+    message = r"are copies of one file, but their rows in the table differ$"
+    with pytest.raises(DataError, match=message):
+        train(TrainOptions.from_flat(flat(music, table)), experiment=EXPERIMENT)
+
+
+def test_a_run_is_not_resumed_on_another_table(
+    store: MlflowClient, music: Path, tmp_path: Path
+) -> None:
+    table = write_table(tmp_path / "mine.csv", music)
+    outcome = train(TrainOptions.from_flat(flat(music, table)), experiment=EXPERIMENT)
+    again = train(TrainOptions(), experiment=EXPERIMENT, resume=outcome.run_id)
+    assert again.metrics["test_accuracy"] == outcome.metrics["test_accuracy"]
+    table.write_text(table.read_text() + "\n")
+    with pytest.raises(ModelError, match="cannot be resumed: the table that it reads has changed"):
+        train(TrainOptions(), experiment=EXPERIMENT, resume=outcome.run_id)
+
+
+def test_its_checkpoint_is_no_model_of_music(
+    store: MlflowClient, music: Path, tmp_path: Path
+) -> None:
+    table = write_table(tmp_path / "mine.csv", music)
+    outcome = train(TrainOptions.from_flat(flat(music, table)), experiment=EXPERIMENT)
+    (model,) = store.search_logged_models([outcome.experiment_id])
+    with pytest.raises(ModelError, match="reads the rows of a table; it hears no music"):
+        genre_mlflow.load(f"models:/{model.model_id}")

@@ -1,7 +1,9 @@
 """Trials and finalists on folds: what is trained on, what is kept, what goes on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
+from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 from mlflow import MlflowClient
 from support import runs_in
 
-from genre_mlflow.errors import StudyError
+from genre_mlflow.errors import StudyError, TrainingError
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.observer import Observer
 from search.best import finish
 from search.finalists import finalists_of
+from search.objective import train_once
 from search.request import Request
 from search.run import run
 from search.strategies import make_pruner
@@ -146,6 +149,66 @@ def test_a_finalist_that_was_cut_off_goes_on(
     assert (ended.info.run_id, ended.info.status) == (cut_off.info.run_id, "FINISHED")
     losses = history(store, ended.info.run_id, "fold_val_loss")
     assert found.finalist_losses == pytest.approx([mean(losses.values())])
+
+
+def test_other_folds_compare_the_finalists_anew(store, make_request: MakeRequest) -> None:
+    two = run(make_request(trials=1, folds=2, finalists=1))
+    three = run(make_request(trials=1, folds=3, finalists=1))
+    assert (two.folds, three.folds) == (2, 3)
+    assert two.finalist_losses != three.finalist_losses
+    finalists = runs_in(store, words="tags.task = 'finalist'")
+    assert [finalist.data.tags["folds"] for finalist in finalists] == ["2", "3"]
+
+
+def test_a_finalist_that_cannot_be_trained_is_left_out(
+    store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = make_request(trials=2, folds=2, finalists=2)
+    search = open_search(request)
+    Worker(search, inf).work()
+    best = min(search.trials(), key=lambda trial: trial.value)
+
+    def unlucky(search, options, *more):
+        if options.training.lr == search.space.options(best.params)["lr"]:
+            raise TrainingError("validation loss is nan")
+        return train_once(search, options, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("search.objective.train_once", unlucky)
+        found = finish(search)
+    assert found is not None
+    (other,) = {0, 1} - {best.number}
+    assert found.finalists == [other]
+    assert found.best_trial == other
+    tags = [run.data.tags.get("error") for run in runs_in(store, words="tags.task = 'finalist'")]
+    assert sorted(map(str, tags)) == ["None", "validation loss is nan"]
+    assert finish(open_search(request)) == found
+
+
+def test_where_no_finalist_can_be_trained_the_study_says_so(
+    store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = open_search(make_request(trials=1, folds=2, finalists=1))
+    Worker(search, inf).work()
+
+    def unlucky(*_):
+        raise TrainingError("validation loss is nan")
+
+    monkeypatch.setattr("search.objective.train_once", unlucky)
+    with pytest.raises(StudyError, match=r"^no finalist of study 'music-small' can be trained"):
+        finish(search)
+
+
+def test_folds_of_other_groups_are_another_study(
+    store: MlflowClient, make_request: MakeRequest, music: Path, tmp_path: Path
+) -> None:
+    open_search(make_request())
+    table = tmp_path / "groups.csv"
+    table.write_text("track_id,artist\nblues.00000,a\nblues.00001,a\n")
+    lists = make_request().options
+    other = lists.changed(groups=str(table))
+    with pytest.raises(StudyError, match=r"is another one: .*grouping was \w+, now \w+"):
+        open_search(replace(make_request(), options=other))
 
 
 def test_the_same_setting_is_a_finalist_once(store, make_request: MakeRequest) -> None:

@@ -32,7 +32,7 @@ def run(*words: str) -> Result:
         (["--grace", "1"], r"^Error: grace is 1; allowed are 2 to 86400$"),
         (["--final-seeds", "-1"], r"^Error: final_seeds is -1; allowed are 0 to 1000$"),
         (["--sampler", "magic"], r"'magic' is not one of 'tpe', 'gp', 'random', 'grid'"),
-        (["--pruner", "magic"], r"'magic' is not one of 'median', 'hyperband', 'wilcoxon', 'none'"),
+        (["--pruner", "magic"], r"'magic' is not one of 'median', 'hyperband', 'halving'"),
         (["--folds", "1"], r"^Error: folds is 1; allowed are 0 and 2 to 100$"),
         (["--folds", "101"], r"^Error: folds is 101; allowed are 0 to 100$"),
         (["--folds", "30"], r"^Error: 30 folds need as many groups of each genre, but there is "),

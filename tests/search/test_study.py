@@ -315,9 +315,13 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
 def test_folder_of_any_name_has_a_study(
     store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
-    request = make_request()
+    request = make_request(trials=1, final_seeds=1)
     options = request.options.changed(data=str(make_corpus(tmp_path / "rock'n'roll")))
-    assert open_search(replace(request, options=options)).name == "rock_n_roll-small"
+    found = run(replace(request, options=options))
+    assert found is not None
+    assert found.study == "rock_n_roll-small"
+    (final,) = runs_of(store, "final")
+    assert final.data.tags["corpus"] == "rock'n'roll"
 
 
 def test_failing_trial_is_marked_and_the_study_goes_on(

@@ -120,6 +120,18 @@ class TableBaseline(Fitted):
         """The table."""
         return {"table": self.table}
 
+    def check_files(self) -> None:
+        """Read it. Raises `DataError`."""
+        from genre_mlflow.features.table import read_features
+
+        read_features(self.table)
+
+    def data_digest(self) -> str:
+        """Of the table. Raises `DataError`."""
+        from genre_mlflow.features.table import table_digest
+
+        return table_digest(self.table)
+
     def features(self, shape: Shape) -> "tuple[nn.Module, int]":
         """The numbers as they are. Raises `DataError` for a file that is no such table."""
         from torch import nn
