@@ -9,7 +9,8 @@ MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024  # pixels; five poolings leave one of 
 COLUMNS_PER_ROW = 3  # of the network's input, unless told: 30 s in 384 columns, 128 bands
 UNDONE, KEPT = COLOURS = ("undone", "kept")
 MUSICNN = "musicnn"
-FEATURES = ("mel", "mfcc", "chroma", MUSICNN)
+DRAWN = ("mel", "mfcc", "chroma")
+FEATURES = (*DRAWN, MUSICNN)
 LOUDNESS = ("as-is", "normalised")
 SAMPLE_RATE = 22_050  # Hz; recordings of any other rate are resampled to it
 LONGEST_SEGMENT_S = 600.0
@@ -145,8 +146,9 @@ class PreprocessingSettings(SpectrogramSettings):
         Raises `SettingsError`.
         """
         if self.features == MUSICNN:
-            drawn = ", ".join(name for name in FEATURES if name != MUSICNN)
-            raise SettingsError(f"features {MUSICNN} are never drawn; allowed are {drawn}")
+            raise SettingsError(
+                f"features {MUSICNN} are never drawn; allowed are {', '.join(DRAWN)}"
+            )
 
     @property
     def spectrogram(self) -> SpectrogramSettings:

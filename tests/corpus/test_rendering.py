@@ -23,7 +23,7 @@ from genre_mlflow.corpus.rendering import LOCK_FILE, SETTINGS_FILE, render_folde
 from genre_mlflow.corpus.scan import scan
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
-from genre_mlflow.features.settings import FEATURES, PreprocessingSettings
+from genre_mlflow.features.settings import DRAWN, PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks.vgg import VGG
 
@@ -74,7 +74,7 @@ def test_the_model_answers_the_same_for_image_and_recording(tmp_path, music, fea
         assert drawn.probabilities == heard.probabilities
 
 
-@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize("features", DRAWN)
 def test_each_segment_has_a_file_of_its_own(tmp_path, music, features):
     settings = PreprocessingSettings(segment_s=1.0, hop_s=0.5, features=features)
     found = render_folder(music, tmp_path / "images", settings)

@@ -8,7 +8,7 @@ from sounds import RATE, encode, tone
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.preprocessing import Preprocessor, content_of
-from genre_mlflow.features.settings import FEATURES, PreprocessingSettings
+from genre_mlflow.features.settings import DRAWN, PreprocessingSettings
 from genre_mlflow.features.spectrogram import log_mel, render
 
 SETTINGS = {"image_size": 32, "image_width": 32, "segment_s": 2.0}
@@ -70,9 +70,9 @@ def test_a_short_recording_fills_its_image_by_repetition():
 
 def test_each_kind_of_features_is_another_image():
     data = encode(tone(2.0))
-    images = [preprocessor(features=kind)(data) for kind in FEATURES]
+    images = [preprocessor(features=kind)(data) for kind in DRAWN]
     assert all(image.shape == (1, 1, 32, 32) for image in images)
-    assert len({image.numpy().tobytes() for image in images}) == len(FEATURES)
+    assert len({image.numpy().tobytes() for image in images}) == len(DRAWN)
 
 
 def test_loudness_matters_only_to_what_is_almost_silent():
