@@ -195,7 +195,7 @@ def unseen(
     classifier.network.cpu().load_state_dict(weights)
     found = {ALL: predict_tracks(classifier, sides["val"], tracks["val"])}
     if isinstance(classifier.network, Fused):
-        classifier.network.share = 0.0
+        classifier.network = classifier.network.learnt
     return found | {ALONE: predict_tracks(classifier, sides["val"], tracks["val"])}
 
 

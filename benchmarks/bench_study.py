@@ -27,11 +27,12 @@ from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.study import TrialTracker
 from genre_mlflow.training.history import EpochResult, PassResult
 from genre_mlflow.training.observer import Observer
+from search.objective import begin_run
 from search.report import write_report
 from search.request import Request
 from search.study import Search, open_search
 from search.trials import Report
-from search.worker import Worker, begin_run
+from search.worker import Worker
 
 EPOCHS = 20
 TRAINING_S = 60

@@ -164,7 +164,8 @@ def tracking_server(
         "--backend-store-uri", backend or f"sqlite:///{folder}/server.db",
         "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
-    env = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    # Its queue of jobs, which nothing here uses, is six more processes of ten seconds each.
+    env = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with server(command, f"{url}/health", folder, env) as process:
         yield url, process
 
