@@ -115,6 +115,7 @@ def test_track_with_a_wrong_checksum_in_the_download_is_named(tmp_path):
     assert not (tmp_path / "out/genres/rock/rock.00003.wav").exists()
 
 
+@pytest.mark.slow
 def test_another_archive_is_refused_whatever_the_server_says_of_it(tmp_path):
     with serving(tarball(WHOLE[:-1])) as hub:  # its ETag is the sum of what it sends
         done = run(

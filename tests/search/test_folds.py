@@ -70,6 +70,7 @@ def test_a_trial_on_folds_says_their_mean(store, make_request: MakeRequest) -> N
     assert not checkpoint_folder(trial.info.run_id).exists()
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_cut_off_in_a_fold_goes_on_there(store, make_request: MakeRequest) -> None:
     request = make_request(trials=1, folds=3, epochs=3)
     unbroken = run(make_request(trials=1, folds=3, epochs=3, study="unbroken"))
@@ -151,6 +152,7 @@ def test_a_finalist_that_was_cut_off_goes_on(
     assert found.finalist_losses == pytest.approx([mean(losses.values())])
 
 
+@pytest.mark.slow
 def test_other_folds_compare_the_finalists_anew(store, make_request: MakeRequest) -> None:
     two = run(make_request(trials=1, folds=2, finalists=1))
     three = run(make_request(trials=1, folds=3, finalists=1))
