@@ -16,7 +16,7 @@ from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.table import FeatureRows
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.settings import MUSICNN, UNDONE
-from genre_mlflow.features.table import read_features
+from genre_mlflow.features.table import FeatureTable, read_features
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
 from genre_mlflow.files.words import counted, few
@@ -42,16 +42,16 @@ def with_rows(corpus: Corpus, table: str) -> Corpus:
 
     Raises `DataError` where a genre has none left in a split.
     """
-    rows = rows_of(corpus, table)
+    features = read_features(table)
+    rows = rows_of(corpus, features)
     manifest = corpus.manifest
     known = manifest["track_id"].isin(rows)
     kept, missing = manifest[known], list(manifest["track_id"][~known])
     for split, genre in product(SPLITS, corpus.genres):
         if not ((kept["genre"] == genre) & (kept["split"] == split)).any():
-            named = read_features(table).tracks[0]
             raise DataError(
                 f"{table} has no row of genre {genre!r} in {split}; it has {len(kept)} of "
-                f"{len(manifest)} tracks, and names them such as {named!r}"
+                f"{len(manifest)} tracks, and names them such as {features.tracks[0]!r}"
             )
     if missing:
         logger.info(
@@ -61,9 +61,9 @@ def with_rows(corpus: Corpus, table: str) -> Corpus:
     return replace(corpus, split=replace(corpus.split, manifest=kept.reset_index(drop=True)))
 
 
-def rows_of(corpus: Corpus, table: str) -> dict[str, str]:
+def rows_of(corpus: Corpus, table: FeatureTable) -> dict[str, str]:
     """The name of a track in a table of features, by its id."""
-    names = pd.DataFrame({"track_id": read_features(table).tracks})
+    names = pd.DataFrame({"track_id": table.tracks})
     return rows_by_track(corpus.manifest["track_id"], names)[0]
 
 
@@ -102,8 +102,8 @@ def tensors(
 ) -> dict[str, TrackDataset]:
     """Tensors of some rows of the manifest, by name."""
     if isinstance(options.family, TableBaseline):
-        table = options.family.table
-        numbers = FeatureRows(corpus.manifest, read_features(table), rows_of(corpus, table))
+        table = read_features(options.family.table)
+        numbers = FeatureRows(corpus.manifest, table, rows_of(corpus, table))
         return {name: TrackDataset(part, corpus.genres, numbers) for name, part in rows.items()}
 
     def announce(done: int, total: int) -> None:

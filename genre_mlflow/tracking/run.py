@@ -12,8 +12,6 @@ from mlflow.entities import (
     Dataset,
     DatasetInput,
     InputTag,
-    LoggedModel,
-    LoggedModelOutput,
     Metric,
     Param,
     Run,
@@ -32,6 +30,7 @@ from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.artifacts import delete_files
 from genre_mlflow.tracking.experiments import EXPERIMENT_TAGS
 from genre_mlflow.tracking.monitor import monitored
+from genre_mlflow.tracking.run_models import ModelsOfRun
 from genre_mlflow.tracking.store import NOT_THERE, impatient
 
 PARAMS_PER_BATCH = 100  # MLflow's limit
@@ -40,19 +39,16 @@ RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 DELETED = "deleted"  # stage in the life of a run or an experiment
 
 
-class TrackedRun:
+class TrackedRun(ModelsOfRun):
     """A run of MLflow's store; `entity` is what the store said of it when it was found.
 
     Metrics are linked to the corpus of `log_corpus`, once that has been called.
     """
 
     def __init__(self, client: MlflowClient, entity: Run) -> None:
-        self.client, self.entity = client, entity
-        self.id: str = entity.info.run_id
-        self.experiment_id: str = entity.info.experiment_id
+        super().__init__(client, entity)
+        self.entity = entity
         self.dataset: tuple[str, str] | None = None  # name and digest
-        outputs = entity.outputs.model_outputs if entity.outputs else []
-        self.linked = {output.model_id for output in outputs}  # models that are its outputs
 
     @classmethod
     def find(cls, run_id: str) -> Self:
@@ -199,55 +195,6 @@ class TrackedRun:
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         """An image with a step, which the UI shows as a series."""
         self.client.log_image(self.id, image, key=key, step=step, timestamp=timestamp_ms)
-
-    def create_model(self, name: str, kind: str, epoch: int) -> str:
-        """Open a logged model of one of its epochs; return the model's id."""
-        entry = self.client.create_logged_model(
-            self.experiment_id,
-            name=name,
-            source_run_id=self.id,
-            model_type=kind,
-            params={"epoch": str(epoch)},
-        )
-        return str(entry.model_id)
-
-    def models(self, words: str = "") -> list[LoggedModel]:
-        """All its logged models; `words` is a further filter in MLflow's language."""
-        found: list[LoggedModel] = []
-        token = None
-        while True:
-            page = self.client.search_logged_models(
-                experiment_ids=[self.experiment_id],
-                filter_string=f"source_run_id = '{self.id}'{words}",
-                page_token=token,
-            )
-            found += page
-            token = page.token
-            if not token:
-                return found
-
-    @contextmanager
-    def model_folder(self, model_id: str, path: str | None = None) -> Iterator[Path]:
-        """A folder to write into, logged into a model below `path` when the block has ended."""
-        with tempfile.TemporaryDirectory() as name:
-            yield Path(name)
-            self.client.log_model_artifacts(model_id, name, path)
-
-    def finish_model(self, model_id: str, epoch: int) -> None:
-        """Say that a logged model is whole, and an output of this run."""
-        self.client.finalize_logged_model(model_id, "READY")
-        if model_id not in self.linked:  # MLflow refuses a second link
-            self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=epoch)])
-            self.linked.add(model_id)
-
-    def drop_model_file(self, model_id: str, path: str) -> None:
-        """Delete a file of a logged model, if it is there."""
-        if path in [entry.path for entry in self.client.list_logged_model_artifacts(model_id)]:
-            delete_files(self.client.get_logged_model(model_id).artifact_location, path)
-
-    def hide_model(self, model_id: str) -> None:
-        """Delete the entry of a logged model."""
-        self.client.delete_logged_model(model_id)
 
     @contextmanager
     def running(self, *, owned: bool = True) -> Iterator[None]:

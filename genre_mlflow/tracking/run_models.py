@@ -1,0 +1,71 @@
+"""The logged models of a run: one for each epoch that is kept, and the one that is served."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput, Run
+
+from genre_mlflow.tracking.artifacts import delete_files
+
+
+class ModelsOfRun:
+    """What a run does with its logged models; `linked`: ids of those that are its outputs."""
+
+    def __init__(self, client: MlflowClient, entity: Run) -> None:
+        self.client = client
+        self.id: str = entity.info.run_id
+        self.experiment_id: str = entity.info.experiment_id
+        outputs = entity.outputs.model_outputs if entity.outputs else []
+        self.linked = {output.model_id for output in outputs}
+
+    def create_model(self, name: str, kind: str, epoch: int) -> str:
+        """Open a logged model of one of its epochs; return the model's id."""
+        entry = self.client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self.id,
+            model_type=kind,
+            params={"epoch": str(epoch)},
+        )
+        return str(entry.model_id)
+
+    def models(self, words: str = "") -> list[LoggedModel]:
+        """All its logged models; `words` is a further filter in MLflow's language."""
+        found: list[LoggedModel] = []
+        token = None
+        while True:
+            page = self.client.search_logged_models(
+                experiment_ids=[self.experiment_id],
+                filter_string=f"source_run_id = '{self.id}'{words}",
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    @contextmanager
+    def model_folder(self, model_id: str, path: str | None = None) -> Iterator[Path]:
+        """A folder to write into, logged into a model below `path` when the block has ended."""
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+            self.client.log_model_artifacts(model_id, name, path)
+
+    def finish_model(self, model_id: str, epoch: int) -> None:
+        """Say that a logged model is whole, and an output of this run."""
+        self.client.finalize_logged_model(model_id, "READY")
+        if model_id not in self.linked:  # MLflow refuses a second link
+            self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=epoch)])
+            self.linked.add(model_id)
+
+    def drop_model_file(self, model_id: str, path: str) -> None:
+        """Delete a file of a logged model, if it is there."""
+        if path in [entry.path for entry in self.client.list_logged_model_artifacts(model_id)]:
+            delete_files(self.client.get_logged_model(model_id).artifact_location, path)
+
+    def hide_model(self, model_id: str) -> None:
+        """Delete the entry of a logged model."""
+        self.client.delete_logged_model(model_id)
