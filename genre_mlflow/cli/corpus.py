@@ -201,8 +201,9 @@ def show(
 
 def check_augment(augment: bool, chosen: object, augmentation: AugmentationSettings) -> None:
     """Refuse a sheet of changes that would show none. Raises `SettingsError`."""
-    names = ", ".join(f"--{name.replace('_', '-')}" for name in options_of(AugmentationSettings))
-    if augment and augmentation == AugmentationSettings():
+    strengths = options_of(AugmentationSettings).keys() - {"variants"}
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(strengths))
+    if augment and augmentation.changes_nothing:
         raise SettingsError(f"--augment changes nothing; give one of {names}")
     if not augment and augmentation != AugmentationSettings():
         raise SettingsError(f"the sheet shows what {names} do with --augment alone")

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -121,10 +122,22 @@ def write_header(out: BinaryIO, n_segments: int, shape: Shape) -> None:
 def decode(preprocessor: Preprocessor, item: tuple[str, str]) -> Tensor:
     """Pixels of a file, given as (SHA-256, path), that must still be the one in the manifest."""
     sha256, path = item
+    with naming(path):
+        return preprocessor(known_bytes(path, sha256))
+
+
+def known_bytes(path: str, sha256: str) -> bytes:
+    """The bytes of a file that has this SHA-256. Raises `DataError` for one that has not."""
+    data = read(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError("has changed since it was scanned; start again")
+    return data
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put the name of the file in front of a `DataError`."""
     try:
-        data = read(path)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise DataError("has changed since it was scanned; start again")
-        return preprocessor(data)
+        yield
     except DataError as error:
         raise DataError(f"{path} {error}") from error

@@ -1,6 +1,8 @@
 """The tracks of a manifest as tensors."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from typing import Self
 
 import pandas as pd
 import torch
@@ -9,6 +11,7 @@ from torch.utils.data import BatchSampler, Dataset
 
 from genre_mlflow.data.cache import PixelCache
 from genre_mlflow.data.table import FeatureRows
+from genre_mlflow.data.variants import Variants
 
 Pair = tuple[Tensor, Tensor]  # pixels and label, of one item or of a batch
 
@@ -19,7 +22,8 @@ class TrackDataset(Dataset[Pair]):
     An item is a segment: pixels uint8 `[C, H, W]`, or a row of a table as float32 `[1, 1, F]`,
     label int64 `[]`. The items of a track lie together, in the order of the manifest. `labels`:
     int64 `[items]`, the place of each item's genre in `genres`; `owners`: int64 `[items]`, the
-    place of its track in the manifest.
+    place of its track in the manifest. `variants`: what some items may be instead, drawn anew each
+    time that they are asked for.
     """
 
     def __init__(
@@ -29,11 +33,13 @@ class TrackDataset(Dataset[Pair]):
         spans = [cache.span[sha] for sha in manifest["sha256"]]
         first = torch.tensor([first for first, _ in spans])
         counts = torch.tensor([count for _, count in spans])
+        self.manifest = manifest
+        self.variants: Variants | None = None
         self.owners = torch.arange(len(manifest)).repeat_interleave(counts)
         self.labels = torch.tensor([places[genre] for genre in manifest["genre"]])[self.owners]
         before = counts.cumsum(0) - counts  # items of the tracks before
-        within = torch.arange(len(self.owners)) - before[self.owners]
-        self._rows = (first[self.owners] + within).numpy()
+        self._segments = torch.arange(len(self.owners)) - before[self.owners]
+        self._rows = (first[self.owners] + self._segments).numpy()
         self._pixels = cache.pixels
 
     def __len__(self) -> int:
@@ -49,7 +55,16 @@ class TrackDataset(Dataset[Pair]):
 
     def gather(self, indices: list[int]) -> Pair:
         """Pixels uint8 `[B, C, H, W]` and labels int64 `[B]`, copied from the cache."""
-        return torch.from_numpy(self._pixels[self._rows[indices]]), self.labels[indices]
+        pixels = torch.from_numpy(self._pixels[self._rows[indices]])
+        if self.variants:
+            pixels = self.variants.deal(pixels, self.owners[indices], self._segments[indices])
+        return pixels, self.labels[indices]
+
+    def varied(self, variants: Variants) -> Self:
+        """The same items, which may be given as one of their variants."""
+        other = copy(self)
+        other.variants = variants
+        return other
 
     def batches(self, size: int, order: Iterable[int] | None = None) -> Iterator[Pair]:
         """What `gather` gives for `size` items after the other, in `order` or as they lie.

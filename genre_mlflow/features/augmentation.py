@@ -32,11 +32,13 @@ class Augmenter:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Pixels 0 to 255, `[B, C, H, W]`; the same, or float32 where anything is changed."""
         own = self.settings
-        if own == AugmentationSettings():
+        if own.changes_nothing:
             return pixels
         pixels = pixels.float()
-        if own.time_stretch or own.pitch_shift:
-            pixels = self.warped(pixels)
+        if own.is_warping:
+            stretch = 1 + own.time_stretch * (2 * drawn(pixels) - 1)
+            semitones = own.pitch_shift * (2 * drawn(pixels) - 1)
+            pixels = self.warped(pixels, stretch, semitones)
         if own.roll:
             pixels = rolled(pixels, own.roll)
         if own.gain_db:
@@ -51,21 +53,22 @@ class Augmenter:
             pixels = masked(pixels, own.frequency_mask, axis=2)
         return pixels.clamp(0, LEVELS)
 
-    def versions(self, picture: Tensor, n: int, seed: int) -> Tensor:
-        """A picture `[1, C, H, W]` as an epoch may have it, so many times; to look at."""
+    def by_seed(self, pixels: Tensor, seed: int) -> Tensor:
+        """Pixels as an epoch may have them, by random numbers of their own; to look at."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self(picture.expand(n, -1, -1, -1))
+            return self(pixels)
 
     def levels(self, decibels: float) -> float:
         """How many levels of a picture these are."""
         return decibels / self.preprocessing.top_db * LEVELS
 
-    def warped(self, pixels: Tensor) -> Tensor:
-        """Time around its centre by a factor, frequencies by another; silence comes in."""
+    def warped(self, pixels: Tensor, stretch: Tensor, semitones: Tensor) -> Tensor:
+        """Time around its centre by a factor, frequencies by another; silence comes in.
+
+        Float32 `[B, C, H, W]`, and of both what each picture gets, `[B]`.
+        """
         height, width = pixels.shape[2:]
-        stretch = 1 + self.settings.time_stretch * (2 * drawn(pixels) - 1)
-        semitones = self.settings.pitch_shift * (2 * drawn(pixels) - 1)
         x = torch.linspace(-1, 1, width, device=pixels.device) / stretch[:, None]  # [B, W]
         x = 1 - ((x + 1) % 4 - 2).abs()  # what lies outside is the inside, mirrored
         y = self.rows_below(semitones, height)  # [B, H]

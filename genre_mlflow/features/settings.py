@@ -1,6 +1,7 @@
 """Settings of the preprocessor, saved beside the weights of every model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.settings import Settings, option
@@ -176,15 +177,23 @@ class PreprocessingSettings(SpectrogramSettings):
 
 @dataclass(frozen=True)
 class AugmentationSettings(Settings):
-    """How the pictures that are learnt from are changed, each anew in each epoch; 0: not at all."""
+    """How the pictures that are learnt from are changed, each anew in each epoch; 0: not at all.
+
+    `variants`: of a recording so many are made once, its sound stretched and shifted; each epoch
+    takes one of them, or the recording as it is.
+    """
 
     time_stretch: float = option(
         0.0, "Stretch or squeeze the time of what is learnt from, by up to this share.",
         low=0, below=1, searchable=True,
     )  # fmt: skip
     pitch_shift: float = option(
-        0.0, "Shift its pitch along the mel axis, up or down by up to so many semitones.",
+        0.0, "Shift its pitch, up or down by up to so many semitones.",
         unit="semitones", low=0, high=24, searchable=True,
+    )  # fmt: skip
+    variants: int = option(
+        4, "Of each recording, so many stretched or shifted in its sound to learn from.",
+        low=1, high=100,
     )  # fmt: skip
     roll: float = option(
         0.0, "Begin it later, by up to this share; what falls out comes first.",
@@ -205,6 +214,21 @@ class AugmentationSettings(Settings):
         0.0, "Hide a band of its frequencies, of up to this share of the rows.",
         low=0, below=1, searchable=True,
     )  # fmt: skip
+
+    @property
+    def is_warping(self) -> bool:
+        """Whether time or pitch is changed."""
+        return bool(self.time_stretch or self.pitch_shift)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether what is learnt from stays as it is."""
+        return self == AugmentationSettings(variants=self.variants)
+
+    @property
+    def without_warping(self) -> Self:
+        """The rest, for what has been stretched and shifted before."""
+        return replace(self, time_stretch=0.0, pitch_shift=0.0)
 
     def check_input(self, pictures: PreprocessingSettings) -> None:
         """Refuse decibels of colours, and pitch without mel bands. Raises `SettingsError`."""

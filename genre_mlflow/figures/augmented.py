@@ -1,5 +1,7 @@
 """A sheet of pictures as they are changed to be learnt from."""
 
+import hashlib
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,9 +10,11 @@ from matplotlib.figure import Figure
 from genre_mlflow.corpus.corpus import corpus_folder
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.audio import is_recording
 from genre_mlflow.features.augmentation import Augmenter
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
+from genre_mlflow.features.stretching import Stretcher
 from genre_mlflow.figures.fonts import legible
 from genre_mlflow.figures.mistakes import LABEL_COLUMNS
 from genre_mlflow.figures.sheets import first_tracks, tracks_by_genre
@@ -41,16 +45,35 @@ def augmented_figure(
     size = width * (1 + VERSIONS), height * len(found) + 0.3
     figure = Figure(figsize=size, layout="constrained")
     rows = figure.subplots(len(found), 1 + VERSIONS, squeeze=False)
-    augment = Augmenter(augmentation, pictures)
     for number, (row, (genre, (path, data))) in enumerate(zip(rows, found.items(), strict=True)):
         one = preprocessor(data)[:1]  # [1, C, H, W]
-        changed = augment.versions(one, VERSIONS, seed + number)
+        changed = versions(data, one, pictures, augmentation, seed + number)
         for axes, picture in zip(row, [one[0], *changed], strict=True):
             draw(axes, picture)
         row[0].set_ylabel(legible(genre, LABEL_COLUMNS), fontsize=8, parse_math=False)
         name = legible(path.stem, LABEL_COLUMNS)
         row[0].set_title(name, fontsize=7, loc="left", parse_math=False)
     return figure, bad
+
+
+def versions(
+    data: bytes,
+    picture: Any,
+    pictures: PreprocessingSettings,
+    augmentation: AugmentationSettings,
+    seed: int,
+) -> Any:
+    """A track as it may be learnt from, `[VERSIONS, C, H, W]`; `picture`: as it is, one of those.
+
+    Of a recording it is the first segment.
+    """
+    many = picture.expand(VERSIONS, -1, -1, -1)
+    if augmentation.is_warping and is_recording(data):
+        sound, *_ = next(Preprocessor(pictures).sounds(data))
+        stretcher = Stretcher(replace(augmentation, variants=VERSIONS), pictures)
+        many = stretcher.of_sound(sound, hashlib.sha256(data).hexdigest())
+        augmentation = augmentation.without_warping
+    return Augmenter(augmentation, pictures).by_seed(many, seed)
 
 
 def draw(axes: Axes, picture: Any) -> None:

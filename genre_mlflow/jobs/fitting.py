@@ -6,8 +6,12 @@ from pathlib import Path
 
 import torch
 
+from genre_mlflow import signals
 from genre_mlflow.baselines.fitting import fit_baseline, fit_fixed_part
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.variants import open_variants
+from genre_mlflow.features.formats.kinds import IMAGES
+from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted
 from genre_mlflow.model.classifier import Classifier
@@ -19,6 +23,7 @@ from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 
+STRETCHED_PER_LINE = 160  # files; a minute or two on two cores
 BOTH = "train and val"  # name of the tracks that a network is trained on again
 AGAIN = "refit"  # folder of its checkpoints, in that of the run
 
@@ -52,10 +57,37 @@ def fit_classifier(
                 classifier, tracks, options.training, observer, fit_baseline,
                 checkpoints=checkpoints, device=device,
             )  # fmt: skip
+        varied, augmentation = with_variants(tracks, options)
         return fit(
-            classifier, tracks, options.training, observer, checkpoints=checkpoints, device=device,
-            augmentation=options.augmentation,
+            classifier, varied, options.training, observer, checkpoints=checkpoints, device=device,
+            augmentation=augmentation,
         )  # fmt: skip
+
+
+def with_variants(
+    tracks: Mapping[str, TrackDataset], options: TrainOptions
+) -> tuple[Mapping[str, TrackDataset], AugmentationSettings]:
+    """The tracks to learn from stretched and shifted where they are sound, and what is left to do.
+
+    Images alone are left as they are: they are warped along their axes, anew in each epoch.
+    """
+    augmentation, manifest = options.augmentation, tracks["train"].manifest
+    n_recordings = (~manifest["format"].isin(IMAGES.values())).sum()
+    if not augmentation.is_warping or not n_recordings:
+        return tracks, augmentation
+
+    def announce(done: int, total: int) -> None:
+        signals.check()
+        if done >= total or done % STRETCHED_PER_LINE == 0:
+            logger.info(
+                "Stretched and shifted %d of %s, %s each, kept for later runs",
+                min(done, total), counted(total, "file"), counted(augmentation.variants, "variant"),
+            )  # fmt: skip
+
+    variants = open_variants(
+        manifest, augmentation, options.preprocessing, home() / "cache", announce
+    )
+    return {**tracks, "train": tracks["train"].varied(variants)}, augmentation.without_warping
 
 
 def fit_again(

@@ -28,7 +28,7 @@ def pictures(n: int = 3) -> torch.Tensor:
 
 
 def test_all_strengths_are_tried():
-    assert SOME.keys() == options_of(AugmentationSettings).keys()
+    assert SOME.keys() == options_of(AugmentationSettings).keys() - {"variants"}
 
 
 def test_nothing_is_changed_unless_asked_for():

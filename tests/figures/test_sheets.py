@@ -1,5 +1,6 @@
 """Sheets hold what they promise: genres, axes in seconds and Hz, and the network's input."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from genre_mlflow.cli.main import main
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
+from genre_mlflow.features.stretching import Stretcher
 from genre_mlflow.figures.augmented import VERSIONS, augmented_figure
 from genre_mlflow.figures.sheets import (
     DPI,
@@ -166,6 +168,22 @@ def test_what_is_learnt_from_is_drawn_beside_the_track_itself(music, tmp_path):
     assert np.allclose(first * 255, Preprocessor(SETTINGS)(path)[0, 0])
     for picture in changed:
         assert any(np.array_equal(np.roll(first, s, axis=1), picture) for s in range(1, 32))
+
+
+def test_of_a_recording_the_variants_are_drawn_that_are_learnt_from(tmp_path):
+    (tmp_path / "music" / "jazz").mkdir(parents=True)
+    data = encode(tone(1.5, hz=700))
+    (tmp_path / "music" / "jazz" / "a.wav").write_bytes(data)
+    amounts = AugmentationSettings(pitch_shift=6.0, roll=0.5)
+    figure, _ = augmented_figure(str(tmp_path / "music"), SETTINGS, amounts, seed=0)
+    _, *changed = [axes.images[0].get_array() * 255 for axes in figure.axes]
+    variants = Stretcher(amounts, SETTINGS)(data, hashlib.sha256(data).hexdigest())
+    for picture, variant in zip(changed, variants, strict=True):
+        own = variant[0, 0].numpy()
+        assert any(np.allclose(np.roll(own, s, axis=1), picture, atol=0.01) for s in range(32))
+
+
+def test_the_sheet_of_what_is_learnt_from_is_written(music, tmp_path):
     words = "--augment", "--roll", 1, "--time-mask", 0.2, "--seed", 3
     result = show(music, "--out", tmp_path / "augmented.png", *words)
     assert result.exit_code == 0, result.output
