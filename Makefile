@@ -53,11 +53,13 @@ mlproject: $(READY) ## Write MLproject anew from the options of the commands
 clean: ## Delete the environment and all derived files; MLflow's store stays
 	rm -rf .venv .genre .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 
+# Bytecode: else the first start, where none may be written every start, compiles for seconds.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found" >&2; exit 2; }
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --require-hashes --compile-bytecode \
+		-r requirements.lock
 	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --no-deps --editable .
 	touch $@

@@ -34,7 +34,7 @@ from genre_mlflow.evaluation.predictions import (
 )
 from genre_mlflow.evaluation.statistics import Interval, accuracy_difference, mean_interval
 from genre_mlflow.files.home import home
-from genre_mlflow.jobs.fitting import new_classifier
+from genre_mlflow.jobs.fitting import distil, new_classifier
 from genre_mlflow.model.layers import Fused
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
@@ -69,7 +69,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "a hidden layer of 256": {"head_width": 256},
     "twice the epochs": {"epochs": 80},
     "half the epochs": {"epochs": 20},
+    "five networks": {"ensemble": 5},
     "five networks and 60 epochs": {"ensemble": 5, "epochs": 60},
+    "five networks distilled into one": {"ensemble": 5, "distil": True},
     "plain": PLAINLY,
     "plain with statistics": PLAINLY | {"statistics_share": 0.67},
     "plain with textures": PLAINLY | {"stem": "textures", "widths": (64, 64, 64)},
@@ -192,7 +194,11 @@ def unseen(
             augmentation=options.augmentation,
         )  # fmt: skip
         weights = checkpoints.load_weights(len(fitted.history))
-    classifier.network.cpu().load_state_dict(weights)
+        classifier.network.load_state_dict(weights)
+        if options.training.distil:
+            own = CheckpointFolder(Path(folder, "distilled"))
+            classifier = distil(classifier, options, tracks, own, choose_device("auto"))
+    classifier.network.cpu()
     found = {ALL: predict_tracks(classifier, sides["val"], tracks["val"])}
     if isinstance(classifier.network, Fused):
         classifier.network = classifier.network.learnt

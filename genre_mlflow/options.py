@@ -58,6 +58,11 @@ class TrainOptions:
                 f"network {self.model.network} is fitted at once and learns nothing in epochs: "
                 "leave the options of augmentation out"
             )
+        if self.training.distil and getattr(self.family, "ensemble", 1) < 2:
+            raise SettingsError(
+                f"distil needs several networks to learn from, but there is one {self.family}; "
+                "give --ensemble 2 or more, which vgg and crnn have"
+            )
 
     def flat(self) -> dict[str, Any]:
         """Every option by its name on the command line, with underscores."""

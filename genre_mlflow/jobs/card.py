@@ -65,9 +65,12 @@ in test, as in most random splits, accuracy on unknown artists is lower than sta
 """
 
 BEST = "Weights of the epoch with the least validation loss."
-AGAIN = """The rows of train and validation are of a first network, of its epoch with the least
-validation loss. Then a network was trained anew on train and validation together, for as many
-epochs as the first was; its last weights are this model, and the row of the test set is theirs."""
+FIRST = """The rows of train and validation are of a first network, of its epoch with the least
+validation loss. Then """
+AGAIN = """a network was trained anew on train and validation together, for as many epochs as the
+first was"""
+TAUGHT = "one network learnt what the {networks} answer (distillation)"
+LAST = "; its last weights are this model, and the row of the test set is theirs."
 PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",
@@ -99,7 +102,7 @@ def model_card(
     hears = pictures.features == MUSICNN
     seen = what_is_heard(pictures) if hears else what_is_seen(pictures)
     return TEMPLATE.format(
-        chosen=AGAIN if options.training.refit else BEST,
+        chosen=chosen(options),
         model_name=options.model.model_name,
         network=options.family,
         n_genres=len(genres),
@@ -121,6 +124,13 @@ def model_card(
         origin=f"\n\n{options.family.origin()}" if options.family.origin() else "",
         **counts,
     )
+
+
+def chosen(options: TrainOptions) -> str:
+    """Which weights the model has."""
+    steps = [AGAIN] * options.training.refit
+    steps += [TAUGHT.format(networks=options.family)] * options.training.distil
+    return FIRST + ", and of these ".join(steps) + LAST if steps else BEST
 
 
 def times(n: int) -> str:

@@ -91,6 +91,7 @@ def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
 def version_description(options: TrainOptions, corpus: Corpus, metrics: Mapping[str, float]) -> str:
     """What a registered version says of itself, with its figures and their interval."""
     again = ", then trained again on train and validation together" * options.training.refit
+    again += ", then distilled into one network" * options.training.distil
     return (
         f"Test accuracy **{metrics['test_accuracy']:.1%}** (95 % interval "
         f"{metrics['test_accuracy_low']:.1%} to {metrics['test_accuracy_high']:.1%}), macro F1 "

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from genre_mlflow import signals
 from genre_mlflow.baselines.fitting import fit_baseline, fit_fixed_part
@@ -15,6 +16,7 @@ from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.layers import Fused
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.checkpoint import CheckpointFolder
@@ -26,6 +28,7 @@ from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 STRETCHED_PER_LINE = 160  # files; a minute or two on two cores
 BOTH = "train and val"  # name of the tracks that a network is trained on again
 AGAIN = "refit"  # folder of its checkpoints, in that of the run
+TAUGHT = "distilled"  # and of those of a network that an ensemble has taught, with its epoch
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ def fit_classifier(
     observer: Observer,
     checkpoints: CheckpointFolder,
     device: torch.device,
+    teacher: nn.Module | None = None,
 ) -> FitResult:
     """Train a network in epochs, or fit what is fitted at once.
 
@@ -60,7 +64,7 @@ def fit_classifier(
         varied, augmentation = with_variants(tracks, options)
         return fit(
             classifier, varied, options.training, observer, checkpoints=checkpoints, device=device,
-            augmentation=augmentation,
+            augmentation=augmentation, teacher=teacher,
         )  # fmt: skip
 
 
@@ -106,11 +110,43 @@ def fit_again(
         "Training again on train and validation together: %s, %s",
         counted(len(tracks[BOTH]), "segment"), counted(epochs, "epoch"),
     )  # fmt: skip
-    classifier = new_classifier(options, genres)
     both = {"train": tracks[BOTH], "val": tracks["val"]}
-    settings = options.changed(epochs=epochs, patience=0)
+    return fit_to_the_end(options.changed(epochs=epochs), genres, both, checkpoints, device)
+
+
+def distil(
+    teacher: Classifier,
+    options: TrainOptions,
+    tracks: Mapping[str, TrackDataset],
+    checkpoints: CheckpointFolder,
+    device: torch.device,
+) -> Classifier:
+    """One network that has learnt what an ensemble answers, on the tracks that this was trained on.
+
+    What is fitted beside them is fitted to it anew, and needs no teacher.
+    """
+    logger.info("Teaching one network what the %s answers", options.family)
+    network = teacher.network.to(device)
+    body = network.learnt if isinstance(network, Fused) else network
+    alone = options.changed(ensemble=1, distil=False)
+    own = {"train": tracks[BOTH if options.training.refit else "train"], "val": tracks["val"]}
+    return fit_to_the_end(alone, teacher.genres, own, checkpoints, device, body)
+
+
+def fit_to_the_end(
+    options: TrainOptions,
+    genres: Sequence[str],
+    tracks: Mapping[str, TrackDataset],
+    checkpoints: CheckpointFolder,
+    device: torch.device,
+    teacher: nn.Module | None = None,
+) -> Classifier:
+    """A classifier trained for all epochs, whose last weights count."""
+    classifier = new_classifier(options, genres)
+    epochs = options.training.epochs
     observer = Observers([Quarters(epochs), StopBetweenSteps()])
-    fit_classifier(classifier, both, settings, observer, checkpoints, device)
+    settings = options.changed(patience=0)
+    fit_classifier(classifier, tracks, settings, observer, checkpoints, device, teacher)
     classifier.network.load_state_dict(checkpoints.load_weights(epochs))
     return classifier
 

@@ -110,8 +110,8 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
 
 
 def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:
-    """Train, validation and test results, without dropout: of the best epoch's weights, or with
-    refit on the test set of the second training's.
+    """Train, validation and test results, without dropout: of the best epoch's weights, and on
+    the test set of the network that was trained again or taught at the end, if one was.
 
     A recording counts once, in however many files its segments lie.
     """

@@ -18,7 +18,14 @@ from genre_mlflow.evaluation.predictions import by_recording, part, predict_trac
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.description import log_description, run_name, version_description
-from genre_mlflow.jobs.fitting import AGAIN, fit_again, fit_classifier, new_classifier
+from genre_mlflow.jobs.fitting import (
+    AGAIN,
+    TAUGHT,
+    distil,
+    fit_again,
+    fit_classifier,
+    new_classifier,
+)
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
 from genre_mlflow.jobs.rivals import (
     baseline_predictions,
@@ -127,6 +134,9 @@ def train_in_run(
         epoch = len(fitted.history)
         again = CheckpointFolder(checkpoints.folder / AGAIN)
         final = fit_again(options, corpus.genres, tracks, epoch, again, device)
+    if options.training.distil:
+        taught = CheckpointFolder(checkpoints.folder / f"{TAUGHT}-{epoch}")
+        final = distil(final, options, tracks, taught, device)
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
     return conclude(run, options, corpus, rated, tracks, fitted, epoch)
@@ -171,7 +181,8 @@ def conclude(
     final = rated["test"]
     final.network.cpu()
     finished_ms = fitted.history[epoch - 1].finished_ms
-    # Of the model is what it says itself: of all splits, or with refit of the test set alone.
+    # Of the model is what it says itself: of all splits, or of the test set alone where another
+    # network was trained at the end.
     own = [name for name, who in rated.items() if who is final]
     model_id = ""
     if options.family.reads_files:

@@ -54,8 +54,13 @@ def fit(
     checkpoints: CheckpointFolder,
     device: torch.device,
     augmentation: AugmentationSettings = NOT_AUGMENTED,
+    teacher: nn.Module | None = None,
 ) -> FitResult:
     """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
+
+    With a `teacher`, a network on the device, its probabilities are what is learnt instead of the
+    labels (Hinton et al. 2015, arXiv:1503.02531), of the very input that the learner gets (Beyer
+    et al. 2022, arXiv:2106.05237).
 
     The classifier is left with the weights of the last step, on the device; what is validated and
     kept is their mean over the steps, if the settings ask for it. A resumed run ends as an unbroken
@@ -65,7 +70,8 @@ def fit(
     train, val = data["train"], data["val"]
     sampler = EpochSampler(train.owners, settings.segments)
     augmenter = Augmenter(augmentation, classifier.preprocessing)
-    loop = make_loop(classifier, train.labels[list(sampler)], settings, observer, device, augmenter)
+    labels = train.labels[list(sampler)]
+    loop = make_loop(classifier, labels, settings, observer, device, augmenter, teacher)
     history = restore(loop, checkpoints)
     observer.on_train_begin(history, settings.epochs)
     if history:  # again, for the process may have died before all of it was written down
@@ -95,7 +101,11 @@ def fit(
 
 @dataclass
 class Loop(Passes):
-    """Passes that learn. `average`: the mean of the weights, which answers in their place."""
+    """Passes that learn.
+
+    `average`: the mean of the weights, which answers in their place. `teacher`: a network whose
+    answers are learnt, if any.
+    """
 
     loss_weights: Tensor  # [genres], on the device
     optimizer: torch.optim.Optimizer
@@ -103,6 +113,7 @@ class Loop(Passes):
     augmenter: Augmenter
     mixer: Mixer
     average: AveragedModel | None
+    teacher: nn.Module | None
 
     @property
     def answering(self) -> nn.Module:
@@ -118,6 +129,8 @@ class Loop(Passes):
     def learn(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Change the weights by a batch; logits, loss and weight as they were before."""
         pixels, truth = self.mixer(self.augmenter(pixels), labels)
+        if self.teacher:
+            truth = answers_of(self.teacher, pixels)
         answers = self.classifier.network(pixels)  # [B, genres], or of each member of a committee
         members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
         n = len(members)
@@ -146,6 +159,7 @@ def make_loop(
     observer: Observer,
     device: torch.device,
     augmenter: Augmenter,
+    teacher: nn.Module | None,
 ) -> Loop:
     """A loop at its first step; `labels` are those of the items of an epoch."""
     network = classifier.network.to(device)  # before the optimiser, which holds its parameters
@@ -156,8 +170,15 @@ def make_loop(
     mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
         classifier, settings.batch_size, observer, device, weights.to(device), optimizer, schedule,
-        augmenter, mixer, make_average(network, settings.ema_decay),
+        augmenter, mixer, make_average(network, settings.ema_decay), teacher,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def answers_of(teacher: nn.Module, pixels: Tensor) -> Tensor:
+    """Probabilities `[B, genres]`."""
+    shares: Tensor = teacher.eval()(pixels).softmax(dim=1)
+    return shares
 
 
 def check_loss(part: str, loss: float, epoch: int, lr: float) -> None:

@@ -23,7 +23,8 @@ class TrainingSettings(Settings):
     `label_smoothing`: share of the truth that goes to all genres alike; `mixup`:
     alpha of the Beta distribution by which pairs of tracks are mixed; `ema_decay`: of the mean of
     the weights over the steps, which is validated, kept and served; `refit`: when epochs and
-    settings are chosen, train a network anew on train and validation together; `class_weights`:
+    settings are chosen, train a network anew on train and validation together; `distil`: when an
+    ensemble has learnt, teach one network what it answers; `class_weights`:
     `balanced` weighs each genre by the inverse of its share, in learning, not in validation;
     `keep`: which epochs' weights stay; `segments`: of a track with several, an epoch trains on all
     of them, or on a random one.
@@ -58,6 +59,9 @@ class TrainingSettings(Settings):
     )  # fmt: skip
     refit: bool = option(
         False, "At the end, train anew on train and validation together; that network is tested."
+    )
+    distil: bool = option(
+        False, "At the end, one network learns what the ensemble answers, and is kept instead."
     )
     patience: int = option(
         0,
