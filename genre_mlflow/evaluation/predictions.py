@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
@@ -29,9 +30,32 @@ def predict_tracks(
     they are the network's own for a track of one segment, and the logarithms of the aggregated
     probabilities for one of several.
     """
-    parts = [classifier.logits(pixels) for pixels, _ in tracks.batches(BATCH)]
-    logits = aggregate_logits(torch.cat(parts), tracks.owners, classifier.aggregation)
-    return with_answers(manifest, logits.numpy(), classifier.genres)
+    return answers_of(classifier, manifest, tracks.owners, segment_logits(classifier, tracks))
+
+
+def segment_logits(classifier: Classifier, tracks: TrackDataset) -> Tensor:
+    """What a classifier says of each segment of these tracks, `[segments, genres]`."""
+    return torch.cat([classifier.logits(pixels) for pixels, _ in tracks.batches(BATCH)])
+
+
+def answers_of(
+    classifier: Classifier, manifest: pd.DataFrame, owners: Tensor, logits: Tensor
+) -> pd.DataFrame:
+    """The predictions table from logits of segments, `[segments, genres]`.
+
+    `owners`: the row of each segment, `[segments]`.
+    """
+    whole = aggregate_logits(logits, owners, classifier.aggregation)
+    return with_answers(manifest, whole.numpy(), classifier.genres)
+
+
+def segment_table(
+    manifest: pd.DataFrame, owners: Tensor, logits: Tensor, genres: Sequence[str]
+) -> pd.DataFrame:
+    """One row a segment: `track_id, split, segment` (of its track, from 0), `logit_<genre>...`."""
+    rows = manifest.iloc[owners.numpy()][["track_id", "split"]].reset_index(drop=True)
+    table = rows.assign(segment=rows.groupby("track_id").cumcount())
+    return table.assign(**{f"{LOGIT}{g}": logits[:, i].numpy() for i, g in enumerate(genres)})
 
 
 def with_answers(rows: pd.DataFrame, logits: np.ndarray, genres: Sequence[str]) -> pd.DataFrame:

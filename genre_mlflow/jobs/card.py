@@ -51,8 +51,8 @@ it, such a file gets an error that says so. {images}
 A recording is mixed to one channel, resampled to {rate:,} Hz and cut into segments of
 {segment_s:g} s; {seen} The answers for the segments become one by their {aggregation}. The model
 holds these steps: send it the file's bytes.
-It answers with the genre, its probability and the probabilities of all genres. They are not
-calibrated, and a sound that is no music gets a genre too.
+It answers with the genre, its probability and the probabilities of all genres. {calibration}
+A sound that is no music gets a genre too.
 
 ## Training
 
@@ -89,11 +89,12 @@ def model_card(
     formats: str,
     predictions: pd.DataFrame,
     test_reads: Sequence[str],
+    calibration: str,
 ) -> str:
     """The card in Markdown, from the options and the predictions table.
 
     `formats`: of the files of the corpus. `test_reads`: of each time that the test set was read,
-    when, and after how many epochs.
+    when, and after how many epochs. `calibration`: how far the probabilities can be believed.
     """
     units = {split: by_recording(part(predictions, split)) for split in counts}
     report = metrics.genre_report(units["test"])
@@ -118,6 +119,7 @@ def model_card(
         images=NO_IMAGES if hears else IMAGES,
         rate=pictures.spectrogram.sample_rate,
         seen=seen,
+        calibration=calibration,
         segment_s=pictures.segment_s,
         aggregation=options.model.aggregate,
         training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),

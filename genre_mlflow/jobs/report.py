@@ -39,6 +39,7 @@ def log_report(
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
     test_reads: Sequence[str],
+    calibration: str,
 ) -> None:
     """Log tables, figures and the model card of a trained classifier."""
     with run.folder() as folder:
@@ -47,7 +48,7 @@ def log_report(
         write_figures(folder / "figures", preprocessor, history, predictions)
         if options.family.reads_files:
             about = corpus.name, corpus.counts(), corpus.formats()
-            card = model_card(options, *about, predictions, test_reads)
+            card = model_card(options, *about, predictions, test_reads, calibration)
             (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import pandas as pd
 import torch
 
 from genre_mlflow import signals
@@ -14,9 +13,10 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.evaluation.predictions import by_recording, part, predict_tracks
+from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
+from genre_mlflow.jobs.answers import calibrated_answers, log_calibration
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.fitting import (
     AGAIN,
@@ -165,18 +165,21 @@ def conclude(
     with ExitStack() as stack:
         for network in {classifier.network for classifier in rated.values()}:
             stack.enter_context(remembering(network, home() / "cache"))
-        parts = [predict_tracks(who, corpus.rows(n), tracks[n]) for n, who in rated.items()]
-    predictions = pd.concat(parts, ignore_index=True)
+        held_out = rated["val" if options.training.refit else "test"]
+        answers = calibrated_answers(rated, corpus, tracks, held_out)
+    predictions = answers.predictions
     signals.check()
     best = best_epoch(fitted.history)
-    values = final_metrics(predictions, best)
+    values = final_metrics(predictions, best) | answers.metrics()
+    logger.info("%s", answers.sentence())
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)
         log_baseline(run, baseline)
     if isinstance(options.family, StatisticsBaseline):
         log_importance(run, rated["val"], tracks["val"])
-    log_report(run, options, corpus, fitted.history, predictions, test_reads)
+    log_report(run, options, corpus, fitted.history, predictions, test_reads, answers.sentence())
+    log_calibration(run, answers)
     signals.check()
     final = rated["test"]
     final.network.cpu()

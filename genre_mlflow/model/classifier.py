@@ -30,7 +30,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 SMALLER = "free some, or take a model of a smaller image_size or widths"
-FORMAT = 6  # of the folder; raise it when an older version could not read it
+FORMAT = 7  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class Prediction:
 class Classifier:
     """Predicts the genre of a spectrogram or a recording.
 
-    `network` is the torch module: uint8 `[B, C, H, W]` to logits `[B, genres]`; `aggregation` is
-    how the answers for the segments of a track become one.
+    `network` is the torch module: uint8 `[B, C, H, W]` to logits `[B, genres]`; `temperature` is
+    what these are divided by, so that confidences mean something (1 where nobody has fitted it);
+    `aggregation` is how the answers for the segments of a track become one.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class Classifier:
         network_settings: Family,
         preprocessing: PreprocessingSettings,
         aggregation: str = AGGREGATIONS[0],
+        temperature: float = 1.0,
     ) -> None:
         self.genres = tuple(genres)
         self.network_settings = network_settings
         self.preprocessing = preprocessing
         self.aggregation = aggregation
+        self.temperature = temperature
         self.preprocessor = Preprocessor(preprocessing)
         self.network = network_settings.build(len(self.genres), preprocessing.shape)
 
@@ -126,14 +129,16 @@ class Classifier:
 
     @torch.inference_mode()
     def logits(self, pixels: Tensor) -> Tensor:
-        """What the network answers, float32 `[B, genres]`, of uint8 `[B, C, H, W]`.
+        """What the network answers, over the temperature: float32 `[B, genres]`.
+
+        Of uint8 `[B, C, H, W]`.
 
         Raises `MemoryShortage`.
         """
         self.network.eval()
         device = next(chain(self.network.parameters(), self.network.buffers())).device
         with out_of_memory(str(device), SMALLER):
-            return self.network(pixels.to(device)).cpu()
+            return self.network(pixels.to(device)).cpu() / self.temperature
 
     @property
     def digest(self) -> str:
@@ -150,6 +155,7 @@ class Classifier:
             "network": {"name": name_of(self.network_settings), **asdict(self.network_settings)},
             "preprocessing": asdict(self.preprocessing),
             "aggregation": self.aggregation,
+            "temperature": self.temperature,
         }
 
     def save(self, folder: Path) -> None:
@@ -195,6 +201,7 @@ class Classifier:
             family(name).from_saved(network),
             PreprocessingSettings.from_saved(config["preprocessing"]),
             config["aggregation"],
+            config["temperature"],
         )
 
 

@@ -39,7 +39,9 @@ def test_final_metrics_are_those_of_recordings(predictions):
 def test_the_card_counts_recordings(predictions, tmp_path):
     counts = dict.fromkeys(SPLITS, 12)
     formats = "20 FLAC, 16 MP4, 16 of them by ffmpeg 7.1"
-    card = model_card(small_options(tmp_path), "music", counts, formats, predictions, ["now"])
+    options, said = small_options(tmp_path), "They are calibrated."
+    card = model_card(options, "music", counts, formats, predictions, ["now"], said)
+    assert said in card
     assert f"12 to test;\n{formats}.\nCopies" in card
     assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
     assert "The test set was read once (now), after that choice." in card

@@ -14,7 +14,13 @@ from sounds import encode, tone
 from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.memory import MemoryShortage
-from genre_mlflow.model.classifier import CONFIG_FILE, WEIGHTS_FILE, Classifier, Prediction
+from genre_mlflow.model.classifier import (
+    CONFIG_FILE,
+    FORMAT,
+    WEIGHTS_FILE,
+    Classifier,
+    Prediction,
+)
 from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ("blues", "jazz", "rock & roll")
@@ -171,10 +177,10 @@ def test_a_folder_that_is_not_there_is_no_classifier(tmp_path):
         Classifier.load(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("number", [5, 7])
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
 def test_another_format_is_refused_in_one_line(folder, number):
     change_config(folder, format=number)
-    message = f"^{folder} has format {number}; this version reads 6: train the model anew$"
+    message = f"^{folder} has format {number}; this version reads {FORMAT}: train the model anew"
     with pytest.raises(ModelError, match=message):
         Classifier.load(folder)
 
