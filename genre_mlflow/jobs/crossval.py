@@ -71,7 +71,7 @@ def crossval(
     with session.opened(run_title(session.options, settings, corpus)) as run, enough_memory(device):
         keep_freed_memory()
         about = describe_device(device)
-        logger.info("%s", describe(run, corpus, settings, about))
+        logger.info("%s", describe(run, session.options, settings, corpus, about))
         log_start(run, session.options, settings, corpus, about)
         watching = Observers([*([observer] if observer else []), StopBetweenSteps()])
         bench = Bench(corpus, open_source(corpus, session.options), device, watching)

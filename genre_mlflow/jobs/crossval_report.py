@@ -36,7 +36,13 @@ def as_words(settings: CrossvalSettings) -> str:
     return times + counted(settings.folds, "fold")
 
 
-def describe(run: TrackedRun, corpus: Corpus, settings: CrossvalSettings, device: str) -> str:
+def describe(
+    run: TrackedRun,
+    options: TrainOptions,
+    settings: CrossvalSettings,
+    corpus: Corpus,
+    device: str,
+) -> str:
     """A few lines about what begins."""
     n_groups = corpus.split.grouped["group"].nunique()
     lines = [
@@ -47,6 +53,8 @@ def describe(run: TrackedRun, corpus: Corpus, settings: CrossvalSettings, device
     ]
     n_bad, n_unlisted = len(corpus.bad_files), len(corpus.split.excluded)
     left_out = {"files that cannot be used": n_bad, "files that no list names": n_unlisted}
+    if not options.split.groups:
+        lines.append("no --groups: an artist may be learnt from and answered for, but for copies")
     lines += [f"{name}, left out: {n}" for name, n in left_out.items() if n]
     return "\n".join(lines)
 

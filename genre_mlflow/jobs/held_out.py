@@ -39,9 +39,20 @@ class Fold:
     options: TrainOptions
     manifest: pd.DataFrame
 
-    def rows(self, side: str) -> pd.DataFrame:
-        """The manifest of one side."""
-        return self.manifest[self.manifest["split"] == side]
+    @property
+    def learnt(self) -> pd.DataFrame:
+        """The rows to learn from."""
+        return self.manifest[self.manifest["split"] == "train"]
+
+    @property
+    def watched(self) -> pd.DataFrame:
+        """A few of these, one a genre: the loop must validate on something, and nothing follows."""
+        return self.learnt.drop_duplicates("genre")
+
+    @property
+    def unseen(self) -> pd.DataFrame:
+        """The rows to answer for."""
+        return self.manifest[self.manifest["split"] == "val"]
 
     def params(self) -> dict[str, str]:
         """What the run of the fold has as parameters."""
@@ -80,12 +91,10 @@ def deal(options: TrainOptions, settings: CrossvalSettings) -> tuple[Corpus, lis
 def answer(fold: Fold, bench: Bench, run: TrackedRun) -> tuple[pd.DataFrame, int]:
     """Predictions for one side of a fold after training on the other, and when that ended (ms).
 
-    The weights of the last epoch answer, so that nothing is chosen by what is measured. What the
-    loop validates on, since it must, are a few of the tracks that it learns from.
+    The weights of the last epoch answer, so that nothing is chosen by what is measured.
     """
-    learnt, unseen = fold.rows("train"), fold.rows("val")
-    few = learnt.drop_duplicates("genre")
-    tracks = {"train": bench.tracks(learnt), "val": bench.tracks(few)}
+    unseen = fold.unseen
+    tracks = {"train": bench.tracks(fold.learnt), "val": bench.tracks(fold.watched)}
     classifier = new_classifier(fold.options, bench.corpus.genres)
     checkpoints = CheckpointFolder(checkpoint_folder(run.id))
     observer = Observers([FoldTracker(run), bench.observer])
