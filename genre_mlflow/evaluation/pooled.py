@@ -99,11 +99,12 @@ def group_intervals(units: pd.DataFrame, seed: int = 0) -> dict[str, Interval]:
     n_genres = len(genres_of(units))
 
     def figures(places: np.ndarray, axis: int = -1) -> np.ndarray:
-        return figures_of(sums[places].sum(axis=places.ndim - 1), n_genres)
+        drawn = np.apply_along_axis(np.bincount, -1, places, minlength=n)  # how often, [..., n]
+        return figures_of(drawn @ sums, n_genres)
 
     low, high = bootstrap(
         (np.arange(n),), figures, n_resamples=DRAWS,
-        batch=max(1, DRAWN_AT_ONCE // sums.size), confidence_level=CONFIDENCE,
+        batch=max(1, DRAWN_AT_ONCE // n), confidence_level=CONFIDENCE,
         method="percentile", vectorized=True, rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return {

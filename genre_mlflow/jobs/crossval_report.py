@@ -54,7 +54,7 @@ def describe(
     n_bad, n_unlisted = len(corpus.bad_files), len(corpus.split.excluded)
     left_out = {"files that cannot be used": n_bad, "files that no list names": n_unlisted}
     if not options.split.groups:
-        lines.append("no --groups: an artist may be learnt from and answered for, but for copies")
+        lines.append("no --groups: tracks of one artist may lie in several folds")
     lines += [f"{name}, left out: {n}" for name, n in left_out.items() if n]
     return "\n".join(lines)
 

@@ -3,12 +3,13 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from genre_mlflow import signals
 from genre_mlflow.evaluation.predictions import read_predictions, write_predictions
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.nested import NestedRuns
@@ -62,15 +63,18 @@ class FoldRuns(NestedRuns):
 
         One that has been opened before is gone on with.
         """
-        repeat, fold = key
-        run = self.known.get(key)
-        if run is None:
-            tags = {"task": FOLD, "repeat": str(repeat), FOLD: str(fold)}
-            run = self.new_child(f"repeat {repeat:02d}, fold {fold:02d}", tags)
-        with run.running(watched=False):
+        with ExitStack() as stack:
+            with signals.undisturbed():
+                run = self.known.get(key) or self.new_fold(*key)
+                stack.enter_context(run.running(watched=False))
             run.log_params(params)
             yield run
         shutil.rmtree(checkpoint_folder(run.id), ignore_errors=True)
+
+    def new_fold(self, repeat: int, fold: int) -> TrackedRun:
+        """Open the run of a fold."""
+        tags = {"task": FOLD, "repeat": str(repeat), FOLD: str(fold)}
+        return self.new_child(f"repeat {repeat:02d}, fold {fold:02d}", tags)
 
 
 def predictions_of(run: TrackedRun) -> pd.DataFrame | None:
