@@ -4,6 +4,7 @@ import click
 
 from genre_mlflow.cli.base import PluginGroup
 from genre_mlflow.cli.corpus import corpus
+from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.train import evaluate, promote, serve, train
 from genre_mlflow.cli.weights import weights
@@ -21,7 +22,7 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, promote, predict, serve, corpus, weights):
+for command in (train, crossval, evaluate, promote, predict, serve, corpus, weights):
     main.add_command(command)
 
 

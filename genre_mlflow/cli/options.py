@@ -12,7 +12,7 @@ from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import IMAGE_FIELDS, AugmentationSettings, PreprocessingSettings
 from genre_mlflow.files.names import too_long
 from genre_mlflow.model.settings import CHAMPION_URI
-from genre_mlflow.options import TrainOptions, check_recipe, declared
+from genre_mlflow.options import Declared, TrainOptions, check_recipe, declared
 from genre_mlflow.settings import as_text, options_of
 
 EXPERIMENT = "genre-mlflow"
@@ -38,7 +38,11 @@ class WholeNumbers(click.ParamType[tuple[int, ...]]):
 
 def training_option(name: str) -> Decorator:
     """The option of this name, with the default, the type and the help of its declaration."""
-    one = declared()[name]
+    return declared_option(name, declared()[name])
+
+
+def declared_option(name: str, one: Declared) -> Decorator:
+    """An option as its declaration has it."""
     kind: Any = one.kind
     if one.option.choices:
         kind = click.Choice(one.option.choices)

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -92,16 +92,20 @@ class Corpus:
         return ", ".join(f"{n} {name}" for name, n in counts) + read
 
 
-def open_corpus(settings: CorpusSettings, dealing: SplitSettings) -> Corpus:
+Dealer = Callable[[pd.DataFrame, SplitSettings], SplitResult]
+
+
+def open_corpus(settings: CorpusSettings, dealing: SplitSettings, deal: Dealer = split) -> Corpus:
     """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing.
 
-    Groups of a table that are on two sides of a given split are told in one line.
+    Groups of a table that are on two sides of a given split are told in one line. `deal`: who
+    splits it.
     """
     if dealing.groups:
         groups_from(Path(dealing.groups))  # a mistake in it is told before the files are read
     folder = corpus_folder(settings.data)
     scanned = scan(folder, settings.on_bad_file)
-    dealt = split(scanned.manifest, dealing)
+    dealt = deal(scanned.manifest, dealing)
     if dealt.warning:
         logger.warning("Warning: %s", dealt.warning)
     name = corpus_name(settings.data)

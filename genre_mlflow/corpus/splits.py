@@ -77,6 +77,20 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     return SplitResult(manifest, missing, excluded, leaks, together, shared)
 
 
+def undealt(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
+    """All tracks, or those that lists name, on no side; what has been dealt before is kept.
+
+    For folds, which deal whole groups themselves. Raises `DataError` for fewer than two genres.
+    """
+    missing: list[str] = []
+    excluded: list[str] = []
+    together = groups_together(manifest, settings)
+    if settings.split_dir:
+        manifest, missing, excluded = split_by_lists(manifest, settings)
+    check_genres(manifest)
+    return SplitResult(manifest, missing, excluded, [], together)
+
+
 def groups_together(manifest: pd.DataFrame, settings: SplitSettings) -> dict[str, str]:
     """By track id the group that the table of groups makes of it; empty without a table."""
     if not settings.groups:
@@ -179,13 +193,19 @@ def split_by_lists(
 
 def check_every_genre(manifest: pd.DataFrame) -> None:
     """Every genre must be trained on, validated and tested."""
+    check_genres(manifest)
     counts = Counter(zip(manifest["genre"], manifest["split"], strict=True))
     genres = sorted(manifest["genre"].unique())
     lacking = [f"{g!r} in {s}" for g in genres for s in SPLITS if not counts[g, s]]
-    if len(genres) < 2:
-        raise DataError(f"the split has one genre, {', '.join(genres) or 'none'}; two are needed")
     if lacking:
         raise DataError(f"too few tracks: there is no {few(lacking)}")
+
+
+def check_genres(manifest: pd.DataFrame) -> None:
+    """There must be something to tell apart."""
+    genres = sorted(manifest["genre"].unique())
+    if len(genres) < 2:
+        raise DataError(f"the split has one genre, {', '.join(genres) or 'none'}; two are needed")
 
 
 def leaking_groups(manifest: pd.DataFrame) -> list[list[str]]:

@@ -10,8 +10,7 @@ import pandas as pd
 from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.groups import rows_by_track
-from genre_mlflow.corpus.settings import SPLITS
-from genre_mlflow.data.cache import open_cache
+from genre_mlflow.data.cache import PixelCache, open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.table import FeatureRows
 from genre_mlflow.errors import DataError
@@ -47,10 +46,11 @@ def with_rows(corpus: Corpus, table: str) -> Corpus:
     manifest = corpus.manifest
     known = manifest["track_id"].isin(rows)
     kept, missing = manifest[known], list(manifest["track_id"][~known])
-    for split, genre in product(SPLITS, corpus.genres):
+    for split, genre in product(manifest["split"].unique(), corpus.genres):
         if not ((kept["genre"] == genre) & (kept["split"] == split)).any():
+            where = split and f" in {split}"
             raise DataError(
-                f"{table} has no row of genre {genre!r} in {split}; it has {len(kept)} of "
+                f"{table} has no row of genre {genre!r}{where}; it has {len(kept)} of "
                 f"{len(manifest)} tracks, and names them such as {features.tracks[0]!r}"
             )
     if missing:
@@ -101,15 +101,19 @@ def tensors(
     corpus: Corpus, options: TrainOptions, rows: Mapping[str, pd.DataFrame]
 ) -> dict[str, TrackDataset]:
     """Tensors of some rows of the manifest, by name."""
+    source = open_source(corpus, options)
+    return {name: TrackDataset(part, corpus.genres, source) for name, part in rows.items()}
+
+
+def open_source(corpus: Corpus, options: TrainOptions) -> PixelCache | FeatureRows:
+    """What the tensors of all tracks are read from; all files are decoded now if need be."""
     if isinstance(options.family, TableBaseline):
         table = read_features(options.family.table)
-        numbers = FeatureRows(corpus.manifest, table, rows_of(corpus, table))
-        return {name: TrackDataset(part, corpus.genres, numbers) for name, part in rows.items()}
+        return FeatureRows(corpus.manifest, table, rows_of(corpus, table))
 
     def announce(done: int, total: int) -> None:
         signals.check()
         if done == total or done % DECODED_PER_LINE == 0:
             logger.info("Decoded %d of %d files, kept for later runs with this input", done, total)
 
-    cache = open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)
-    return {name: TrackDataset(part, corpus.genres, cache) for name, part in rows.items()}
+    return open_cache(corpus.manifest, options.preprocessing, home() / "cache", announce)

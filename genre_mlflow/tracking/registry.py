@@ -16,9 +16,9 @@ from genre_mlflow.evaluation.predictions import read_predictions
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.artifacts import fetched, read_file, readable_place
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
+from genre_mlflow.tracking.nested import PARENT_TAG
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
-from genre_mlflow.tracking.study import PARENT_TAG
 
 CHALLENGER = "challenger"
 Version = ModelVersion

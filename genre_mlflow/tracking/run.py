@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -197,14 +197,15 @@ class TrackedRun(ModelsOfRun):
         self.client.log_image(self.id, image, key=key, step=step, timestamp=timestamp_ms)
 
     @contextmanager
-    def running(self, *, owned: bool = True) -> Iterator[None]:
+    def running(self, *, owned: bool = True, watched: bool = True) -> Iterator[None]:
         """Keep its status and its system metrics while the block runs.
 
-        A run that is not `owned` was opened by `mlflow run`, which writes its status itself.
+        A run that is not `owned` was opened by `mlflow run`, which writes its status itself; one
+        that is not `watched` is nested in a run that is.
         """
         status, in_haste = FAILED, False
         try:
-            with monitored(self.id):
+            with monitored(self.id) if watched else nullcontext():
                 if owned:
                     self.client.update_run(self.id, status=RUNNING)
                 yield

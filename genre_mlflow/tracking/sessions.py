@@ -27,7 +27,11 @@ from genre_mlflow.tracking.store import RUN_VARIABLE, joined_run_id, store_error
 from genre_mlflow.training.checkpoint import STATE_FILE
 
 CONFIG_FILE = "config.json"
-TRAINING_TASKS = ("train", "final")  # runs that end with a model: one of its own, one of a study
+TRAIN, CROSSVAL = "train", "crossval"  # commands whose runs can be gone on with
+# What each of them goes on with, by the run's `task`, and what that is called. A training ends with
+# a model: one of its own, or one of a study.
+TASKS = {TRAIN: (TRAIN, "final"), CROSSVAL: (CROSSVAL,)}
+NAMES = {TRAIN: "training run", CROSSVAL: "cross-validation"}
 MLFLOW_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody has named
 
 logger = logging.getLogger(__name__)
@@ -38,7 +42,8 @@ class Session:
     """A run that is about to be opened, with the options that it will be trained with.
 
     `run_id`: of a run that exists, or empty; `config`: what that run has recorded, empty for a
-    run that has recorded nothing yet; `owned`: whether its status is ours to write.
+    run that has recorded nothing yet; `owned`: whether its status is ours to write; `task`: the
+    command that opens it.
     """
 
     options: TrainOptions
@@ -46,6 +51,7 @@ class Session:
     run_id: str = ""
     owned: bool = True
     config: dict[str, Any] = field(default_factory=dict)
+    task: str = TRAIN
 
     def check_data(self, digest: str, table: str = "") -> None:
         """A run goes on with the very tracks, and the table of features, that it began with."""
@@ -92,7 +98,7 @@ class Session:
     def find(self, name: str) -> TrackedRun:
         """The run itself, created now if there is none yet."""
         if not self.run_id:
-            return TrackedRun.create(experiment_id(self.experiment), name, {"task": "train"})
+            return TrackedRun.create(experiment_id(self.experiment), name, {"task": self.task})
         run = TrackedRun.find(self.run_id)
         self.check_checkpoint(run)
         return run
@@ -105,7 +111,9 @@ class Session:
 
     def resume_command(self, run: TrackedRun) -> str:
         """How to go on with the run; one that `mlflow run` opened is joined by it again."""
-        return commands.resume(run.id, owned=self.owned)
+        if self.task == TRAIN:
+            return commands.resume(run.id, owned=self.owned)
+        return commands.genre_mlflow(f"{self.task} --resume {run.id}")
 
 
 @contextmanager
@@ -128,7 +136,11 @@ def in_hand(find: Callable[[], TrackedRun], *, owned: bool = True) -> Iterator[T
 
 
 def find_session(
-    options: TrainOptions, experiment: str, resume: str, given: Collection[str]
+    options: TrainOptions,
+    experiment: str,
+    resume: str,
+    given: Collection[str],
+    task: str = TRAIN,
 ) -> Session:
     """Join the run of `mlflow run`, resume one, or plan a new one."""
     joined = check_joined()
@@ -138,16 +150,17 @@ def find_session(
             f"call it with --run-id {resume} too"
         )
     if not resume:
-        if joined and read_config(joined):
+        if joined and read_config(joined, task):
             raise ModelError(
                 f"run {joined} has begun to train before; go on with it by -P resume={joined}, "
                 "or leave --run-id out"
             )
-        return Session(options, experiment, joined, owned=not joined)
-    config = read_config(resume)
+        return Session(options, experiment, joined, owned=not joined, task=task)
+    config = read_config(resume, task)
     if config:
-        options = resumed_options(options, config["options"], given, resume)
-    return Session(options, experiment, resume, owned=not joined, config=config)
+        grows = task == TRAIN
+        options = resumed_options(options, config["options"], given, resume, grows=grows)
+    return Session(options, experiment, resume, owned=not joined, config=config, task=task)
 
 
 def check_joined() -> str:
@@ -179,10 +192,10 @@ def check_place(run: TrackedRun) -> None:
         check_is_there(f"run {run.id}", place)
 
 
-def read_config(run_id: str) -> dict[str, Any]:
+def read_config(run_id: str, task: str = TRAIN) -> dict[str, Any]:
     """The configuration that a run has recorded; empty if it died before that.
 
-    Raises `ModelError` for a run that is missing, or that was not opened for training.
+    Raises `ModelError` for a run that is missing, or that was not opened for this task.
     """
     with store_errors():
         run = TrackedRun.find(run_id)
@@ -190,14 +203,20 @@ def read_config(run_id: str) -> dict[str, Any]:
         if restoring:
             raise ModelError(f"run {run_id} is deleted; restore it with: {restoring}")
         check_place(run)
-        config = load_config(run)
+        strange = run.tags.get("task", task) not in TASKS[task]
+        config = {} if strange else load_config(run, task)
     measured = [name for name in run.metrics if not name.startswith("system/")]
-    if not config and (measured or run.tags.get("task", "train") not in TRAINING_TASKS):
-        raise ModelError(f"run {run_id} is no training run of genre-mlflow and cannot be resumed")
+    if strange or (not config and measured):
+        raise not_resumable(run_id, task)
     return config
 
 
-def load_config(run: TrackedRun) -> dict[str, Any]:
+def not_resumable(run_id: str, task: str) -> ModelError:
+    """The error about a run of something else."""
+    return ModelError(f"run {run_id} is no {NAMES[task]} of genre-mlflow and cannot be resumed")
+
+
+def load_config(run: TrackedRun, task: str) -> dict[str, Any]:
     """The configuration as it lies beside the checkpoint, else as the run has it."""
     with tempfile.TemporaryDirectory() as folder:
         local = checkpoint_folder(run.id) / CONFIG_FILE
@@ -207,7 +226,7 @@ def load_config(run: TrackedRun) -> dict[str, Any]:
         except ValueError as error:
             raise ModelError(f"{path} of run {run.id} is damaged: {error}") from error
     if config and "options" not in config:
-        raise ModelError(f"run {run.id} is no training run of genre-mlflow and cannot be resumed")
+        raise not_resumable(run.id, task)
     return config
 
 
@@ -220,21 +239,26 @@ def write_config(run: TrackedRun, config: dict[str, Any]) -> None:
 
 
 def resumed_options(
-    options: TrainOptions, recorded: dict[str, Any], given: Collection[str], run_id: str
+    options: TrainOptions,
+    recorded: dict[str, Any],
+    given: Collection[str],
+    run_id: str,
+    *,
+    grows: bool = True,
 ) -> TrainOptions:
-    """The recorded options, with more epochs if asked for."""
+    """The recorded options, with more epochs if asked for and the run `grows`."""
     asked = options.with_absolute_paths().flat()
     differing = changes(recorded, {name: asked[name] for name in given if name in asked})
     strange = {name for name in given if name in declared()} - recorded.keys()
     differing |= {name: ("not there", "given") for name in strange}
     epochs = differing.pop("epochs", None)
-    if epochs and asked["epochs"] < recorded["epochs"]:
+    if epochs and (not grows or asked["epochs"] < recorded["epochs"]):
         differing["epochs"] = epochs
     if differing:
         words = "; ".join(f"{name} was {old}, now {new}" for name, (old, new) in differing.items())
         raise SettingsError(
             f"run {run_id} cannot be resumed with other options ({words}); "
-            "only more epochs are allowed"
+            + ("only more epochs are allowed" if grows else "leave them out")
         )
     return TrainOptions.from_saved(recorded | ({"epochs": asked["epochs"]} if epochs else {}))
 

@@ -11,6 +11,7 @@ from genre_mlflow.errors import ModelError
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 from genre_mlflow.tracking.experiments import experiment_id
+from genre_mlflow.tracking.nested import PARENT_TAG, NestedRuns
 from genre_mlflow.tracking.observer import epoch_metrics
 from genre_mlflow.tracking.run import (
     DESCRIPTION_TAG,
@@ -23,7 +24,6 @@ from genre_mlflow.tracking.store import joined_run_id
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
-PARENT_TAG = "mlflow.parentRunId"
 # What a run's `task` may be.
 SEARCH, TUNE, FINALIST, FINAL, WORKER = "search", "tune", "finalist", "final", "worker"
 # MLflow's page that compares runs opens with the metric that was logged first.
@@ -59,15 +59,8 @@ class TrialTracker(Observer):
         self.run.log_metrics(chosen, result.epoch, result.finished_ms)
 
 
-class StudyRuns:
-    """The runs of one study in MLflow; every method may be called by several workers.
-
-    `dataset`: name and digest of the corpus, which all metrics are linked to.
-    """
-
-    def __init__(self, parent: TrackedRun, dataset: tuple[str, str]) -> None:
-        self.parent, self.dataset = parent, dataset
-        parent.dataset = dataset
+class StudyRuns(NestedRuns):
+    """The runs of one study in MLflow; every method may be called by several workers."""
 
     def run(self, run_id: str) -> TrackedRun:
         """A run of this study."""
@@ -79,21 +72,6 @@ class StudyRuns:
             return TrackedRun.find(run_id).is_deleted
         except ModelError:  # for good
             return True
-
-    def linked(self, run: TrackedRun) -> TrackedRun:
-        """The run, its metrics linked to the corpus."""
-        run.dataset = self.dataset
-        return run
-
-    def children(self, task: str, more: str = "") -> list[TrackedRun]:
-        """Nested runs of one task; `more` is a further filter in MLflow's words."""
-        words = f"tags.`{PARENT_TAG}` = '{self.parent.id}' AND tags.task = '{task}'{more}"
-        return [self.linked(run) for run in TrackedRun.search(self.parent.experiment_id, words)]
-
-    def new_child(self, name: str, tags: Mapping[str, str]) -> TrackedRun:
-        """Open a nested run."""
-        nested = {PARENT_TAG: self.parent.id, **tags}
-        return self.linked(TrackedRun.create(self.parent.experiment_id, name, nested))
 
     def open_trial(self, number: int, params: Mapping[str, str]) -> TrackedRun:
         """Open the run of a trial."""

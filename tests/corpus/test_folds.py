@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_mlflow.corpus.folds import folds
+from genre_mlflow.corpus.folds import assert_partition, folds
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.corpus.splits import split
@@ -36,9 +36,13 @@ manifests = st.dictionaries(
 
 
 @settings(max_examples=40, deadline=None)
-@given(manifest=manifests, n_folds=st.integers(2, 5), seed=st.integers(0, 99))
-def test_no_group_is_on_two_sides_and_every_track_is_validated_once(manifest, n_folds, seed):
-    found = folds(manifest, n_folds, seed)
+@given(
+    manifest=manifests, n_folds=st.integers(2, 5), seed=st.integers(0, 99), with_test=st.booleans()
+)
+def test_no_group_is_on_two_sides_and_every_track_is_validated_once(
+    manifest, n_folds, seed, with_test
+):
+    found = folds(manifest, n_folds, seed, with_test=with_test)
     assert len(found) == n_folds
     for fold in found:
         assert (fold.groupby("group")["split"].nunique() == 1).all()
@@ -79,6 +83,38 @@ def test_the_test_set_is_in_no_fold_and_what_was_train_or_val_does_not_count():
     both = pd.concat([kept.assign(split=["train", "val"] * 12),
                       table({"c": [3] * 4}, split="test")])  # fmt: skip
     assert answers(folds(both, 3)) == answers(folds(kept, 3))
+
+
+def test_with_the_test_set_every_track_is_dealt_whatever_its_split():
+    manifest = table({"a": [2] * 6, "b": [2] * 6})
+    dealt = manifest.assign(split=["train", "val", "test"] * 8)
+    assert answers(folds(dealt, 3, with_test=True)) == answers(folds(manifest, 3))
+
+
+def parted(manifest: pd.DataFrame, val: set[int]) -> pd.DataFrame:
+    """The rows of these groups, by number, as `val`."""
+    in_val = manifest["group"].str[1:].astype(int).isin(val)
+    return manifest.assign(split=in_val.map({True: "val", False: "train"}))
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"),
+    [
+        ([{0}, {1}], "a track that is not validated once"),
+        ([{0, 1}, {1, 2}], "a track that is not validated once"),
+    ],
+)
+def test_folds_that_would_say_too_much_fail(sides, message):
+    manifest = table({"a": [2] * 3, "b": [2] * 3})
+    with pytest.raises(AssertionError, match=message):
+        assert_partition(manifest, [parted(manifest, val) for val in sides])
+
+
+def test_a_group_on_two_sides_of_a_fold_fails():
+    manifest = table({"a": [2] * 3, "b": [2] * 3})
+    apart = manifest.assign(split=["val", "train"] * 6)
+    with pytest.raises(AssertionError, match="a group on two sides"):
+        assert_partition(manifest, [apart])
 
 
 @pytest.mark.parametrize("n_folds", [0, 1])
