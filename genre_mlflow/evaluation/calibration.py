@@ -7,14 +7,22 @@ from math import exp, log
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
 from genre_mlflow.errors import DataError
-from genre_mlflow.evaluation.predictions import by_recording
+from genre_mlflow.evaluation.predictions import (
+    by_recording,
+    genres_of,
+    logits_of,
+    probabilities,
+    with_answers,
+)
 from genre_mlflow.evaluation.statistics import CONFIDENCE, Interval, right, wilson_interval
 from genre_mlflow.model.aggregation import aggregate_logits
+from genre_mlflow.model.settings import AGGREGATIONS
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures that are looked at
 FEWEST = 30  # tracks that a temperature is fitted to
@@ -56,6 +64,26 @@ def fit_temperature(logits: Tensor, owners: Tensor, labels: Tensor, aggregation:
 
     found = minimize_scalar(loss, bounds=(log(LOWEST), log(HIGHEST)), method="bounded")
     return exp(float(found.x))
+
+
+def cross_calibrated(predictions: pd.DataFrame, folds: "pd.Series[int]") -> pd.DataFrame:
+    """The table, the logits of each fold over the temperature that all other folds give.
+
+    So what is calibrated has no part in it. `folds`: that of each row, by its index. Logits are
+    those of tracks; a table whose other folds have fewer than `FEWEST` rows is left as it is.
+    """
+    genres, logits = genres_of(predictions), torch.tensor(logits_of(predictions))
+    places = predictions["genre"].map({genre: place for place, genre in enumerate(genres)})
+    labels = torch.tensor(places.to_numpy())
+    calibrated = logits.clone()
+    for fold in folds.unique():
+        own = torch.tensor((folds == fold).to_numpy())
+        n_others = int((~own).sum())
+        if n_others >= FEWEST:
+            owners = torch.arange(n_others)
+            temperature = fit_temperature(logits[~own], owners, labels[~own], AGGREGATIONS[0])
+            calibrated[own] = logits[own] / temperature
+    return with_answers(predictions, calibrated.numpy(), genres)
 
 
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
@@ -109,7 +137,7 @@ def confidences(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     whole = by_recording(predictions)
     if whole.empty:
         raise DataError("calibration needs predictions of one track or more, not an empty table")
-    return whole["confidence"].to_numpy(float), right(whole)
+    return probabilities(whole).max(axis=1), right(whole)  # files round the column with it
 
 
 def error_of(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:

@@ -12,6 +12,11 @@ from scipy.stats import bootstrap
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
+from genre_mlflow.evaluation.calibration import (
+    calibration_error,
+    calibration_error_interval,
+    cross_calibrated,
+)
 from genre_mlflow.evaluation.predictions import by_recording, genres_of, probabilities
 from genre_mlflow.evaluation.statistics import (
     CONFIDENCE,
@@ -81,7 +86,25 @@ def pooled_figures(units: pd.DataFrame) -> dict[str, float]:
         values |= {"over_repeats_low": over.low, "over_repeats_high": over.high}
     by_fold = fold_table(units)["accuracy"]
     means = {"mean_fold_accuracy": by_fold.mean(), "lowest_fold_accuracy": by_fold.min()}
-    return values | {name: float(value) for name, value in means.items()}
+    values |= {name: float(value) for name, value in means.items()}
+    return values | calibration_figures(units)
+
+
+def calibration_figures(units: pd.DataFrame) -> dict[str, float]:
+    """The calibration error as the networks answer, and with one temperature, with its interval.
+
+    That of each fold is fitted to the other folds of its repeat.
+    """
+    names = units["repeat"].astype(str) + " " + units["track_id"]  # no recording of two repeats
+    raw = units.assign(track_id=names)
+    parts = [cross_calibrated(rows, rows["fold"]) for _, rows in raw.groupby("repeat")]
+    after = calibration_error_interval(pd.concat(parts, ignore_index=True))
+    return {
+        "calibration_error_before": calibration_error(raw),
+        "calibration_error": after.mean,
+        "calibration_error_low": after.low,
+        "calibration_error_high": after.high,
+    }
 
 
 def group_intervals(units: pd.DataFrame, seed: int = 0) -> dict[str, Interval]:

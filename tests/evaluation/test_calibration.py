@@ -13,10 +13,11 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.calibration import (
     calibration_error,
     calibration_error_interval,
+    cross_calibrated,
     fit_temperature,
     reliability,
 )
-from genre_mlflow.evaluation.predictions import with_answers
+from genre_mlflow.evaluation.predictions import logits_of, with_answers
 from genre_mlflow.model.aggregation import aggregate_logits
 from genre_mlflow.model.settings import AGGREGATIONS
 
@@ -113,6 +114,22 @@ def test_calibrating_makes_the_error_of_other_tracks_small():
     )
     assert before > 0.15
     assert after < 0.03
+
+
+def test_each_fold_is_calibrated_by_the_others_alone():
+    logits, labels = drawn(90, 3.0)
+    logits[:30] *= 10  # of the first fold, which no temperature of its own would leave so
+    folds = pd.Series(np.arange(90) // 30)
+    found = logits_of(cross_calibrated(table(logits, labels), folds))
+    for fold in range(3):
+        own = np.flatnonzero(folds == fold)
+        others = np.flatnonzero(folds != fold)
+        by_others = fit_temperature(logits[others], torch.arange(60), labels[others], "mean")
+        np.testing.assert_allclose(found[own], logits[own] / by_others, rtol=1e-5)
+    few = table(logits[:40], labels[:40])
+    assert logits_of(cross_calibrated(few, folds[:40] * 0 + np.arange(40) // 20)).tolist() == (
+        logits_of(few).tolist()
+    )
 
 
 def test_bins_hold_equally_many_and_lie_in_order():

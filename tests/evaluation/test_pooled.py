@@ -8,6 +8,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.pooled import (
     FIGURES,
+    calibration_figures,
     figures_of,
     fold_table,
     group_intervals,
@@ -116,3 +117,17 @@ def test_segments_of_a_recording_are_one_unit_of_each_repeat() -> None:
     units = recordings_of(pooled)
     assert len(units) == 12
     assert list(fold_table(units)["recordings"]) == [6, 6]
+
+
+def test_the_calibration_error_counts_each_answer_and_is_less_with_a_temperature() -> None:
+    pooled = pooled_of(repeats=2)
+    columns = [f"logit_{genre}" for genre in GENRES]
+    sharp = pooled.drop(columns=["predicted", "confidence"])
+    sharp[columns] *= 6
+    answers = with_answers(sharp, sharp[columns].to_numpy(np.float32), GENRES)
+    units = recordings_of(answers.assign(repeat=sharp["repeat"], fold=sharp["fold"]))
+    found = calibration_figures(units)
+    assert found["calibration_error"] < found["calibration_error_before"] / 2
+    assert found["calibration_error_low"] < found["calibration_error_high"]
+    one = calibration_figures(units[units["repeat"] == 1])
+    assert one["calibration_error_before"] != found["calibration_error_before"]
