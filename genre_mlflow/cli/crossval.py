@@ -37,10 +37,10 @@ OWN_OPTIONS = [
 def crossval(
     ctx: click.Context, /, folds: int, repeats: int, experiment: str, resume: str, **values: Any
 ) -> None:
-    """Measure a training on every track, by artists that it has not heard.
+    """Measure a training on all tracks, each by a classifier that has not seen it.
 
-    All tracks are dealt to folds by whole groups, those of a split's test set too; each fold is
-    answered for by a classifier trained on the others. No model is registered.
+    Tracks are dealt to folds by whole groups (artists, with --groups), those of a split's test set
+    too; each fold is answered for by what was trained on the others. No model is registered.
     """
     settings = CrossvalSettings(folds, repeats)
     trained = train_options(ctx, values)
