@@ -9,7 +9,7 @@ import pandas as pd
 
 from genre_mlflow.corpus.corpus import corpus_folder
 from genre_mlflow.corpus.folders import BadFile
-from genre_mlflow.corpus.groups import groups_from
+from genre_mlflow.corpus.groups import groups_from, rows_by_track
 from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.corpus.pair_tables import check_names, verdicts_from
 from genre_mlflow.corpus.pairs import (
@@ -78,10 +78,12 @@ def check_corpus(
     scanned = scan(corpus_folder(settings.data), settings.on_bad_file, fewest_genres=1)
     manifest = with_split(scanned.manifest, dealing)
     check_names(verdicts, set(recordings(manifest)))
-    pictures, bad = thumbnails(manifest, drawing, partial(progress, "drawing"))
+    if table is not None:
+        rows = rows_by_track(manifest["track_id"], table, dealing.on_missing)
+    pictures, bad = thumbnails(manifest, drawing, partial(progress, "reading"))
     pairs = find_pairs(manifest, pictures, partial(progress, "comparing"))
     if table is not None:
-        pairs = with_known(pairs, manifest, table)
+        pairs = with_known(pairs, manifest, table, rows)
     pairs = with_sides(judged(pairs, verdicts), manifest)
     return Checked(manifest, pictures, pairs, [*scanned.bad_files, *bad])
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from genre_mlflow.corpus.groups import KINDS, TRACK, rows_by_track
+from genre_mlflow.corpus.groups import KINDS, TRACK
 from genre_mlflow.corpus.manifest import components, recordings
 from genre_mlflow.corpus.near_copies import Matches, Progress, near_pairs
 from genre_mlflow.corpus.thumbnails import Thumbnails
@@ -150,9 +150,13 @@ def shift_between(one: int, other: int, shift: float, pictures: Thumbnails) -> t
     return float(start_s + shift * length_s - other_s), True
 
 
-def with_known(pairs: Sequence[Pair], manifest: pd.DataFrame, table: pd.DataFrame) -> list[Pair]:
-    """The pairs with what a table of groups says of them: one recording, one artist, others."""
-    rows, _ = rows_by_track(manifest["track_id"], table)
+def with_known(
+    pairs: Sequence[Pair], manifest: pd.DataFrame, table: pd.DataFrame, rows: Mapping[str, str]
+) -> list[Pair]:
+    """The pairs with what a table of groups says of them: one recording, one artist, others.
+
+    `rows`: the id in the table by that of the track.
+    """
     names = dict(zip(manifest["track_id"], recordings(manifest), strict=True))
     by_name = {names[track]: row for track, row in rows.items()}
     values = table.set_index(TRACK)

@@ -81,6 +81,13 @@ def test_what_the_table_of_groups_says_is_told(
     assert near.split("\t")[5:] == ([known] if known else [])
 
 
+def test_a_table_of_other_tracks_is_refused(music: Path, tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("track_id,artist\nmelody,one\nelsewhere,one\n")
+    words = [music, "--groups", tmp_path / "groups.csv"]
+    assert_mistake(run(*words), r"names 1 track that the folder has not: 'elsewhere'; go on")
+    assert run(*words, "--on-missing", "skip").exit_code == 0
+
+
 def test_what_is_sure_is_written_for_a_split(music: Path, tmp_path: Path) -> None:
     result = run(music, "--write", tmp_path / "groups.csv")
     assert "groups.csv (2 tracks)" in result.output
