@@ -1,6 +1,7 @@
 """A folder of music checked for recordings that it has twice."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.corpus.pair_tables import check_names, verdicts_from
 from genre_mlflow.corpus.pairs import (
     DOUBTFUL,
+    PAIR_KINDS,
     Pair,
     find_pairs,
     judged,
-    summary,
     with_known,
     with_sides,
 )
@@ -26,6 +27,7 @@ from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import split_by_lists
 from genre_mlflow.corpus.thumbnails import Thumbnails, thumbnails
 from genre_mlflow.features.settings import PreprocessingSettings
+from genre_mlflow.files.words import counted
 
 Progress = Callable[[str, int, int], None]  # what is done, how many of them, and of how many
 
@@ -95,3 +97,19 @@ def with_split(manifest: pd.DataFrame, dealing: SplitSettings) -> pd.DataFrame:
     listed, _, _ = split_by_lists(manifest, dealing)
     side = dict(zip(listed["track_id"], listed["split"], strict=True))
     return manifest.assign(split=manifest["track_id"].map(side).fillna(""))
+
+
+def summary(pairs: Sequence[Pair]) -> str:
+    """How many pairs there are of each kind, with two genres, and on two sides of a split."""
+    kinds = Counter(pair.kind for pair in pairs)
+    texts = [f"{kinds[kind]} {kind}" for kind in PAIR_KINDS if kinds[kind]]
+    two_genres = sum(pair.has_two_genres for pair in pairs)
+    n_pairs = counted(len(pairs), "pair")
+    lines = [f"{n_pairs}: {', '.join(texts)}" if pairs else n_pairs]
+    lines.append(f"{two_genres} of them have two genres")
+    if any(any(pair.splits) for pair in pairs):
+        two_sides = Counter(pair.kind for pair in pairs if pair.has_two_sides)
+        of_kinds = ", ".join(f"{n} {kind}" for kind, n in two_sides.items())
+        on_two = f"{two_sides.total()} of them are on two sides of the split"
+        lines.append(f"{on_two}: {of_kinds}" if two_sides else on_two)
+    return "\n".join(lines)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from genre_mlflow.corpus.pairs import APART, CONFIRMED, DOUBTFUL, Pair, table_of_groups
+from genre_mlflow.corpus.groups import TRACK
+from genre_mlflow.corpus.manifest import components, recordings
+from genre_mlflow.corpus.pairs import APART, CONFIRMED, DOUBTFUL, JOINED, Pair
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.words import few
@@ -39,6 +41,23 @@ def write_tables(pairs: Sequence[Pair], manifest: pd.DataFrame, groups: Path) ->
         with atomic_write(path) as file:
             file.write(content.to_csv(index=False, lineterminator="\n").encode())
     return len(joined), len(doubtful)
+
+
+def table_of_groups(pairs: Sequence[Pair], manifest: pd.DataFrame) -> pd.DataFrame:
+    """Columns `track_id` and `recording` of the tracks that a pair joins, for `train --groups`.
+
+    A recording is named after its first track. Tracks that are alone have no row.
+    """
+    names = recordings(manifest)
+    links = [pair for pair in pairs if pair.kind in JOINED]
+    # A row of a pair for each of its recordings; what has no pair gets a key of its own.
+    ones = [*names, *(name for pair in links for name in (pair.one, pair.other))]
+    others = [*(f"track {row}" for row in range(len(names)))]
+    others += [f"pair {number}" for number, _ in enumerate(links) for _ in range(2)]
+    component = components(ones, others)[: len(names)]
+    joined = pd.Series(names, manifest.index).groupby(component).transform("nunique") > 1
+    first = manifest.groupby(component)["track_id"].transform("min")
+    return pd.DataFrame({TRACK: manifest["track_id"], "recording": first})[joined]
 
 
 def verdicts_from(path: Path) -> Verdicts:

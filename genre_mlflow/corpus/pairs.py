@@ -1,6 +1,5 @@
 """Pairs of tracks that are one recording: equal contents, near copies, and what somebody says."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,10 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from genre_mlflow.corpus.groups import KINDS, TRACK
-from genre_mlflow.corpus.manifest import components, recordings
+from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.corpus.near_copies import Matches, Progress, near_pairs
 from genre_mlflow.corpus.thumbnails import Thumbnails
-from genre_mlflow.files.words import counted
 
 # By what is known of a pair, the surest first. The last two are what somebody says of it.
 COPY, NEAR, DOUBTFUL, CONFIRMED, APART = PAIR_KINDS = (
@@ -190,36 +188,3 @@ def judged(pairs: Sequence[Pair], verdicts: Mapping[frozenset[str], bool]) -> li
     for one, other in (sorted(names) for names in more if verdicts[names]):
         found.append(Pair(one, other, CONFIRMED, score=0.0))
     return in_order(found)
-
-
-def table_of_groups(pairs: Sequence[Pair], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Columns `track_id` and `recording` of the tracks that a pair joins, for `train --groups`.
-
-    A recording is named after its first track. Tracks that are alone have no row.
-    """
-    names = recordings(manifest)
-    links = [pair for pair in pairs if pair.kind in JOINED]
-    # A row of a pair for each of its recordings; what has no pair gets a key of its own.
-    ones = [*names, *(name for pair in links for name in (pair.one, pair.other))]
-    others = [*(f"track {row}" for row in range(len(names)))]
-    others += [f"pair {number}" for number, _ in enumerate(links) for _ in range(2)]
-    component = components(ones, others)[: len(names)]
-    joined = pd.Series(names, manifest.index).groupby(component).transform("nunique") > 1
-    first = manifest.groupby(component)["track_id"].transform("min")
-    return pd.DataFrame({TRACK: manifest["track_id"], "recording": first})[joined]
-
-
-def summary(pairs: Sequence[Pair]) -> str:
-    """How many pairs there are of each kind, with two genres, and on two sides of a split."""
-    kinds = Counter(pair.kind for pair in pairs)
-    texts = [f"{kinds[kind]} {kind}" for kind in PAIR_KINDS if kinds[kind]]
-    two_genres = sum(pair.has_two_genres for pair in pairs)
-    n_pairs = counted(len(pairs), "pair")
-    lines = [f"{n_pairs}: {', '.join(texts)}" if pairs else n_pairs]
-    lines.append(f"{two_genres} of them have two genres")
-    if any(any(pair.splits) for pair in pairs):
-        two_sides = Counter(pair.kind for pair in pairs if pair.has_two_sides)
-        of_kinds = ", ".join(f"{n} {kind}" for kind, n in two_sides.items())
-        on_two = f"{two_sides.total()} of them are on two sides of the split"
-        lines.append(f"{on_two}: {of_kinds}" if two_sides else on_two)
-    return "\n".join(lines)
