@@ -13,6 +13,7 @@ SMALL = {
     "bench_audio": "--rounds 1",
     "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
+    "bench_leaks": "--tracks 1000",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",
     "bench_search": "--replays 1",

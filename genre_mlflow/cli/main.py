@@ -3,6 +3,7 @@
 import click
 
 from genre_mlflow.cli.base import PluginGroup
+from genre_mlflow.cli.check import corpus_check
 from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.predict import predict
@@ -24,6 +25,7 @@ def main() -> None:
 
 for command in (train, crossval, evaluate, promote, predict, serve, corpus, weights):
     main.add_command(command)
+corpus.add_command(corpus_check)
 
 
 @main.command()

@@ -57,12 +57,7 @@ def join_groups(
     lists. Raises `DataError` for ids without a track, which `on_missing="skip"` passes over, and
     where two rows mean one track.
     """
-    rows, missing = rows_by_track(manifest["track_id"], table)
-    if missing and on_missing == "error":
-        raise DataError(
-            f"the table of groups names {counted(len(missing), 'track')} that the folder has not: "
-            f"{few([repr(name) for name in missing])}; go on without them with --on-missing skip"
-        )
+    rows = rows_by_track(manifest["track_id"], table, on_missing)
     component = components(manifest["track_id"], manifest["group"])
     for kind in KINDS:
         known = dict(zip(table[TRACK], table[kind], strict=True))
@@ -72,9 +67,9 @@ def join_groups(
 
 
 def rows_by_track(
-    track_ids: "pd.Series[str]", table: pd.DataFrame
-) -> tuple[dict[str, str], list[str]]:
-    """The id in the table by that of the track, and the table's ids without a track."""
+    track_ids: "pd.Series[str]", table: pd.DataFrame, on_missing: str = "error"
+) -> dict[str, str]:
+    """The id in the table by that of the track. Raises `DataError` as `join_groups` does."""
     names = short_names(track_ids)
     rows: dict[str, str] = {}
     missing = []
@@ -88,7 +83,12 @@ def rows_by_track(
                     f"the table has two rows of {track!r}: {rows[track]!r} and {name!r}"
                 )
             rows[track] = name
-    return rows, missing
+    if missing and on_missing == "error":
+        raise DataError(
+            f"the table of groups names {counted(len(missing), 'track')} that the folder has not: "
+            f"{few([repr(name) for name in missing])}; go on without them with --on-missing skip"
+        )
+    return rows
 
 
 def own_where_empty(names: Sequence[str]) -> list[str]:

@@ -35,6 +35,7 @@ from genre_mlflow.files.names import folded
 from genre_mlflow.files.words import counted, few
 
 COLLECTION = re.compile(r"audio|image|genres|spectro|feature|mel|wav|png|original|data")
+NUMBERS = {1: "one genre", 2: "two genres"}
 SPLIT_NAMES = {*SPLITS, "valid", "validation", "dev"}  # in any case; a genre is never called so
 
 
@@ -69,7 +70,7 @@ class Examined:
         return self.format not in IMAGES.values()
 
 
-def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
+def scan(folder: Path, on_bad_file: str = "error", fewest_genres: int = 2) -> ScanResult:
     """Read every image and recording below `folder`, one folder a genre, into a manifest.
 
     Columns: `track_id` (the path below the folder, without extension), `path`, `genre`, `group`
@@ -78,8 +79,8 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     (`train`, `val` or `test` where the folder is laid out so, else empty) and `format` (as
     `format_of` names it). Sorted by `track_id`.
 
-    Raises `DataError` for a folder that is missing, or has fewer than two genres, and for files
-    that cannot be read, all named at once; `on_bad_file="skip"` goes on without them.
+    Raises `DataError` for a folder that is missing, or has fewer than `fewest_genres`, 1 or 2, and
+    for files that cannot be read, all named at once; `on_bad_file="skip"` goes on without them.
     """
     folder = folder.absolute()
     splits, genres = genre_folders(folder)
@@ -108,7 +109,7 @@ def scan(folder: Path, on_bad_file: str = "error") -> ScanResult:
     ]
     manifest = pd.DataFrame(rows, columns=COLUMNS).sort_values("track_id", ignore_index=True)
     manifest["group"] = name_groups(manifest)
-    check_manifest(folder, manifest, bad, splits)
+    check_manifest(folder, manifest, bad, splits, fewest_genres)
     left_out = {
         "pictures_of_albums_left_out": sorted(covers),
         "files_of_other_programs_left_out": [p for *_, below in found for p in below.litter],
@@ -244,15 +245,17 @@ def track_id(folder: Path, path: Path) -> str:
     return below.with_name(without_ending(below.name)).as_posix()
 
 
-def check_manifest(folder: Path, manifest: pd.DataFrame, bad: list[BadFile], splits: bool) -> None:
-    """Refuse what no classifier can be made of."""
+def check_manifest(
+    folder: Path, manifest: pd.DataFrame, bad: list[BadFile], splits: bool, fewest_genres: int
+) -> None:
+    """Refuse what no classifier can be made of, or, with one genre, what holds no music."""
     genres = sorted(manifest["genre"].unique())
-    if len(genres) < 2:
+    if len(genres) < fewest_genres:
         found = f"only {genres[0]!r}" if genres else "none"
         left_out = f" ({counted(len(bad), 'file')} could not be read)" if bad else ""
         where = "each of train, val and test" if splits else "one folder a genre"
         raise BadFilesError(
-            f"{folder} has {found} of the two genres or more that are needed, "
+            f"{folder} has {found} of the {NUMBERS[fewest_genres]} or more that are needed, "
             f"with images or recordings in {where}{left_out}",
             bad,
         )

@@ -64,7 +64,7 @@ def with_rows(corpus: Corpus, table: str) -> Corpus:
 def rows_of(corpus: Corpus, table: FeatureTable) -> dict[str, str]:
     """The name of a track in a table of features, by its id."""
     names = pd.DataFrame({"track_id": table.tracks})
-    return rows_by_track(corpus.manifest["track_id"], names)[0]
+    return rows_by_track(corpus.manifest["track_id"], names, on_missing="skip")
 
 
 def check_pictures(corpus: Corpus, options: TrainOptions) -> None:

@@ -36,7 +36,7 @@ def run(*words: str, **more: object) -> Result:
     "words",
     [[], ["train"], ["crossval"], ["evaluate"], ["promote"], ["predict"], ["serve"], ["corpus"],
      ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
-     ["corpus", "show"], ["weights"], ["clean"]],
+     ["corpus", "show"], ["corpus", "check"], ["weights"], ["clean"]],
 )  # fmt: skip
 def test_every_command_has_help(words: list[str]) -> None:
     result = run(*words, "--help")
