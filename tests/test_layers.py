@@ -168,10 +168,10 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
     return done.stderr.strip()
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "promote", "predict", "serve",
-                                     "corpus", "corpus scan", "corpus demo", "corpus gtzan",
-                                     "corpus render", "corpus show", "weights", "clean",
-                                     "search"])  # fmt: skip
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "promote", "predict",
+                                     "serve", "corpus", "corpus scan", "corpus demo",
+                                     "corpus gtzan", "corpus render", "corpus show", "weights",
+                                     "clean", "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
     code = f"from genre_mlflow.cli.main import main; main({arguments!r}, prog_name='x')"

@@ -34,7 +34,7 @@ def run(*words: str, **more: object) -> Result:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["train"], ["evaluate"], ["promote"], ["predict"], ["serve"], ["corpus"],
+    [[], ["train"], ["evaluate"], ["compare"], ["promote"], ["predict"], ["serve"], ["corpus"],
      ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
      ["corpus", "show"], ["weights"], ["clean"]],
 )  # fmt: skip
