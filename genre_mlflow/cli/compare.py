@@ -52,7 +52,7 @@ def compare(a: list[str], b: list[str], experiment: str) -> None:
 def summary(done: "Compared") -> str:
     """Whether they can be told apart, both accuracies, the genres and the tracks that differ."""
     found = done.comparison
-    lines = [f"{done.sentence()}, of {counted(found.n, 'track')}", ""]
+    lines = [done.sentence(), ""]
     lines += [f"  A  {found.a:6.1%}  {done.a}", f"  B  {found.b:6.1%}  {done.b}", ""]
     if found.over_groups and found.over_groups.n < found.n:
         low, high = 100 * found.over_tracks.low, 100 * found.over_tracks.high

@@ -56,7 +56,7 @@ def beside_accuracy(m: Mapping[str, float], prefix: str = "") -> list[str]:
     if f"{prefix}macro_f1_low" not in m:
         return []
     names = {"balanced_accuracy": "Balanced accuracy", "top3_accuracy": "top-3 accuracy",
-             "macro_f1": "macro F1", "loss": "loss"}  # fmt: skip
+             "macro_f1": "macro F1"}  # fmt: skip
     parts = []
     for name, words in names.items():
         key, form = prefix + name, ".1%" if name.endswith("accuracy") else ".3f"

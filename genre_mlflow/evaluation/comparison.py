@@ -114,8 +114,8 @@ def side_by_side(ones: Sequence[pd.DataFrame], others: Sequence[pd.DataFrame]) -
 
 def by_genre(rows: pd.DataFrame) -> pd.DataFrame:
     """Gains and losses in tracks, one row a genre in the alphabet's order."""
-    gain = rows["a_right"] - rows["b_right"]
-    parts = rows.assign(a_alone=gain.clip(lower=0), b_alone=(-gain).clip(lower=0))
+    gain, loss = rows["a_right"] - rows["b_right"], rows["b_right"] - rows["a_right"]
+    parts = rows.assign(a_alone=gain.clip(lower=0), b_alone=loss.clip(lower=0))
     sums = parts.groupby("genre")[["a_right", "b_right", "a_alone", "b_alone"]].sum()
     sums.insert(0, "tracks", parts.groupby("genre").size())
     return sums.assign(difference=sums["a_alone"] - sums["b_alone"]).reset_index()

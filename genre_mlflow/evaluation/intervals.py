@@ -1,28 +1,24 @@
-"""Every metric of a predictions table with its 95 % interval over groups of tracks.
+"""Every metric of a predictions table with its 95 % interval: Wilson's, or over groups of tracks.
 
-Whole groups are drawn anew (Field and Welsh 2007): copies and, where a training knows them, the
-tracks of one artist. A track without a group of its own kind is a group. Segments of one recording
-are one track. What the table is too small for says so by intervals that are wide.
+Segments of one recording are one track.
 """
 
 import numpy as np
 import pandas as pd
 
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.predictions import by_recording, genres_of, probabilities
-from genre_mlflow.evaluation.statistics import (
-    CONFIDENCE,
-    DRAWN_AT_ONCE,
-    DRAWS,
-    Interval,
-    wilson_interval,
-)
+from genre_mlflow.evaluation.draws import drawn
+from genre_mlflow.evaluation.predictions import by_recording, genres_of
+from genre_mlflow.evaluation.statistics import CONFIDENCE, Interval, wilson_interval
+from genre_mlflow.evaluation.statistics import right as correct
 from genre_mlflow.files.words import few
 
 SHARES = ("precision", "recall", "f1")  # columns of the report that have intervals
-FEW_TRACKS = 10  # of a genre: with fewer, its recall's interval is wider than half of all
-FEWEST_DRAWS, MOST_DRAWN = 2_000, 10**8  # of a bootstrap; numbers, a few seconds of them
-SMALLEST = np.finfo(float).eps  # what a probability of 0 counts as, as in scikit-learn
+TOP_ACCURACY = f"top{metrics.TOP}_accuracy"
+FEW_TRACKS = 10  # of a genre: 5 right of 9 may be 27 to 81 %
+
+Ends = tuple[float, float]
+NOTHING: Ends = (np.nan, np.nan)
 
 
 def measures_with_intervals(predictions: pd.DataFrame) -> dict[str, float]:
@@ -46,7 +42,9 @@ def measures_with_intervals(predictions: pd.DataFrame) -> dict[str, float]:
 def metric_intervals(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Interval]:
     """Accuracy, balanced accuracy, macro F1, top-3 accuracy (0 to 1) and loss (nats).
 
-    Empty for tracks of one group alone, which say nothing of others. `n` is the number of groups.
+    The two shares of tracks have Wilson's as `report_with_intervals` tells, the others the
+    bootstrap's. Empty for tracks of one group alone, which say nothing of others. `n` is the
+    number of groups.
     """
     table = by_recording(predictions)
     report, others = drawn(table, seed)
@@ -55,126 +53,67 @@ def metric_intervals(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Inte
     # The accuracy is the recall weighted by the tracks; the loss stands last among the others.
     draws = [report[1, -1], report[1, -2], report[2, -2], *others]
     values, n = metrics.measures(table), table["group"].nunique()
-    pairs = zip(values.items(), draws, strict=True)
-    return {name: Interval(value, *ends(values), n) for (name, value), values in pairs}
+    found = {name: ends(part) for name, part in zip(values, draws, strict=True)}
+    for name, right in (("accuracy", correct(table)), (TOP_ACCURACY, metrics.in_top(table))):
+        alone = wilson_ends(right.sum(), len(table))
+        found[name] = alone if table["group"].is_unique else wider(found[name], alone)
+    return {name: Interval(values[name], *found[name], n) for name in values}
 
 
 def report_with_intervals(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The report by genre with `precision_low, precision_high, recall_low`, ... behind its columns.
 
-    Precision and recall of a genre have Wilson's interval, which takes tracks as independent. Where
-    groups hold several, each end is the wider one of Wilson's and the bootstrap's: that knows of
-    groups, but finds no width where all answers are right. NaN where nothing can be said.
+    A genre has Wilson's, which take tracks as independent; where groups hold several, each end is
+    the wider one of Wilson's and the bootstrap's: that knows of groups, but finds no width where
+    all answers are right. The averages have the bootstrap's. NaN where nothing can be said.
     """
     table = by_recording(predictions)
-    report, matrix = metrics.genre_report(table), metrics.confusion(table)
+    report, alone = metrics.genre_report(table), genre_ends(metrics.confusion(table))
     draws, _ = drawn(table, seed)
-    right, n_genres = np.diag(matrix), len(matrix)
-    totals = {"precision": matrix.sum(axis=0), "recall": matrix.sum(axis=1)}
     for row, name in enumerate(SHARES):
-        found = np.full((len(report), 2), np.nan)
-        if draws.size:
-            found[:] = [ends(values) for values in draws[row]]
-        if name in totals:
-            wilson = np.array(
-                [wilson_ends(*pair) for pair in zip(right, totals[name], strict=True)]
-            )
-            alone = table["group"].is_unique
-            found[:n_genres] = wilson if alone else wider(found[:n_genres], wilson)
-        report[f"{name}_low"], report[f"{name}_high"] = found.T
+        found = [ends(part) for part in draws[row]] if draws.size else [NOTHING] * len(report)
+        for genre, wilson in enumerate(alone[name]):
+            found[genre] = wilson if table["group"].is_unique else wider(found[genre], wilson)
+        report[[f"{name}_low", f"{name}_high"]] = found
     return report
 
 
-def wider(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The lower of the low ends and the higher of the high ones, `[interval, low high]`."""
-    low, high = np.fmin(ones[:, 0], others[:, 0]), np.fmax(ones[:, 1], others[:, 1])
-    return np.column_stack([low, high])
+def genre_ends(matrix: np.ndarray) -> dict[str, list[Ends]]:
+    """Wilson's intervals of precision, recall and F1, one a genre.
+
+    F1 is 2 J / (1 + J), J the share that are right of the tracks that are of a genre or are said to
+    be (Jaccard's index), and so are its ends.
+    """
+    right, answers, tracks = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    totals = {"precision": answers, "recall": tracks, "f1": answers + tracks - right}
+    found = {
+        name: [wilson_ends(*pair) for pair in zip(right, total, strict=True)]
+        for name, total in totals.items()
+    }
+    found["f1"] = [(2 * low / (1 + low), 2 * high / (1 + high)) for low, high in found["f1"]]
+    return found
 
 
-def wilson_ends(n_right: int, n: int) -> tuple[float, float]:
-    """Wilson's interval, NaN for a share of nothing."""
+def wilson_ends(n_right: int, n: int) -> Ends:
+    """Wilson's interval of a share of tracks, NaN for a share of nothing."""
     if n == 0:
-        return np.nan, np.nan
+        return NOTHING
     found = wilson_interval(int(n_right), int(n))
     return found.low, found.high
 
 
-def ends(draws: np.ndarray) -> tuple[float, float]:
+def wider(one: Ends, other: Ends) -> Ends:
+    """The lower of the low ends and the higher of the high ones."""
+    return float(np.fmin(one[0], other[0])), float(np.fmax(one[1], other[1]))
+
+
+def ends(draws: np.ndarray) -> Ends:
     """Percentiles of what was drawn, without the draws in which nothing could be measured."""
     known = draws[np.isfinite(draws)]
     if not len(known):
-        return np.nan, np.nan
+        return NOTHING
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
-
-
-def drawn(table: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The report, float `[precision recall F1, genre or average, draw]`, and `[top-3 loss, draw]`.
-
-    Both are empty where there is one group, or none, to draw. What a draw needs of a group are
-    sums over its tracks, so it is a product with a small matrix. scipy's bootstrap would take a
-    genre that is in no track of one draw, whose recall is NaN there, for one without an interval.
-    """
-    groups, sums = sums_by_group(table)
-    if groups < 2:
-        return np.empty(0), np.empty(0)
-    draws = min(DRAWS, max(FEWEST_DRAWS, MOST_DRAWN // groups))
-    at_once = max(1, DRAWN_AT_ONCE // max(groups, sums.shape[1]))
-    rng, parts = np.random.default_rng(seed), []
-    for first in range(0, draws, at_once):
-        numbers = rng.integers(groups, size=(min(at_once, draws - first), groups))
-        totals = times_drawn(numbers, groups) @ sums
-        parts.append((reports(totals), others(totals)))
-    report, rest = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-    return report, rest
-
-
-def sums_by_group(table: pd.DataFrame) -> tuple[int, np.ndarray]:
-    """The number of groups, and float `[group, column]`: three columns a genre, then two more.
-
-    They are right answers, tracks and answers by genre, then right ones among three, and losses.
-    """
-    n_genres = len(genres_of(table))
-    truth = metrics.places(table)
-    said = metrics.places(table.assign(genre=table["predicted"]))
-    group, names = pd.factorize(table["group"])
-    sums = np.zeros((len(names), 3 * n_genres + 2))
-    np.add.at(sums, (group, truth), truth == said)
-    np.add.at(sums, (group, n_genres + truth), 1)
-    np.add.at(sums, (group, 2 * n_genres + said), 1)
-    shares = probabilities(table)[np.arange(len(table)), truth]
-    sums[:, -2] = np.bincount(group, metrics.in_top(table))
-    sums[:, -1] = np.bincount(group, -np.log(np.maximum(shares, SMALLEST)))
-    return len(names), sums
-
-
-def times_drawn(numbers: np.ndarray, n: int) -> np.ndarray:
-    """How often each of `n` groups is in a draw, `[draw, group]`, from their numbers in each."""
-    places = numbers + n * np.arange(len(numbers))[:, None]
-    return np.bincount(places.ravel(), minlength=n * len(numbers)).reshape(-1, n).astype(float)
-
-
-def reports(totals: np.ndarray) -> np.ndarray:
-    """Precision, recall and F1 of genres and averages, `[3, genre or average, draw]`.
-
-    `totals`: the columns of `sums_by_group`, `[draw, column]`. What is a share of nothing is NaN;
-    as in the report it counts as 0 in the averages, which are over the genres that have tracks.
-    """
-    right, tracks, answers = np.split(totals[:, :-2], 3, axis=1)
-    with np.errstate(invalid="ignore"):
-        shares = [right / answers, right / tracks, 2 * right / (answers + tracks)]
-    found = []
-    for values in shares:
-        means = [np.average(np.nan_to_num(values), axis=1, weights=w) for w in (tracks > 0, tracks)]
-        found.append(np.vstack([values.T, *means]))
-    return np.array(found)
-
-
-def others(totals: np.ndarray) -> np.ndarray:
-    """Top-3 accuracy and loss, `[2, draw]`."""
-    n_genres = (totals.shape[1] - 2) // 3
-    n_tracks = totals[:, n_genres : 2 * n_genres].sum(axis=1)
-    return totals[:, -2:].T / n_tracks
 
 
 def readable(report: pd.DataFrame) -> pd.DataFrame:
@@ -196,8 +135,5 @@ def small_sentence(predictions: pd.DataFrame) -> str:
     small = counts[counts < FEW_TRACKS].sort_values(kind="stable")
     if small.empty:
         return ""
-    names = few([f"{genre} {count}" for genre, count in small.items()])
-    return (
-        f"The test set is small: fewer than {FEW_TRACKS} tracks of {names}; figures by genre say "
-        "little"
-    )
+    names = few([f"{genre} ({count})" for genre, count in small.items()])
+    return f"A small test set: fewer than {FEW_TRACKS} tracks of {names}"

@@ -35,8 +35,8 @@ artist are not.
 |---|---|---|---|---|---|---|
 {results}
 {intervals}{small}
-Test set by genre, with intervals of 95 % (of precision and recall the wider of the bootstrap's and
-Wilson's ends):
+Test set by genre, with intervals of 95 % (of the averages a bootstrap's, of a genre at least
+Wilson's):
 
 {report}
 
@@ -79,6 +79,7 @@ PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",
 }
+MEASURES = ("accuracy", "balanced accuracy", "macro F1", "top-3 accuracy", "loss")
 DRAWN = """each is drawn as an image of its {features} features. Of an image, a uniform frame is
 taken off, the rest becomes {height} rows of {width} pixels (antialiased): {pixels}."""
 HEARD = "{patches} of 3 s, evenly over each, become log-mel matrices of 96 bands."
@@ -179,12 +180,12 @@ def intervals_line(table: pd.DataFrame) -> str:
     n = found["accuracy"].n
     over = counted(n, "track") if n == len(table) else f"{counted(n, 'group')} of tracks"
     rows = "\n".join(
-        f"| {name.replace('_', ' ').replace('top3', 'top-3')} | {interval.mean:.3f} "
-        f"| {interval.low:.3f} to {interval.high:.3f} |"
-        for name, interval in found.items()
+        f"| {words} | {interval.mean:.3f} | {interval.low:.3f} to {interval.high:.3f} |"
+        for words, interval in zip(MEASURES, found.values(), strict=True)
     )
     return (
-        f"\nThe test set, with intervals of 95 % by a bootstrap over {over}:\n\n"
+        f"\nThe test set, with intervals of 95 % over {over} (a bootstrap; of accuracy and top-3 "
+        f"accuracy at least Wilson's):\n\n"
         f"| | test | 95 % interval |\n|---|---|---|\n{rows}\n"
     )
 

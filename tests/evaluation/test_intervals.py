@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genre_mlflow.evaluation import intervals, metrics
+from genre_mlflow.evaluation import draws, intervals, metrics
 from genre_mlflow.evaluation.intervals import (
     SHARES,
     measures_with_intervals,
@@ -36,18 +36,19 @@ def table(n: int, per_group: int = 1, skill: float = 1.0, seed: int = 0) -> pd.D
 
 def test_a_draw_is_measured_as_the_table_of_its_tracks():
     tracks = table(60, per_group=3)
-    groups, sums = intervals.sums_by_group(tracks)
+    groups, sums = draws.sums_by_group(tracks)
     rng = np.random.default_rng(1)
     for numbers in rng.integers(0, groups, (20, groups)):
         taken = [tracks[tracks["group"] == f"artist {number}"] for number in numbers]
         rows = pd.concat(taken, ignore_index=True)
-        total = intervals.times_drawn(numbers[None], groups) @ sums
+        total = draws.times_drawn(numbers[None], groups) @ sums
         report = metrics.genre_report(rows)
-        found = intervals.reports(total)
+        found = draws.reports(total)
         for values, name in zip(found, SHARES, strict=True):
             assert np.nan_to_num(values[:, 0]) == pytest.approx(report[name].to_numpy())
-        others = intervals.others(total)[:, 0]
-        assert others == pytest.approx([metrics.top_accuracy(rows), metrics.log_loss(rows)])
+        assert draws.others(total)[:, 0] == pytest.approx(
+            [metrics.top_accuracy(rows), metrics.log_loss(rows)]
+        )
 
 
 def test_every_interval_holds_its_own_metric():
@@ -60,10 +61,18 @@ def test_every_interval_holds_its_own_metric():
         assert found[name].n == 100
 
 
-def test_for_independent_tracks_the_bootstrap_is_near_wilson():
+def test_for_independent_tracks_the_bootstrap_is_near_wilson_who_counts():
     tracks = table(290)
+    wilson = metrics.accuracy_interval(tracks)
+    report, _ = draws.drawn(tracks, 0)
+    assert intervals.ends(report[1, -1]) == pytest.approx(wilson, abs=0.01)
     found = metric_intervals(tracks)["accuracy"]
-    assert (found.low, found.high) == pytest.approx(metrics.accuracy_interval(tracks), abs=0.01)
+    assert (found.low, found.high) == wilson
+
+
+def test_all_right_among_three_is_as_sure_as_the_number_of_tracks():
+    found = metric_intervals(table(40, skill=50.0))["top3_accuracy"]
+    assert (found.low, found.high) == (wilson_interval(40, 40).low, 1)
 
 
 def test_tracks_of_one_artist_make_the_interval_wider():
@@ -104,8 +113,8 @@ def test_segments_are_one_track():
 
 
 def test_fewer_draws_are_taken_of_many_groups(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(intervals, "MOST_DRAWN", 1000)
-    report, others = intervals.drawn(table(30), 0)
+    monkeypatch.setattr(draws, "MOST_DRAWN", 1000)
+    report, others = draws.drawn(table(30), 0)
     assert report.shape == (3, len(GENRES) + 2, 2000)
     assert others.shape == (2, 2000)
 
@@ -152,7 +161,8 @@ def test_what_is_always_right_is_as_sure_as_its_number_of_tracks():
         n = int(report.loc[genre, "tracks"])
         low = wilson_interval(n, n).low
         assert report.loc[genre, "recall_low"] == report.loc[genre, "precision_low"] == low
-        assert report.loc[genre, "recall_high"] == 1
+        assert report.loc[genre, "recall_high"] == report.loc[genre, "f1_high"] == 1
+        assert report.loc[genre, "f1_low"] == 2 * low / (1 + low)
 
 
 def test_independent_tracks_have_wilsons_interval_and_grouped_ones_a_wider():
@@ -163,9 +173,21 @@ def test_independent_tracks_have_wilsons_interval_and_grouped_ones_a_wider():
     assert report["recall_low"].tolist() == [interval.low for interval in wilson]
     assert report["recall_high"].tolist() == [interval.high for interval in wilson]
     together = report_with_intervals(table(60, per_group=5))[: len(GENRES)]
-    assert (together["recall_low"] <= report["recall_low"]).all()
-    assert (together["recall_high"] >= report["recall_high"]).all()
-    assert (together["recall_low"] < report["recall_low"]).any()
+    for name in SHARES:
+        assert (together[f"{name}_low"] <= report[f"{name}_low"]).all()
+        assert (together[f"{name}_high"] >= report[f"{name}_high"]).all()
+        assert (together[f"{name}_low"] < report[f"{name}_low"]).any()
+
+
+def test_wilsons_ends_of_f1_are_near_the_bootstrap():
+    tracks = table(1000, skill=2.0)
+    report = report_with_intervals(tracks)
+    drawn, _ = draws.drawn(tracks, 0)
+    for genre in range(len(GENRES)):
+        row = report.loc[genre]
+        found = intervals.ends(drawn[2, genre])
+        assert found == pytest.approx((row["f1_low"], row["f1_high"]), abs=0.01)
+        assert row["f1_low"] < row["f1"] < row["f1_high"]
 
 
 def test_a_genre_without_tracks_or_answers_says_nothing():
@@ -180,7 +202,7 @@ def test_a_genre_without_tracks_or_answers_says_nothing():
 
 def test_a_table_of_one_group_has_wilsons_ends_alone():
     report = report_with_intervals(table(6, per_group=6))
-    assert report["f1_low"].isna().all()
+    assert report["f1_low"].tail(2).isna().all()  # of the averages
     genre = report[report["tracks"] == 6].iloc[0]
     assert 0 <= genre["recall_low"] < genre["recall_high"] <= 1
 
@@ -190,7 +212,7 @@ def test_readable_cells_have_three_digits():
     assert list(text) == ["genre", "precision", "recall", "f1", "tracks"]
     assert text["recall"].str.fullmatch(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)").all()
     one = readable(report_with_intervals(table(6, per_group=6)))
-    assert one["f1"].str.fullmatch(r"\d\.\d{3}").all()
+    assert one["f1"].tail(2).str.fullmatch(r"\d\.\d{3}").all()
 
 
 # Small test sets
@@ -203,8 +225,4 @@ def test_fewer_than_ten_tracks_of_a_genre_are_few(n, small):
     rows = pd.DataFrame({"track_id": ids, "path": ids, "split": "test", "group": ids})
     rows["genre"] = rows["track_id"].str.split("/").str[0]
     said = small_sentence(with_answers(rows, np.zeros((len(ids), 4), np.float32), GENRES))
-    assert said == (
-        "The test set is small: fewer than 10 tracks of soul 9; figures by genre say little"
-        if small
-        else ""
-    )
+    assert said == ("A small test set: fewer than 10 tracks of soul (9)" if small else "")
