@@ -4,6 +4,7 @@ import click
 
 from genre_mlflow.cli.base import PluginGroup
 from genre_mlflow.cli.check import corpus_check
+from genre_mlflow.cli.compare import compare
 from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.predict import predict
@@ -23,7 +24,9 @@ def main() -> None:
     """
 
 
-for command in (train, crossval, evaluate, promote, predict, serve, corpus, weights):
+for command in (
+    train, crossval, evaluate, compare, promote, predict, serve, corpus, weights,
+):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)
 

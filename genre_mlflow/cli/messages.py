@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Mapping
 
 from genre_mlflow.corpus.settings import DEMO
+from genre_mlflow.evaluation.intervals import readable
+from genre_mlflow.jobs.evaluate import Evaluation
 from genre_mlflow.jobs.rivals import BASELINE, GAIN
 from genre_mlflow.jobs.train import Outcome
 from genre_mlflow.model.settings import CHAMPION
@@ -18,6 +20,8 @@ def summary(outcome: Outcome) -> str:
         f"Test accuracy {m['test_accuracy']:.1%} (95 % interval {m['test_accuracy_low']:.1%} to "
         f"{m['test_accuracy_high']:.1%}) on {outcome.n_test} tracks of {outcome.n_genres} genres, "
         f"macro F1 {m['test_macro_f1']:.3f}, best epoch {m['best_epoch']:.0f}",
+        *beside_accuracy(m, "test_"),
+        *([outcome.small] if outcome.small else []),
         *beside_baseline(m),
         f"Run {outcome.run_id}, {registered(outcome)}",
         "",
@@ -30,6 +34,35 @@ def summary(outcome: Outcome) -> str:
     if outcome.version:
         lines += promote_it(outcome.model_name, outcome.version, outcome.role)
     return "\n".join(lines)
+
+
+def evaluated(result: Evaluation) -> str:
+    """The table by genre, the figures of all with their intervals, and the run."""
+    m = result.metrics
+    lines = [
+        readable(result.report).to_string(index=False),
+        "",
+        f"Accuracy {m['accuracy']:.1%} (95 % interval {m['accuracy_low']:.1%} to "
+        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks "
+        f"({result.known.summary()}); run {result.run_id}",
+        *beside_accuracy(m),
+        *([result.small] if result.small else []),
+    ]
+    return "\n".join(lines)
+
+
+def beside_accuracy(m: Mapping[str, float], prefix: str = "") -> list[str]:
+    """A line of further figures with their intervals, where those could be drawn."""
+    if f"{prefix}macro_f1_low" not in m:
+        return []
+    names = {"balanced_accuracy": "Balanced accuracy", "top3_accuracy": "top-3 accuracy",
+             "macro_f1": "macro F1"}  # fmt: skip
+    parts = []
+    for name, words in names.items():
+        key, form = prefix + name, ".1%" if name.endswith("accuracy") else ".3f"
+        ends = f"{m[f'{key}_low']:{form}} to {m[f'{key}_high']:{form}}"
+        parts.append(f"{words} {m[key]:{form}} ({ends})")
+    return [", ".join(parts)]
 
 
 def registered(outcome: Outcome) -> str:

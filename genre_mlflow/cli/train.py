@@ -86,18 +86,13 @@ def evaluate(
     settings = TrainOptions.from_flat({**values, "data": data})
     settings.check_folders()
     check_model(model)
+    from genre_mlflow.cli.messages import evaluated
     from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()
     with speaking(partial(click.echo, err=True)):
         result = evaluate_model(model, settings, split=split, experiment=experiment, strict=strict)
-    click.echo(result.report.to_string(index=False, float_format="{:.3f}".format))
-    m = result.metrics
-    click.echo(
-        f"\nAccuracy {m['accuracy']:.1%} (95 % interval {m['accuracy_low']:.1%} to "
-        f"{m['accuracy_high']:.1%}), macro F1 {m['macro_f1']:.3f}, on {result.n_tracks} tracks "
-        f"({result.known.summary()}); run {result.run_id}"
-    )
+    click.echo(evaluated(result))
 
 
 @click.command(cls=OneLineErrors)

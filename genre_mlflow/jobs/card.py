@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from genre_mlflow.evaluation import metrics
+from genre_mlflow.evaluation.intervals import (
+    metric_intervals,
+    readable,
+    report_with_intervals,
+    small_sentence,
+)
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.features.colours import COLOUR_MAPS
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
@@ -25,11 +31,12 @@ Accuracy is per track; segments of one track in files of their own are one, whic
 mean. The interval (Wilson, 95 %) takes the tracks as independent, which tracks of one
 artist are not.
 
-| split | tracks | accuracy | 95 % interval | macro F1 |
-|---|---|---|---|---|
+| split | tracks | accuracy | 95 % interval | macro F1 | balanced accuracy | top-3 accuracy |
+|---|---|---|---|---|---|---|
 {results}
-
-Test set by genre:
+{intervals}{small}
+Test set by genre, with intervals of 95 % (of the averages a bootstrap's, of a genre at least
+Wilson's):
 
 {report}
 
@@ -75,6 +82,7 @@ PIXELS = {
     UNDONE: f"levels in dB, the colour map undone ({', '.join(COLOUR_MAPS)})",
     KEPT: "red, green and blue",
 }
+MEASURES = ("accuracy", "balanced accuracy", "macro F1", "top-3 accuracy", "loss")
 DRAWN = """each is drawn as an image of its {features} features. Of an image, a uniform frame is
 taken off, the rest becomes {height} rows of {width} pixels (antialiased): {pixels}."""
 HEARD = "{patches} of 3 s, evenly over each, become log-mel matrices of 96 bands."
@@ -97,8 +105,9 @@ def model_card(
     when, and after how many epochs. `calibration`: how far the probabilities can be believed.
     """
     units = {split: by_recording(part(predictions, split)) for split in counts}
-    report = metrics.genre_report(units["test"])
+    report = readable(report_with_intervals(units["test"]))
     genres = [str(g) for g in report["genre"][:-2]]
+    small = small_sentence(units["test"])
     pictures = options.preprocessing
     hears = pictures.features == MUSICNN
     seen = what_is_heard(pictures) if hears else what_is_seen(pictures)
@@ -110,7 +119,9 @@ def model_card(
         genres=", ".join(genres),
         reads=f"{times(len(test_reads))} ({'; '.join(test_reads)})",
         results="\n".join(result_row(split, table) for split, table in units.items()),
-        report=markdown_table(report.round(3).astype({"tracks": int})),
+        intervals=intervals_line(units["test"]),
+        small=f"\n**{small}.**\n" if small else "",
+        report=markdown_table(report),
         corpus=corpus,
         formats=formats,
         own=either(OWN),
@@ -166,9 +177,28 @@ def what_is_heard(pictures: PreprocessingSettings) -> str:
 def result_row(split: str, table: pd.DataFrame) -> str:
     """One row of the table of results."""
     low, high = metrics.accuracy_interval(table)
+    m = metrics.measures(table)
     return (
-        f"| {split} | {len(table)} | {metrics.accuracy(table):.1%} | {low:.1%} to {high:.1%} "
-        f"| {metrics.macro_f1(table):.3f} |"
+        f"| {split} | {len(table)} | {m['accuracy']:.1%} | {low:.1%} to {high:.1%} "
+        f"| {m['macro_f1']:.3f} | {m['balanced_accuracy']:.1%} | {m['top3_accuracy']:.1%} |"
+    )
+
+
+def intervals_line(table: pd.DataFrame) -> str:
+    """What the test set's figures may be on other tracks, or artists, of the same kind."""
+    found = metric_intervals(table)
+    if not found:
+        return ""
+    n = found["accuracy"].n
+    over = counted(n, "track") if n == len(table) else f"{counted(n, 'group')} of tracks"
+    rows = "\n".join(
+        f"| {words} | {interval.mean:.3f} | {interval.low:.3f} to {interval.high:.3f} |"
+        for words, interval in zip(MEASURES, found.values(), strict=True)
+    )
+    return (
+        f"\nThe test set, with intervals of 95 % over {over} (a bootstrap; of accuracy and top-3 "
+        f"accuracy at least Wilson's):\n\n"
+        f"| | test | 95 % interval |\n|---|---|---|\n{rows}\n"
     )
 
 

@@ -13,7 +13,11 @@ from genre_mlflow.corpus.splits import SplitResult
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
-from genre_mlflow.evaluation import metrics
+from genre_mlflow.evaluation.intervals import (
+    measures_with_intervals,
+    report_with_intervals,
+    small_sentence,
+)
 from genre_mlflow.evaluation.predictions import by_recording, predict_tracks, write_predictions
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.known_tracks import KnownTracks, find_training, known_tracks
@@ -40,13 +44,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model reached on a folder, and which of its tracks the model knew before."""
+    """What a model reached on a folder, and which of its tracks the model knew before.
+
+    `metrics` and `report` have their intervals; `small` says that there are too few tracks of a
+    genre, and is empty where there are not.
+    """
 
     run_id: str
     n_tracks: int
     metrics: dict[str, float]
     report: pd.DataFrame
     known: KnownTracks
+    small: str
 
 
 def evaluate(
@@ -73,7 +82,7 @@ def evaluate(
     cache = open_cache(rows, classifier.preprocessing, home() / "cache", part_of=corpus.manifest)
     predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
     recordings = by_recording(predictions)
-    values = evaluation_metrics(recordings)
+    values, report = measures_with_intervals(recordings), report_with_intervals(recordings)
     with store_errors():
         tags = {"task": "evaluate", "corpus": corpus.name, "model": model, **known.tags()}
         place, name = experiment_id(experiment), f"evaluate {corpus.name}"
@@ -84,8 +93,9 @@ def evaluate(
             run.log_corpus(corpus, split)
             run.log_metrics(values, 0, int(time.time() * 1000), logged_model_id(model))
             signals.check()
-            log_files(run, predictions, f"{corpus.name}, {split}")
-    return Evaluation(run.id, len(recordings), values, metrics.genre_report(recordings), known)
+            log_files(run, predictions, report, f"{corpus.name}, {split}")
+    small = small_sentence(recordings)
+    return Evaluation(run.id, len(recordings), values, report, known, small)
 
 
 def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
@@ -109,22 +119,9 @@ def check_known(classifier: Classifier, manifest: pd.DataFrame) -> None:
         )
 
 
-def evaluation_metrics(predictions: pd.DataFrame) -> dict[str, float]:
-    """Accuracy with its interval, macro F1 and loss."""
-    low, high = metrics.accuracy_interval(predictions)
-    return {
-        "accuracy": metrics.accuracy(predictions),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "macro_f1": metrics.macro_f1(predictions),
-        "loss": metrics.log_loss(predictions),
-    }
-
-
-def log_files(run: TrackedRun, predictions: pd.DataFrame, title: str) -> None:
+def log_files(run: TrackedRun, predictions: pd.DataFrame, report: pd.DataFrame, title: str) -> None:
     """The predictions table; of its recordings the report by genre and the confusion matrix."""
     with run.folder() as folder:
         write_predictions(predictions, folder / PREDICTIONS_FILE)
-        recordings = by_recording(predictions)
-        metrics.genre_report(recordings).to_csv(folder / "report.csv", index=False)
-        write_confusion(folder, recordings, title, "confusion")
+        report.to_csv(folder / "report.csv", index=False)
+        write_confusion(folder, by_recording(predictions), title, "confusion")

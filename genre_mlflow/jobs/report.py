@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from genre_mlflow.baselines.importance import importance
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
+from genre_mlflow.evaluation.intervals import measures_with_intervals, report_with_intervals
 from genre_mlflow.evaluation.predictions import (
     by_recording,
     genres_of,
@@ -26,6 +28,7 @@ from genre_mlflow.jobs.card import model_card
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
+from genre_mlflow.tracking.observer import metric_names
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.training.history import EpochResult, best_epoch
 
@@ -73,7 +76,7 @@ def write_tables(folder: Path, history: Sequence[EpochResult], predictions: pd.D
     """Predictions, per-genre report of the test set and the history, as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(predictions, folder / PREDICTIONS_FILE)
-    report = metrics.genre_report(by_recording(part(predictions, "test")))
+    report = report_with_intervals(part(predictions, "test"))
     report.round(4).to_csv(folder / "test_report.csv", index=False)
     curves(history).to_csv(folder / "history.csv", index=False)
 
@@ -116,11 +119,20 @@ def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, flo
 
     A recording counts once, in however many files its segments lie.
     """
-    values: dict[str, float] = {"best_epoch": best.epoch}
-    for split, prefix in (("train", "best_train"), ("val", "best_val"), ("test", "test")):
-        table = by_recording(part(predictions, split))
-        values[f"{prefix}_accuracy"] = metrics.accuracy(table)
-        values[f"{prefix}_macro_f1"] = metrics.macro_f1(table)
-        values[f"{prefix}_loss"] = metrics.log_loss(table)
-    low, high = metrics.accuracy_interval(part(predictions, "test"))
-    return values | {"test_accuracy_low": low, "test_accuracy_high": high}
+    parts = {split: by_recording(part(predictions, split)) for split in ("train", "val", "test")}
+    found = {
+        "best_train": metrics.measures(parts["train"]),
+        "best_val": metrics.measures(parts["val"]),
+        "test": measures_with_intervals(parts["test"]),
+    }
+    values: dict[str, float] = {"best_epoch": best.epoch, "best_lr": best.lr}
+    for prefix, measures in found.items():
+        values |= {f"{prefix}_{name}": value for name, value in measures.items()}
+    return values | genre_recalls(parts["val"], "best_val_recall")
+
+
+def genre_recalls(predictions: pd.DataFrame, prefix: str) -> dict[str, float]:
+    """The recall of each genre that has tracks, by the name of its metric."""
+    names = metric_names(genres_of(predictions))
+    found = zip(names, metrics.recalls(metrics.confusion(predictions)), strict=True)
+    return {f"{prefix}/{name}": float(recall) for name, recall in found if np.isfinite(recall)}

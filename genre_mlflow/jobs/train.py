@@ -13,10 +13,11 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.evaluation.intervals import small_sentence
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
-from genre_mlflow.jobs.answers import calibrated_answers, log_calibration
+from genre_mlflow.jobs.calibration import calibrated_answers, log_calibration
 from genre_mlflow.jobs.description import log_description, run_name, version_description
 from genre_mlflow.jobs.fitting import (
     AGAIN,
@@ -64,7 +65,8 @@ class Outcome:
     """What a training run reached; `version` is empty until it is registered, `model_id` where
     it cannot be.
 
-    `role`: the alias that points to the version, empty where newer ones have both.
+    `role`: the alias that points to the version, empty where newer ones have both. `small`: that
+    the test set has too few tracks of a genre, empty where it has not.
     """
 
     run_id: str
@@ -78,6 +80,7 @@ class Outcome:
     description: str  # of the registered version
     version: str = ""
     role: str = ""
+    small: str = ""
 
 
 def train(
@@ -211,6 +214,7 @@ def conclude(
         metrics=values,
         tags=tags,
         description=version_description(options, corpus, values),
+        small=small_sentence(part(predictions, "test")),
     )
 
 

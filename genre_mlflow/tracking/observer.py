@@ -131,7 +131,7 @@ def epoch_metrics(result: EpochResult, recall: Mapping[str, float]) -> dict[str,
 
 def check_genres(genres: Sequence[str]) -> None:
     """Refuse genres whose metrics would have names that MLflow refuses. Raises `DataError`."""
-    most = MAX_ENTITY_KEY_LENGTH - len(f"val_recall/_{len(genres)}")
+    most = MAX_ENTITY_KEY_LENGTH - len(f"best_val_recall/_{len(genres)}")
     for genre in genres:
         if len(genre) > most:
             raise DataError(

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from genre_mlflow.evaluation.metrics import (
     accuracy,
     accuracy_interval,
+    balanced_accuracy,
     confusion,
     genre_report,
     log_loss,
     macro_f1,
+    measures,
     recalls,
+    top_accuracy,
 )
-from genre_mlflow.evaluation.predictions import by_recording, probabilities
+from genre_mlflow.evaluation.predictions import by_recording, probabilities, with_answers
 from genre_mlflow.evaluation.statistics import wilson_interval
 
 GENRES = ["blues", "jazz", "rock"]
@@ -133,3 +136,32 @@ def test_segments_of_one_recording_are_one_unit_of_the_interval():
 
 def test_copies_in_one_group_are_units_of_their_own():
     assert accuracy_interval(BY_HAND.assign(group="one")) == wilson(7, 10)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 0.7), (2, 1.0), (3, 1.0)])
+def test_the_right_genre_is_among_the_first(k, expected):
+    assert top_accuracy(BY_HAND, k) == expected  # the two others share the second place
+
+
+def test_top_accuracy_by_hand():
+    logits = np.array([[4, 3, 2, 1, 0]] * 5, np.float32)
+    names = list("abcde")
+    ids = [f"{name}/0" for name in names]
+    rows = pd.DataFrame({"track_id": ids, "path": ids, "split": "test", "genre": names})
+    predictions = with_answers(rows.assign(group=ids), logits, names)
+    assert [top_accuracy(predictions, k) for k in range(1, 6)] == [0.2, 0.4, 0.6, 0.8, 1]
+
+
+def test_balanced_accuracy_is_the_mean_recall():
+    assert balanced_accuracy(BY_HAND) == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert balanced_accuracy(table([("blues", "blues"), ("jazz", "rock")])) == 0.5
+
+
+def test_measures_are_the_metrics_by_their_names():
+    assert measures(BY_HAND) == {
+        "accuracy": accuracy(BY_HAND),
+        "balanced_accuracy": balanced_accuracy(BY_HAND),
+        "macro_f1": macro_f1(BY_HAND),
+        "top3_accuracy": 1,
+        "loss": log_loss(BY_HAND),
+    }

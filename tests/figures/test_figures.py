@@ -12,6 +12,7 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.figures.confusion import confusion_figure
 from genre_mlflow.figures.curves import learning_curves
+from genre_mlflow.figures.gains import gains_figure
 from genre_mlflow.figures.image import save_figure, to_image
 from genre_mlflow.figures.mistakes import LABEL_COLUMNS, mistakes_figure
 
@@ -139,3 +140,32 @@ def test_figure_is_saved_as_png_in_a_new_folder(tmp_path):
     save_figure(confusion_figure(np.eye(2, dtype=int), ["a", "b"], "t"), path, dpi=50)
     with Image.open(path) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (200, 188))
+
+
+def gains(genres: list[str]) -> pd.DataFrame:
+    n = len(genres)
+    counts = {"tracks": 30, "a_alone": range(n), "b_alone": range(n, 0, -1)}
+    table = pd.DataFrame({"genre": genres, **counts})
+    return table.assign(difference=table["a_alone"] - table["b_alone"])
+
+
+def test_gains_and_losses_are_bars_to_either_side():
+    figure = gains_figure(gains(TEN), "one", "other")
+    to_image(figure)
+    (axes,) = figure.axes
+    ends = [bar.get_width() for bar in axes.patches]
+    assert ends == [*range(10), *range(-10, 0)]
+    assert {"A alone is right: one", "B alone is right: other", "blues (30)"} <= set(texts(figure))
+    assert all("\N{MINUS SIGN}" not in label.get_text() for label in axes.get_xticklabels())
+
+
+def test_long_names_of_models_stay_within_the_figure():
+    figure = gains_figure(gains(ODD_NAMES), "models:/" + "$x^" * 90, "b" * 300)
+    image = to_image(figure)
+    (legend,) = figure.legends
+    assert all(text.get_window_extent().x1 <= image.width for text in legend.get_texts())
+
+
+def test_models_that_differ_nowhere_are_drawn():
+    table = gains(["jazz"]).assign(a_alone=0, b_alone=0, difference=0)
+    to_image(gains_figure(table, "one", "other"))

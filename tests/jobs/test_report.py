@@ -34,6 +34,15 @@ def test_final_metrics_are_those_of_recordings(predictions):
     interval = wilson_interval(3, 4)
     assert values["test_accuracy_low"] == interval.low
     assert values["test_accuracy_high"] == interval.high
+    assert values["best_epoch"] == 1 and values["best_lr"] == 0.01
+    assert values["best_val_recall/jazz"] == 0.75
+    assert "best_val_recall/rock" not in values  # it has no tracks
+    for split in ("best_train", "best_val", "test"):
+        assert values[f"{split}_balanced_accuracy"] == 0.75
+        assert values[f"{split}_top3_accuracy"] == 1
+    for name in ("balanced_accuracy", "top3_accuracy", "macro_f1", "loss"):
+        low, high = values[f"test_{name}_low"], values[f"test_{name}_high"]
+        assert low <= values[f"test_{name}"] <= high
 
 
 def test_the_card_counts_recordings(predictions, tmp_path):
@@ -45,8 +54,14 @@ def test_the_card_counts_recordings(predictions, tmp_path):
     assert f"12 to test;\n{formats}.\nCopies" in card
     assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
     assert "The test set was read once (now), after that choice." in card
-    assert "| test | 4 | 75.0% | 30.1% to 95.4% |" in card
-    assert "\n| jazz | 1.0 | 0.75 | 0.857 | 4 |\n" in card
+    assert "| test | 4 | 75.0% | 30.1% to 95.4% | 0.857 | 75.0% | 100.0% |\n" in card
+    assert "\nThe test set, with intervals of 95 % over 4 tracks (a bootstrap; of acc" in card
+    assert "\n| balanced accuracy | 0.750 | 0.250 to 1.000 |\n" in card
+    recall = wilson_interval(3, 4)
+    cell = f"0.750 ({recall.low:.3f} to {recall.high:.3f})"
+    precision = f"1.000 ({wilson_interval(3, 3).low:.3f} to 1.000)"
+    assert f"\n| jazz | {precision} | {cell} | 0.857 (" in card
+    assert "\n**A small test set: fewer than 10 tracks of rock (0), jazz (4).**\n" in card
 
 
 def test_the_table_keeps_a_row_a_file_and_the_report_counts_recordings(predictions, tmp_path):

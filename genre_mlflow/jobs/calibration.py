@@ -26,7 +26,7 @@ from genre_mlflow.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
-class Answers:
+class Calibrated:
     """Predictions tables of all splits, as the networks answer (`raw`) and calibrated.
 
     `segments`: the logits of each segment, raw. `temperature`: of the network that answers for the
@@ -79,7 +79,7 @@ def calibrated_answers(
     corpus: Corpus,
     tracks: Mapping[str, TrackDataset],
     held_out: Classifier,
-) -> Answers:
+) -> Calibrated:
     """What each split's classifier in `rated` answers; they get their temperatures.
 
     `held_out`: by whose answers for the validation tracks that of the one for the test set is
@@ -99,7 +99,7 @@ def calibrated_answers(
     raw, calibrated, segments = (
         pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)
     )
-    return Answers(raw, calibrated, segments, fitted[held_out])
+    return Calibrated(raw, calibrated, segments, fitted[held_out])
 
 
 def temperature_of(
@@ -122,7 +122,7 @@ def tables_of(
     return raw, calibrated, segment_table(rows, tracks.owners, logits, who.genres)
 
 
-def log_calibration(run: TrackedRun, answers: Answers) -> None:
+def log_calibration(run: TrackedRun, answers: Calibrated) -> None:
     """Log the table of segments, and confidence against accuracy as table and figure."""
     with run.folder() as folder:
         for name in ("tables", "figures"):
