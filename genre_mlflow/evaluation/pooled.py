@@ -6,9 +6,7 @@ row for each track and repeat, by a classifier that has not seen the track's gro
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
@@ -17,17 +15,11 @@ from genre_mlflow.evaluation.calibration import (
     calibration_error_interval,
     cross_calibrated,
 )
-from genre_mlflow.evaluation.predictions import by_recording, genres_of, probabilities
-from genre_mlflow.evaluation.statistics import (
-    CONFIDENCE,
-    DRAWN_AT_ONCE,
-    DRAWS,
-    Interval,
-    mean_interval,
-)
+from genre_mlflow.evaluation.intervals import metric_intervals
+from genre_mlflow.evaluation.predictions import by_recording
+from genre_mlflow.evaluation.statistics import Interval, mean_interval
 
 KEYS = ["repeat", "fold"]
-SMALLEST = np.finfo(np.float64).eps  # what a probability counts as at least, as in `log_loss`
 FIGURES: Mapping[str, Callable[[pd.DataFrame], float]] = {
     "accuracy": metrics.accuracy,
     "macro_f1": metrics.macro_f1,
@@ -95,8 +87,7 @@ def calibration_figures(units: pd.DataFrame) -> dict[str, float]:
 
     That of each fold is fitted to the other folds of its repeat.
     """
-    names = units["repeat"].astype(str) + " " + units["track_id"]  # no recording of two repeats
-    raw = units.assign(track_id=names)
+    raw = apart(units)
     parts = [cross_calibrated(rows, rows["fold"]) for _, rows in raw.groupby("repeat")]
     after = calibration_error_interval(pd.concat(parts, ignore_index=True))
     return {
@@ -107,57 +98,19 @@ def calibration_figures(units: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def group_intervals(units: pd.DataFrame, seed: int = 0) -> dict[str, Interval]:
+def group_intervals(units: pd.DataFrame) -> dict[str, Interval]:
     """Figures of a table of recordings with their 95 % intervals, by a bootstrap of whole groups.
 
-    Groups are drawn anew with all their recordings, in all repeats (Field and Welsh 2007;
-    percentiles of 10,000 draws from `seed`): tracks of one artist are not independent. The
-    classifiers are not trained anew for it. `n` is the number of groups. Raises `DataError` for
-    fewer than two.
+    Groups are drawn anew with all their recordings, in all repeats: tracks of one artist are not
+    independent. The classifiers are not trained anew for it. Raises `DataError` for fewer than two
+    groups.
     """
-    sums = group_sums(units)  # [groups, 2 + 3 * genres]
-    n = len(sums)
-    if n < 2:
-        raise DataError("a bootstrap needs two groups or more, not 1")
-    n_genres = len(genres_of(units))
-
-    def figures(places: np.ndarray, axis: int = -1) -> np.ndarray:
-        drawn = np.apply_along_axis(np.bincount, -1, places, minlength=n)  # how often, [..., n]
-        return figures_of(drawn @ sums, n_genres)
-
-    low, high = bootstrap(
-        (np.arange(n),), figures, n_resamples=DRAWS,
-        batch=max(1, DRAWN_AT_ONCE // n), confidence_level=CONFIDENCE,
-        method="percentile", vectorized=True, rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return {
-        name: Interval(figure(units), float(low[place]), float(high[place]), n)
-        for place, (name, figure) in enumerate(FIGURES.items())
-    }
+    found = metric_intervals(apart(units))
+    if not found:
+        raise DataError("intervals need two groups or more, not 1")
+    return found
 
 
-def group_sums(units: pd.DataFrame) -> np.ndarray:
-    """What the figures are made of, summed by group, float `[groups, 2 + 3 * genres]`.
-
-    Number of rows, sum of losses; of each genre the rows of it, the answers with it, and the right
-    ones.
-    """
-    genres = np.array(genres_of(units))
-    truth = units["genre"].to_numpy()[:, None] == genres
-    answer = units["predicted"].to_numpy()[:, None] == genres
-    losses = -np.log(np.maximum(probabilities(units)[truth], SMALLEST))
-    ones = np.ones(len(units))
-    values = np.column_stack([ones, losses, truth, answer, truth & answer]).astype(float)
-    return pd.DataFrame(values).groupby(units["group"].to_numpy()).sum().to_numpy()
-
-
-def figures_of(sums: np.ndarray, n_genres: int) -> np.ndarray:
-    """Accuracy, macro F1 and loss, `[3, ...]`, from sums `[..., 2 + 3 * genres]`.
-
-    Macro F1 is over the genres that have rows.
-    """
-    rows, loss = sums[..., 0], sums[..., 1]
-    truth, answers, hits = np.split(sums[..., 2:], [n_genres, 2 * n_genres], axis=-1)
-    f1 = 2 * hits / np.maximum(truth + answers, 1)
-    macro_f1 = np.average(f1, axis=-1, weights=truth > 0)
-    return np.stack([hits.sum(axis=-1) / rows, macro_f1, loss / rows])
+def apart(units: pd.DataFrame) -> pd.DataFrame:
+    """The same under names that no two repeats share, which would make one recording of them."""
+    return units.assign(track_id=units["repeat"].astype(str) + " " + units["track_id"])
