@@ -101,11 +101,12 @@ def with_split(manifest: pd.DataFrame, dealing: SplitSettings) -> pd.DataFrame:
 
 def summary(pairs: Sequence[Pair]) -> str:
     """How many pairs there are of each kind, with two genres, and on two sides of a split."""
+    if not pairs:
+        return "No pair of tracks is alike"
     kinds = Counter(pair.kind for pair in pairs)
     texts = [f"{kinds[kind]} {kind}" for kind in PAIR_KINDS if kinds[kind]]
     two_genres = sum(pair.has_two_genres for pair in pairs)
-    n_pairs = counted(len(pairs), "pair")
-    lines = [f"{n_pairs}: {', '.join(texts)}" if pairs else n_pairs]
+    lines = [f"{counted(len(pairs), 'pair')}: {', '.join(texts)}"]
     lines.append(f"{two_genres} of them have two genres")
     if any(any(pair.splits) for pair in pairs):
         two_sides = Counter(pair.kind for pair in pairs if pair.has_two_sides)

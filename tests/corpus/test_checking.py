@@ -126,7 +126,9 @@ def test_nothing_is_found_in_noise(tmp_path: Path) -> None:
         (tmp_path / "music" / genre).mkdir(parents=True, exist_ok=True)
         noise = (0.1 * rng.standard_normal(12 * RATE)).astype(np.float32)
         (tmp_path / f"music/{genre}/{name}.wav").write_bytes(encode(noise))
-    assert check(tmp_path / "music").pairs == []
+    checked = check(tmp_path / "music")
+    assert checked.pairs == []
+    assert checked.summary == "No pair of tracks is alike"
 
 
 def test_segments_drawn_as_images_of_their_own_are_one_recording(
