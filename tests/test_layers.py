@@ -168,8 +168,8 @@ def imported_by(code: str, libraries: tuple[str, ...]) -> str:
     return done.stderr.strip()
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "promote", "predict",
-                                     "serve", "corpus", "corpus scan", "corpus demo",
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "models", "promote",
+                                     "predict", "serve", "corpus", "corpus scan", "corpus demo",
                                      "corpus gtzan", "corpus render", "corpus show", "weights",
                                      "clean", "search"])  # fmt: skip
 def test_help_imports_nothing_heavy(command):

@@ -5,6 +5,7 @@ import click
 from genre_mlflow.cli.base import PluginGroup
 from genre_mlflow.cli.compare import compare
 from genre_mlflow.cli.corpus import corpus
+from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.train import evaluate, promote, serve, train
 from genre_mlflow.cli.weights import weights
@@ -22,7 +23,7 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, compare, promote, predict, serve, corpus, weights):
+for command in (train, evaluate, compare, models, promote, predict, serve, corpus, weights):
     main.add_command(command)
 
 

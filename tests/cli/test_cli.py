@@ -34,8 +34,8 @@ def run(*words: str, **more: object) -> Result:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["train"], ["evaluate"], ["compare"], ["promote"], ["predict"], ["serve"], ["corpus"],
-     ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
+    [[], ["train"], ["evaluate"], ["compare"], ["models"], ["promote"], ["predict"], ["serve"],
+     ["corpus"], ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
      ["corpus", "show"], ["weights"], ["clean"]],
 )  # fmt: skip
 def test_every_command_has_help(words: list[str]) -> None:
