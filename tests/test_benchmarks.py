@@ -19,6 +19,7 @@ SMALL = {
     "bench_search": "--replays 1",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",
+    "bench_splits": "--folds 2 --image-size 64",
     "bench_start": "--rounds 1",
     "bench_study": "--trials 3 --stores SQLite",
     "bench_widths": "--epochs 1 --networks 8-128",

@@ -54,6 +54,10 @@ class RunTracker(Observer):
         matrix = np.array(result.val.confusion)
         self.log_confusion(result, matrix)
         model_id = self.log_checkpoint(result.epoch, weights)
+        if best_epoch(self.history) is result:
+            # At step 0: MLflow copies what a run has at the step of its model to that model, which
+            # may be another network's (`--refit`); the end of the run has a later one.
+            self.run.log_metrics(best_metrics(result), 0, result.finished_ms)
         values = epoch_metrics(result, dict(zip(self.recall_names, recalls(matrix), strict=True)))
         self.run.log_metrics(values, result.epoch, result.finished_ms, model_id)
         self.drop_weights()
@@ -127,6 +131,18 @@ def epoch_metrics(result: EpochResult, recall: Mapping[str, float]) -> dict[str,
         "images_per_s": result.images_per_s,
     }
     return values | {name: float(value) for name, value in recall.items()}
+
+
+def best_metrics(result: EpochResult) -> dict[str, float]:
+    """The best epoch so far, for the columns of the UI's table, which show the last values.
+
+    A run that is killed keeps them; one that ends measures these weights once more.
+    """
+    return {
+        "best_epoch": result.epoch,
+        "best_val_loss": result.val.loss,
+        "best_val_accuracy": result.val.accuracy,
+    }
 
 
 def check_genres(genres: Sequence[str]) -> None:

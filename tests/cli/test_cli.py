@@ -32,12 +32,12 @@ def run(*words: str, **more: object) -> Result:
     return CliRunner().invoke(main, list(words), catch_exceptions=False, **more)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [[], ["train"], ["crossval"], ["evaluate"], ["compare"], ["promote"], ["predict"], ["serve"],
-     ["corpus"], ["corpus", "scan"], ["corpus", "demo"], ["corpus", "gtzan"], ["corpus", "render"],
-     ["corpus", "show"], ["corpus", "check"], ["weights"], ["clean"]],
-)  # fmt: skip
+def of_corpus() -> list[list[str]]:
+    """The commands of the group `corpus`."""
+    return [["corpus", name] for name in main.commands["corpus"].commands]
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in main.commands), *of_corpus()])
 def test_every_command_has_help(words: list[str]) -> None:
     result = run(*words, "--help")
     assert result.exit_code == 0
