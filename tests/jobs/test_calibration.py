@@ -50,6 +50,7 @@ def read_segments(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"track_id": str})
 
 
+@pytest.mark.slow
 def test_after_a_refit_the_network_before_gives_the_temperature(
     store: MlflowClient, options: TrainOptions
 ) -> None:
@@ -60,6 +61,7 @@ def test_after_a_refit_the_network_before_gives_the_temperature(
     assert served.temperature == first.metrics["temperature"]
 
 
+@pytest.mark.slow
 def test_a_network_that_was_taught_gives_its_own(
     store: MlflowClient, options: TrainOptions
 ) -> None:

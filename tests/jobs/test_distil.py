@@ -71,6 +71,7 @@ def test_it_learns_from_the_best_epoch_on_the_tracks_of_its_teachers(
     assert all(torch.equal(teacher[name], weights) for name, weights in kept.items())
 
 
+@pytest.mark.slow
 def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

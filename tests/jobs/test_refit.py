@@ -89,6 +89,7 @@ def test_it_learns_from_both_and_only_the_test_set_is_its_own(
     assert (len(known.train), known.val) == (known.n, [])
 
 
+@pytest.mark.slow
 def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
     assert "epoch-0005.safetensors" in names
 
 
+@pytest.mark.slow
 def test_what_is_fitted_at_once_is_fitted_again(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

@@ -77,6 +77,7 @@ def test_images_alone_are_warped_anew_in_each_epoch(
     assert not list((home() / "cache").glob("variants-*"))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_if_never_stopped(
     music: Path, store: MlflowClient
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_run_that_was_interrupted_ends_as_if_never_stopped(
     assert losses[0] != losses[2]
 
 
+@pytest.mark.slow
 def test_a_refit_learns_from_the_variants_of_train_and_validation(
     music: Path, store: MlflowClient, fitted: list[dict[str, object]]
 ) -> None:
