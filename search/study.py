@@ -36,7 +36,7 @@ from search.strategies import make_pruner, make_sampler
 # Options that may differ from host to host, or that the digest of the corpus speaks for.
 NOT_COMPARED = {
     "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "groups",
-    "on_missing", "on_bad_file", "allow_leak", "device", "keep",
+    "group_by", "on_missing", "on_bad_file", "allow_leak", "device", "keep",
 }  # fmt: skip
 OURS, PARENT = "genre_mlflow", "parent_run_id"  # user attributes of the study
 WHY, DEFAULTS = "why", "defaults"  # user attribute of a trial that was queued, and the first's

@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
 
 BAD_FILES = "bad_files"
+SHARED = "groups_in_two_splits"
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +99,12 @@ Dealer = Callable[[pd.DataFrame, SplitSettings], SplitResult]
 def open_corpus(settings: CorpusSettings, dealing: SplitSettings, deal: Dealer = split) -> Corpus:
     """Scan and split a folder; `demo` is the built-in corpus, made first where it is missing.
 
-    Groups of a table that are on two sides of a given split are told in one line. `deal`: who
-    splits it.
+    Groups of a table that are on two sides of a given split are told in one line, where they are
+    not refused. `deal`: who splits it.
     """
     if dealing.groups:
-        groups_from(Path(dealing.groups))  # a mistake in it is told before the files are read
+        # A mistake in it is told before the files are read.
+        groups_from(Path(dealing.groups), dealing.group_by)
     folder = corpus_folder(settings.data)
     scanned = scan(folder, settings.on_bad_file)
     dealt = deal(scanned.manifest, dealing)
@@ -134,7 +136,7 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
         "copies": copied_groups(corpus.manifest),
         "copies_with_different_genres": conflicting_groups(corpus.manifest),
         "copies_in_two_splits": corpus.split.leaks,
-        "groups_in_two_splits": corpus.split.shared,
+        SHARED: [asdict(one) for one in corpus.split.shared],
         "listed_but_missing": corpus.split.missing,
         "in_the_folder_but_not_listed": corpus.split.excluded,
         **corpus.notes,
@@ -149,6 +151,8 @@ def overview(corpus: Corpus) -> str:
     for name, found in faults(corpus).items():
         if found:
             lines.append(f"{name.replace('_', ' ')}: {len(found)}")
+            if name == SHARED:
+                found = [str(group) for group in corpus.split.shared]
             texts = bad_lines(corpus.bad_files) if name == BAD_FILES else fault_texts(found)
             lines += [f"  {text}" for text in texts]
     return "\n".join(lines)

@@ -7,28 +7,31 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus.manifest import components
+from genre_mlflow.corpus.settings import ALL, KINDS
 from genre_mlflow.corpus.track_names import find_tracks, short_names
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.words import counted, few
 
 TRACK = "track_id"
-KINDS = ("artist", "recording")  # columns that join tracks; a table has one of them, or both
 
 
-def groups_from(path: Path) -> pd.DataFrame:
+def groups_from(path: Path, group_by: str = ALL) -> pd.DataFrame:
     """Read a CSV of tracks with their artists and recordings, as text.
 
-    Columns: `track_id`, `artist` and `recording`, each empty where it is not known; other columns
-    of the file are left out. Raises `DataError` for a file that cannot be read, lacks `track_id` or
-    both of the others, has a row of another length, or names a track twice.
+    Columns: `track_id`, `artist` and `recording`, each empty where it is not known, or where
+    `group_by` names the other one; other columns of the file are left out. Raises `DataError` for a
+    file that cannot be read, lacks `track_id` or what is asked for, has a row of another length, or
+    names a track twice.
     """
-    needed = f"a table of groups is a CSV with {TRACK} and {' or '.join(KINDS)}, or both"
+    asked = KINDS if group_by == ALL else (group_by,)
+    words = f"{' or '.join(KINDS)}, or both" if asked == KINDS else f"{group_by}, to group by it"
+    needed = f"a table of groups is a CSV with {TRACK} and {words}"
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the groups in {path} cannot be read ({error}); {needed}") from error
-    kinds = [kind for kind in KINDS if kind in header]
+    kinds = [kind for kind in asked if kind in header]
     if TRACK not in header or not kinds or len({*header}) < len(header):
         raise DataError(f"{path} has the columns {', '.join(header) or 'none'}; {needed}")
     odd = [row[0] for row in rows if len(row) != len(header)]
@@ -37,9 +40,8 @@ def groups_from(path: Path) -> pd.DataFrame:
             f"{path} has {counted(len(odd), 'row')} without the {len(header)} cells of its header, "
             f"such as that of {odd[0]!r}"
         )
-    table = pd.DataFrame(rows, columns=header, dtype=str).reindex(
-        columns=[TRACK, *KINDS], fill_value=""
-    )
+    table = pd.DataFrame(rows, columns=header, dtype=str)[[TRACK, *kinds]]
+    table = table.reindex(columns=[TRACK, *KINDS], fill_value="")
     twice = list(table[TRACK][table[TRACK].duplicated()].unique())
     if twice:
         raise DataError(f"{path} has more than one row of {few([repr(name) for name in twice])}")
@@ -57,13 +59,22 @@ def join_groups(
     lists. Raises `DataError` for ids without a track, which `on_missing="skip"` passes over, and
     where two rows mean one track.
     """
+    return manifest.assign(group=known_groups(manifest, table, on_missing)["group"])
+
+
+def known_groups(
+    manifest: pd.DataFrame, table: pd.DataFrame, on_missing: str = "error"
+) -> pd.DataFrame:
+    """The `track_id`, `artist`, `recording` and wide `group` of each row; see `join_groups`."""
+    found = manifest[["track_id"]].copy()
     rows = rows_by_track(manifest["track_id"], table, on_missing)
     component = components(manifest["track_id"], manifest["group"])
     for kind in KINDS:
         known = dict(zip(table[TRACK], table[kind], strict=True))
         names = [known.get(rows.get(track, ""), "") for track in manifest["track_id"]]
+        found[kind] = names
         component = components(own_where_empty(names), component)
-    return manifest.assign(group=manifest.groupby(component)["track_id"].transform("min"))
+    return found.assign(group=manifest.groupby(component)["track_id"].transform("min"))
 
 
 def rows_by_track(

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from genre_mlflow.corpus.groups import KINDS, TRACK
+from genre_mlflow.corpus.groups import TRACK
 from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.corpus.near_copies import Matches, Progress, near_pairs
+from genre_mlflow.corpus.settings import KINDS
 from genre_mlflow.corpus.thumbnails import Thumbnails
 
 # By what is known of a pair, the surest first. The last two are what somebody says of it.

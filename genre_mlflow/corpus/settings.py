@@ -10,6 +10,8 @@ from genre_mlflow.settings import Settings, option
 DEMO = "demo"  # the built-in corpus, by the name that stands for its folder
 SPLITS = ("train", "val", "test")
 ON_PROBLEM = ("error", "skip")
+KINDS = ("artist", "recording")  # columns of a table of groups; it has one of them, or both
+ALL = "all"  # these columns together
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,18 @@ class SplitSettings(Settings):
     )
     split_seed: int = option(0, "Seed of the random split.", low=0, high=2**32 - 1)
     groups: str = option("", "CSV of track_id, artist, recording; what shares one stays together.")
+    group_by: str = option(
+        ALL,
+        "Column of the groups that joins tracks; a given split must not part what a named one "
+        "joins.",
+        choices=(ALL, *KINDS),
+    )
     on_missing: str = option(
         "error", "What to do about listed ids without a file.", choices=ON_PROBLEM
     )
-    allow_leak: bool = option(False, "Train although copies of a track are in two splits.")
+    allow_leak: bool = option(
+        False, "Train although copies, or groups by a named column, are in two splits."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,6 +69,11 @@ class SplitSettings(Settings):
             raise SettingsError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave "
                 "nothing to train on; their sum must be below 1"
+            )
+        if self.group_by != ALL and not self.groups:
+            raise SettingsError(
+                f"group_by is {self.group_by!r}, but there is no table with such a column; give "
+                f"one with groups, or leave group_by at {ALL!r}"
             )
 
     def check_folder(self) -> None:

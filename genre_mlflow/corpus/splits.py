@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genre_mlflow.corpus.groups import groups_from, join_groups
-from genre_mlflow.corpus.settings import SPLITS, SplitSettings
+from genre_mlflow.corpus.groups import groups_from, known_groups
+from genre_mlflow.corpus.settings import ALL, KINDS, SPLITS, SplitSettings
+from genre_mlflow.corpus.shared_groups import SharedGroup, how_many, in_words, shared_groups
 from genre_mlflow.corpus.track_names import find_tracks, short_names
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.words import counted, few
@@ -31,7 +32,7 @@ class SplitResult:
     excluded: list[str]
     leaks: list[list[str]]
     together: Mapping[str, str] = field(default_factory=dict)
-    shared: list[list[str]] = field(default_factory=list)
+    shared: list[SharedGroup] = field(default_factory=list)
 
     @property
     def grouped(self) -> pd.DataFrame:
@@ -43,23 +44,26 @@ class SplitResult:
         """A line about the groups of the table that are on two sides; empty where none is."""
         if not self.shared:
             return ""
-        n_tracks = sum(len(group) for group in self.shared)
-        return (
-            f"{counted(len(self.shared), 'group')} of one artist or recording on two sides of the "
-            f"split, {counted(n_tracks, 'track')} in all; a test says too much of them "
-            "(`corpus scan --faults FILE.json` names them)"
-        )
+        return f"{in_words(self.shared)} (`corpus scan --faults FILE.json` names all of them)"
+
+    @property
+    def leak(self) -> str:
+        """What is on two sides all the same, in a clause; empty where nothing is."""
+        copies = f"{counted(len(self.leaks), 'track')} with copies in another split"
+        return "; ".join([copies] * bool(self.leaks) + [how_many(self.shared)] * bool(self.shared))
 
 
 def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     """Fill `split`: from lists, from the folders the tracks lie in, or by chance.
 
     Raises `DataError` when a split lacks a genre, when a list names a track twice or one that is
-    not there, and when copies of a track would be on two sides.
+    not there, and when copies of a track would be on two sides, or a group of the table whose
+    column `group_by` names.
     """
     missing: list[str] = []
     excluded: list[str] = []
-    together = groups_together(manifest, settings)
+    known = groups_known(manifest, settings)
+    together = groups_together(known)
     if settings.split_dir:
         manifest, missing, excluded = split_by_lists(manifest, settings)
     elif (manifest["split"] == "").all():
@@ -73,7 +77,12 @@ def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
             f"example {few(leaks[0], ' = ')}; a test on such a split says too much. Take the "
             "copies out, or train all the same with --allow-leak"
         )
-    shared = leaking_groups(in_groups(manifest, together)) if together else []
+    shared = shared_groups(manifest, known)
+    if shared and settings.group_by != ALL and not settings.allow_leak:
+        raise DataError(
+            f"{in_words(shared)}. Take another split, or train all the same with --allow-leak; "
+            "`corpus scan --allow-leak --faults FILE.json` names all of them"
+        )
     return SplitResult(manifest, missing, excluded, leaks, together, shared)
 
 
@@ -84,19 +93,24 @@ def undealt(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:
     """
     missing: list[str] = []
     excluded: list[str] = []
-    together = groups_together(manifest, settings)
+    together = groups_together(groups_known(manifest, settings))
     if settings.split_dir:
         manifest, missing, excluded = split_by_lists(manifest, settings)
     check_genres(manifest)
     return SplitResult(manifest, missing, excluded, [], together)
 
 
-def groups_together(manifest: pd.DataFrame, settings: SplitSettings) -> dict[str, str]:
-    """By track id the group that the table of groups makes of it; empty without a table."""
+def groups_known(manifest: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """What the table of groups says of each track; no rows without a table."""
     if not settings.groups:
-        return {}
-    joined = join_groups(manifest, groups_from(Path(settings.groups)), settings.on_missing)
-    return dict(zip(joined["track_id"], joined["group"], strict=True))
+        return pd.DataFrame(columns=["track_id", *KINDS, "group"], dtype=str)
+    table = groups_from(Path(settings.groups), settings.group_by)
+    return known_groups(manifest, table, settings.on_missing)
+
+
+def groups_together(known: pd.DataFrame) -> dict[str, str]:
+    """By track id the group that the table of groups makes of it; empty without a table."""
+    return dict(zip(known["track_id"], known["group"], strict=True))
 
 
 def in_groups(manifest: pd.DataFrame, together: Mapping[str, str]) -> pd.DataFrame:

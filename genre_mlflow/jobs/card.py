@@ -1,9 +1,11 @@
 """The model card (Mitchell et al. 2019, arXiv:1810.03993): what a model is and is worth."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from genre_mlflow.corpus.settings import ALL, KINDS, SplitSettings
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.intervals import (
     metric_intervals,
@@ -44,9 +46,9 @@ Wilson's):
 
 Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test;
 {formats}.
-Copies (equal pixels or samples) are never in two splits{leak}. The manifest with every track's
-checksum, split and format is in `data/manifest.csv`, faults of the corpus are in
-`data/faults.json`.
+{leak}
+The manifest with every track's checksum, split and format is in `data/manifest.csv`, faults of the
+corpus are in `data/faults.json`.
 
 ## Input and output
 
@@ -71,6 +73,10 @@ Genres are conventions of whoever labelled the corpus. Where one artist's tracks
 in test, as in most random splits, accuracy on unknown artists is lower than stated here.
 """
 
+NO_COPIES = "Copies (equal pixels or samples) are never in two splits."
+NO_GROUPS = " Nor are groups of the table `{table}`, by {columns}."
+LEAK = "**A leak: {leak}; the test says too much.** All of them are in `data/faults.json`."
+LET = " `--allow-leak` has let them."
 BEST = "Weights of the epoch with the least validation loss."
 FIRST = """The rows of train and validation are of a first network, of its epoch with the least
 validation loss. Then """
@@ -95,13 +101,15 @@ def model_card(
     corpus: str,
     counts: Mapping[str, int],
     formats: str,
+    leak: str,
     predictions: pd.DataFrame,
     test_reads: Sequence[str],
     calibration: str,
 ) -> str:
     """The card in Markdown, from the options and the predictions table.
 
-    `formats`: of the files of the corpus. `test_reads`: of each time that the test set was read,
+    `formats`: of the files of the corpus. `leak`: what is on two sides of the split, or empty.
+    `test_reads`: of each time that the test set was read,
     when, and after how many epochs. `calibration`: how far the probabilities can be believed.
     """
     units = {split: by_recording(part(predictions, split)) for split in counts}
@@ -126,7 +134,7 @@ def model_card(
         formats=formats,
         own=either(OWN),
         with_ffmpeg=either(WITH_FFMPEG),
-        leak=", except where `--allow-leak` let them" if options.split.allow_leak else "",
+        leak=what_leaks(options.split, leak),
         images=NO_IMAGES if hears else IMAGES,
         rate=pictures.spectrogram.sample_rate,
         seen=seen,
@@ -144,6 +152,15 @@ def chosen(options: TrainOptions) -> str:
     steps = [AGAIN] * options.training.refit
     steps += [TAUGHT.format(networks=options.family)] * options.training.distil
     return FIRST + ", and of these ".join(steps) + LAST if steps else BEST
+
+
+def what_leaks(dealing: SplitSettings, leak: str) -> str:
+    """What is on two sides of the split, or what is on none."""
+    if leak:
+        return LEAK.format(leak=leak) + LET * dealing.allow_leak
+    columns = " and ".join(KINDS) if dealing.group_by == ALL else dealing.group_by
+    table = Path(dealing.groups).name
+    return NO_COPIES + NO_GROUPS.format(table=table, columns=columns) * bool(table)
 
 
 def times(n: int) -> str:

@@ -55,6 +55,8 @@ def describe(
     left_out = {"files that cannot be used": n_bad, "files that no list names": n_unlisted}
     if not options.split.groups:
         lines.append("no --groups: tracks of one artist may lie in several folds")
+    elif options.split.group_by == "recording":
+        lines.append("--group-by recording: tracks of one artist may lie in several folds")
     lines += [f"{name}, left out: {n}" for name, n in left_out.items() if n]
     return "\n".join(lines)
 

@@ -67,14 +67,25 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
         "formats": corpus.formats(),
         "device": device,
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-        DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.",
+        DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.{leak(corpus)}",
     }
-    faults = {
-        "bad_files": len(corpus.bad_files),
+    bad = {"bad_files": str(len(corpus.bad_files))} if corpus.bad_files else {}
+    return tags | bad | leak_tags(corpus)
+
+
+def leak_tags(corpus: Corpus) -> dict[str, str]:
+    """How many groups are on two sides of the split: of copies, and of the table; none without."""
+    counts = {
         "leaking_groups": len(corpus.split.leaks),
         "groups_in_two_splits": len(corpus.split.shared),
     }
-    return tags | {name: str(n) for name, n in faults.items() if n}
+    return {name: str(n) for name, n in counts.items() if n}
+
+
+def leak(corpus: Corpus) -> str:
+    """A sentence about what is on two sides of the split, after another; empty where nothing is."""
+    found = corpus.split.leak
+    return f" **A leak: {found}; the test says too much.**" if found else ""
 
 
 def what_is_trained(options: TrainOptions, corpus: Corpus) -> str:
@@ -97,4 +108,5 @@ def version_description(options: TrainOptions, corpus: Corpus, metrics: Mapping[
         f"{metrics['test_accuracy_low']:.1%} to {metrics['test_accuracy_high']:.1%}), macro F1 "
         f"{metrics['test_macro_f1']:.3f}; validation {metrics['best_val_accuracy']:.1%}, best "
         f"epoch {metrics['best_epoch']:.0f}{again}. {what_is_trained(options, corpus)}."
+        f"{leak(corpus)}"
     )

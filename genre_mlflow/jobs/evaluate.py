@@ -35,8 +35,8 @@ from genre_mlflow.tracking.store import open_store, store_errors
 
 ALL = "all"
 PARAMS = (
-    "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "groups", "on_missing",
-    "on_bad_file",
+    "data", "split_dir", "val_fraction", "test_fraction", "split_seed", "groups", "group_by",
+    "on_missing", "on_bad_file",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)

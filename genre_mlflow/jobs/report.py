@@ -50,7 +50,7 @@ def log_report(
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
         if options.family.reads_files:
-            about = corpus.name, corpus.counts(), corpus.formats()
+            about = corpus.name, corpus.counts(), corpus.formats(), corpus.split.leak
             card = model_card(options, *about, predictions, test_reads, calibration)
             (folder / "model_card.md").write_text(card, encoding="utf-8")
 

@@ -18,7 +18,12 @@ from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.calibration import calibrated_answers, log_calibration
-from genre_mlflow.jobs.description import log_description, run_name, version_description
+from genre_mlflow.jobs.description import (
+    leak_tags,
+    log_description,
+    run_name,
+    version_description,
+)
 from genre_mlflow.jobs.fitting import (
     AGAIN,
     TAUGHT,
@@ -203,6 +208,7 @@ def conclude(
         TEST_DIGEST: digest(corpus.rows("test")),
         "test_accuracy": f"{values['test_accuracy']:.4f}",
         "corpus": corpus.name,
+        **leak_tags(corpus),
     }
     return Outcome(
         run_id=run.id,

@@ -64,6 +64,7 @@ def test_module_is_the_same_program() -> None:
         ),
         (["--schedule", "linear"], r"'linear' is not one of 'none', 'cosine', 'one-cycle'"),
         (["--val-fraction", "0.6", "--test-fraction", "0.4"], "leave nothing to train on"),
+        (["--group-by", "artist"], r"^Error: group_by is 'artist', but there is no table with"),
         (["--allow-leak", "perhaps"], "'perhaps' is not a valid boolean"),
         (["--data", "no/such/folder"], r"^Error: .*no/such/folder is no folder"),
         (
@@ -223,6 +224,23 @@ def test_scan_shows_counts_and_faults(tmp_path: Path, make_corpus: Callable[...,
     assert result.exit_code == 0
     assert re.search(r"copies with different genres: 1\n  jazz/.* = rock/copy\n", result.output)
     assert len(pd.read_csv(out)) == 25
+
+
+def test_scan_refuses_a_split_that_parts_an_artist_and_writes_all_with_allow_leak(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data, table, faults = make_corpus(tmp_path / "music"), tmp_path / "g.csv", tmp_path / "f.json"
+    for name, numbers in (("train", range(6)), ("val", (6,)), ("test", (7,))):
+        ids = [f"{genre}.{i:05d}\n" for genre in ("blues", "jazz", "rock") for i in numbers]
+        (tmp_path / f"{name}.txt").write_text("".join(ids))
+    table.write_text("track_id,artist\njazz.00000,Ann\njazz.00007,Ann\n")
+    words = [str(data), f"--split-dir={tmp_path}", f"--groups={table}", f"--faults={faults}"]
+    refused = run("corpus", "scan", *words, "--group-by=artist")
+    assert_mistake(refused, r"^Error: 1 artist on two sides .* --allow-leak; `corpus scan --allow")
+    assert not faults.exists()
+    assert run("corpus", "scan", *words, "--group-by=artist", "--allow-leak").exit_code == 0
+    (group,) = json.loads(faults.read_text())["groups_in_two_splits"]
+    assert group["tracks"] == {"jazz/jazz.00000": "train", "jazz/jazz.00007": "test"}
 
 
 @pytest.fixture

@@ -66,6 +66,20 @@ def test_a_line_for_each_fold_and_the_result_with_its_interval(
     assert "no --groups: " in result.output
 
 
+def test_recordings_alone_as_groups_are_told_to_part_artists(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data, table = make_corpus(tmp_path / "music"), tmp_path / "groups.csv"
+    table.write_text("track_id,artist,recording\njazz.00000,Ann,X\njazz.00001,Ann,X\n"
+                     "jazz.00002,Ann,Y\n")  # fmt: skip
+    words = [f"--data={data}", f"--groups={table}", "--group-by=recording"]
+    with store_in(tmp_path / "work"):
+        result = run(*words, "--network=majority", "--folds=2")
+    assert result.exit_code == 0, result.output
+    assert "24 tracks in 23 groups of 3 genres" in result.output
+    assert "--group-by recording: tracks of one artist may lie in several folds" in result.output
+
+
 def begin(folder: Path, words: list[str], *hits: Hit) -> Command:
     return Command("genre_mlflow", words, folder / "command.log", folder, os.environ, hits)
 

@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from shutil import copy2
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_mlflow.corpus.corpus import faults, open_corpus
-from genre_mlflow.corpus.groups import groups_from, join_groups
-from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
+from genre_mlflow.corpus.corpus import faults, open_corpus, overview
+from genre_mlflow.corpus.groups import groups_from, join_groups, known_groups
+from genre_mlflow.corpus.settings import KINDS, CorpusSettings, SplitSettings
+from genre_mlflow.corpus.shared_groups import SharedGroup, in_words, shared_groups
 from genre_mlflow.corpus.splits import split
-from genre_mlflow.errors import DataError
+from genre_mlflow.errors import DataError, SettingsError
 
 Write = Callable[[str], Path]
 
@@ -155,10 +158,21 @@ def test_a_file_that_is_not_there_or_no_text_is_one_line(tmp_path: Path):
 
 # Splits by groups
 
+GENRES = ("blues", "jazz", "rock")
+SIDES = {"train": range(7), "val": (7, 8), "test": (9, 10)}
+
 
 @pytest.fixture
 def music(tmp_path: Path, make_corpus) -> Path:
     return make_corpus(tmp_path / "music", tracks=12)
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    for name, numbers in SIDES.items():
+        ids = [f"{genre}.{i:05d}" for genre in GENRES for i in numbers]
+        (tmp_path / f"{name}.txt").write_text("\n".join(ids))
+    return tmp_path
 
 
 @pytest.fixture
@@ -212,23 +226,125 @@ def test_a_genre_of_two_artists_is_refused(write: Write, music: Path):
 
 
 def test_an_artist_on_two_sides_of_a_given_split_is_told_once(
-    tmp_path: Path, music: Path, artists: str, caplog: pytest.LogCaptureFixture
+    lists: Path, music: Path, artists: str, caplog: pytest.LogCaptureFixture
 ):
-    for name, numbers in (("train", range(7)), ("val", (7, 8)), ("test", (9, 10))):
-        ids = [f"{genre}.{i:05d}" for genre in ("blues", "jazz", "rock") for i in numbers]
-        (tmp_path / f"{name}.txt").write_text("\n".join(ids))
-    dealing = SplitSettings(split_dir=str(tmp_path), groups=artists)
+    dealing = SplitSettings(split_dir=str(lists), groups=artists)
     with caplog.at_level(logging.WARNING):
         corpus = open_corpus(CorpusSettings(data=str(music)), dealing)
     (line,) = caplog.messages
     assert line.startswith(
-        "Warning: 6 groups of one artist or recording on two sides of the split, 15 tracks in all;"
+        "Warning: 6 artists on two sides of the split, 15 tracks in all: artist jazz 1 (4 tracks: "
+        "jazz/jazz.00004 in train, jazz/jazz.00007 in val); artist jazz 2 (3 tracks: "
     )
-    assert faults(corpus)["groups_in_two_splits"] == corpus.split.shared
-    assert corpus.split.shared[0] == ["blues/blues.00006 (train)", "blues/blues.00007 (val)"]
+    assert line.endswith(" in val) and 1 more; a test says too much of them (`corpus scan "
+                         "--faults FILE.json` names all of them)")  # fmt: skip
+    assert len(faults(corpus)["groups_in_two_splits"]) == 6
+    assert faults(corpus)["groups_in_two_splits"][2] == {
+        "kind": "artist", "name": "blues 3",
+        "tracks": {"blues/blues.00006": "train", "blues/blues.00007": "val"},
+    }  # fmt: skip
+    shown = "  artist blues 3 (2 tracks: blues/blues.00006 in train, blues/blues.00007 in val)\n"
+    assert shown in overview(corpus)
     caplog.clear()
-    open_corpus(CorpusSettings(data=str(music)), SplitSettings(split_dir=str(tmp_path)))
+    open_corpus(CorpusSettings(data=str(music)), SplitSettings(split_dir=str(lists)))
     assert caplog.messages == []
+
+
+def test_an_artist_on_two_sides_is_refused_where_the_column_is_named(
+    lists: Path, music: Path, artists: str, caplog: pytest.LogCaptureFixture
+):
+    dealing = SplitSettings(split_dir=str(lists), groups=artists, group_by="artist")
+    message = (
+        r"^6 artists on two sides of the split, 15 tracks in all: artist jazz 1 \(4 tracks: .* "
+        r"train all the same with --allow-leak; `corpus scan --allow-leak --faults FILE\.json` n"
+    )
+    with pytest.raises(DataError, match=message) as error:
+        open_corpus(CorpusSettings(data=str(music)), dealing)
+    assert "\n" not in str(error.value)
+    with caplog.at_level(logging.WARNING):
+        corpus = open_corpus(CorpusSettings(data=str(music)), replace(dealing, allow_leak=True))
+    assert len(caplog.messages) == 1 and len(corpus.split.shared) == 6
+
+
+def test_folders_of_splits_are_refused_as_lists_are(music: Path, artists: str, tmp_path: Path):
+    for name, numbers in SIDES.items():
+        for genre in GENRES:
+            folder = tmp_path / "folders" / name / genre
+            folder.mkdir(parents=True)
+            for i in numbers:
+                copy2(music / genre / f"{genre}.{i:05d}.png", folder)
+    dealing = SplitSettings(groups=artists, group_by="artist", on_missing="skip")
+    with pytest.raises(DataError, match=r"^6 artists on two sides of the split, 15 tracks in all"):
+        open_corpus(CorpusSettings(data=str(tmp_path / "folders")), dealing)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_named_column_alone_joins(music: Path, write: Write, kind: str, seed: int):
+    lines = [f"{genre}.{i:05d},a {genre} {i // 3},r {genre} {i // 2}"
+             for genre in GENRES for i in range(12)]  # fmt: skip
+    table = str(write("\n".join(["track_id,artist,recording", *lines])))
+    dealing = SplitSettings(groups=table, group_by=kind, split_seed=seed)
+    found = open_corpus(CorpusSettings(data=str(music)), dealing).split
+    assert found.grouped["group"].nunique() == 3 * (12 // {"artist": 3, "recording": 2}[kind])
+    assert (found.grouped.groupby("group")["split"].nunique() == 1).all()
+    assert found.shared == []
+
+
+@pytest.mark.parametrize(("kind", "other"), [KINDS, KINDS[::-1]])
+def test_a_column_that_is_named_must_be_there(write: Write, music: Path, kind: str, other: str):
+    dealing = SplitSettings(groups=str(write(f"track_id,{other}\nblues.00000,x\n")), group_by=kind)
+    with pytest.raises(DataError, match=f"columns track_id, {other}; .* {kind}, to group by it$"):
+        open_corpus(CorpusSettings(data=str(music / "none")), dealing)
+
+
+def test_a_column_without_a_table_is_refused():
+    with pytest.raises(SettingsError, match=r"^group_by is 'artist', but there is no table"):
+        SplitSettings(group_by="artist")
+    with pytest.raises(SettingsError, match=r"^group_by is 'genre'; allowed are all, artist"):
+        SplitSettings(groups="groups.csv", group_by="genre")
+
+
+# Groups that a given split parts
+
+DEALT = {"rock/a": "train", "rock/b": "test", "rock/c": "val", "rock/d": "train", "rock/e": "test"}
+
+
+def parted(*lines: tuple[str, str, str], **groups: str) -> list[SharedGroup]:
+    """What is shared between sides of `DEALT`, and of a track `rock/x` that is on none."""
+    tracks = {track: groups.get(track[-1], track) for track in [*DEALT, "rock/x"]}
+    known = known_groups(rows(tracks), table(*lines))
+    return shared_groups(rows(tracks).iloc[:5].assign(split=[*DEALT.values()]), known)
+
+
+def test_recordings_come_first_and_are_told_as_what_they_are():
+    lines = ("a", "Ann", ""), ("b", "Ann", ""), ("c", "Ann", ""), ("d", "Dee", "X"), ("e", "", "X")
+    found = parted(*lines)
+    assert [(one.kind, one.name) for one in found] == [("recording", "X"), ("artist", "Ann")]
+    assert in_words(found) == (
+        "1 recording and 1 artist on two sides of the split, 5 tracks in all: "
+        "recording X (2 tracks: rock/d in train, rock/e in test); "
+        "artist Ann (3 tracks: rock/a in train, rock/c in val, rock/b in test); "
+        "of one recording twice, a test measures memory"
+    )
+    assert in_words(found[1:]).endswith("; a test says too much of them")
+
+
+def test_a_chain_by_way_of_a_track_on_no_side_is_told_as_a_group():
+    (found,) = parted(("a", "Ann", ""), ("x", "Ann", "X"), ("b", "Bo", "X"))
+    assert (found.kind, found.name) == ("group", "rock/a")
+    assert found.tracks == {"rock/a": "train", "rock/b": "test"}
+
+
+def test_a_chain_of_what_is_told_is_not_told_again_and_copies_are_no_group():
+    (found,) = parted(("a", "Ann", ""), ("b", "Ann", "X"), ("e", "", "X"))
+    assert (found.kind, found.name) == ("artist", "Ann")
+    assert parted(("c", "Cy", ""), a="1", b="1") == []
+
+
+def test_what_would_steer_a_terminal_is_written_as_its_number():
+    (found,) = parted(("a", "\x1b[2J", ""), ("b", "\x1b[2J", ""))
+    assert str(found).startswith(r"artist \x1b[2J (2 tracks: ")
 
 
 def test_a_wrong_table_is_told_before_the_files_are_read(tmp_path: Path, write: Write):
@@ -246,7 +362,13 @@ def test_thirteen_artists_are_on_two_sides_of_the_filtered_split(real_data, real
         groups=str(real_data / "groups" / "gtzan-groups.csv"),
     )  # fmt: skip
     found = split(real_manifest, dealing)
-    assert (len(found.shared), sum(map(len, found.shared))) == (13, 102)
+    assert {one.kind for one in found.shared} == {"artist"}
+    assert (len(found.shared), sum(len(one.tracks) for one in found.shared)) == (13, 102)
+    largest = "artist262 (30 tracks: reggae/reggae.00000 in train, reggae/reggae.00087 in test)"
+    assert str(found.shared[0]) == largest and largest in found.warning
+    with pytest.raises(DataError, match=r"^13 artists on two sides of the split, 102 tracks in"):
+        split(real_manifest, replace(dealing, group_by="artist"))
+    assert split(real_manifest, replace(dealing, group_by="recording")).shared == []
     assert len(found.manifest) == 929
     grouped = join_groups(real_manifest, groups_from(Path(dealing.groups)))
     assert grouped["group"].nunique() == 328

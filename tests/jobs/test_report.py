@@ -49,9 +49,12 @@ def test_the_card_counts_recordings(predictions, tmp_path):
     counts = dict.fromkeys(SPLITS, 12)
     formats = "20 FLAC, 16 MP4, 16 of them by ffmpeg 7.1"
     options, said = small_options(tmp_path), "They are calibrated."
-    card = model_card(options, "music", counts, formats, predictions, ["now"], said)
+    card = model_card(options, "music", counts, formats, "", predictions, ["now"], said)
     assert said in card
-    assert f"12 to test;\n{formats}.\nCopies" in card
+    assert (
+        f"12 to test;\n{formats}.\nCopies (equal pixels or samples) are never in two splits.\n"
+        in card
+    )
     assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
     assert "The test set was read once (now), after that choice." in card
     assert "| test | 4 | 75.0% | 30.1% to 95.4% | 0.857 | 75.0% | 100.0% |\n" in card
