@@ -237,6 +237,5 @@ def register_best(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def promote_best(found: Finished) -> str:
-    """Make the registered version the champion if it is better; say what happened."""
-    result = promote(found.model_name, version=found.version)
-    return f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}"
+    """Make the registered version the champion if it is shown to be better; say what happened."""
+    return promote(found.model_name, version=found.version).message()

@@ -75,7 +75,7 @@ SMALL = {
 }  # fmt: skip
 FEW = {"--trials": "1", "--final-seeds": "1"}
 PLACES = ("--out", "--m3u", "--link")  # options that name what a command makes
-UNDECIDED = ("promote",)  # exit code 1 when the champion stays, which is an answer, too
+UNDECIDED = ("promote", "demote")  # exit code 1 when the champion stays, which is an answer, too
 
 
 @dataclass(frozen=True)

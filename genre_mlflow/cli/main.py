@@ -9,7 +9,8 @@ from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
-from genre_mlflow.cli.train import evaluate, promote, serve, train
+from genre_mlflow.cli.promote import demote, promote
+from genre_mlflow.cli.train import evaluate, serve, train
 from genre_mlflow.cli.weights import weights
 from genre_mlflow.files.home import home
 from genre_mlflow.version import VERSION
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 for command in (
-    train, crossval, evaluate, compare, models, promote, predict, serve, corpus, weights,
+    train, crossval, evaluate, compare, models, promote, demote, predict, serve, corpus, weights,
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)

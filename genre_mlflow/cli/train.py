@@ -1,11 +1,11 @@
-"""The commands about one model: `train`, `evaluate`, `promote`, `serve`."""
+"""The commands about one model: `train`, `evaluate`, `serve`."""
 
 from functools import partial
 from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -16,7 +16,7 @@ from genre_mlflow.cli.options import (
     options,
     train_options,
 )
-from genre_mlflow.model.settings import ModelSettings, check_model, check_reason
+from genre_mlflow.model.settings import check_model
 from genre_mlflow.options import TrainOptions, off_default
 
 SERVE_PORT = 5001  # the MLflow UI has 5000
@@ -93,31 +93,6 @@ def evaluate(
     with speaking(partial(click.echo, err=True)):
         result = evaluate_model(model, settings, split=split, experiment=experiment, strict=strict)
     click.echo(evaluated(result))
-
-
-@click.command(cls=OneLineErrors)
-@click.option(
-    "--model-name", default=ModelSettings().model_name, show_default=True, help="Registered model."
-)
-@click.option("--version", default="", metavar="N", help="Its version; empty: the challenger.")
-@click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
-@click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
-@click.pass_context
-def promote(ctx: click.Context, model_name: str, version: str, force: bool, why: str) -> None:
-    """Make the challenger, or another version, the champion if it is better.
-
-    Better is: more accurate on the same test tracks.
-
-    Exit code 1 when it stays as it is, 2 when the two cannot be compared.
-    """
-    check_reason(force, why)
-    from genre_mlflow.jobs.promote import promote as promote_version
-
-    quiet_mlflow()
-    result = promote_version(model_name, version=version, force=force, why=why)
-    click.echo(f"{'Promoted' if result.promoted else 'Not promoted'}: {result.reason}")
-    if not result.promoted:
-        ctx.exit(NOT_PROMOTED)
 
 
 @click.command(cls=OneLineErrors)

@@ -1,29 +1,49 @@
-"""Making the challenger the champion if it is better."""
+"""Making the challenger the champion if it is shown to be better, and taking that back."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.metrics import accuracy
-from genre_mlflow.evaluation.predictions import by_recording
+from genre_mlflow.evaluation.gate import judge
+from genre_mlflow.evaluation.gate_settings import GateSettings
+from genre_mlflow.files.names import escaped
 from genre_mlflow.model.settings import CHAMPION, check_reason
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
 from genre_mlflow.tracking.store import find_store, store_errors
 
+GATE = "gate"  # tag of a version: what was decided; its evidence is in tags `gate_...`
+REPLACED = "replaced"  # tag of a version: the number of the champion that it took over from
+DEFAULT = GateSettings()
+
 
 @dataclass(frozen=True)
 class Promotion:
-    """What `promote` found and did."""
+    """What `promote` found and did; `notes` did not decide. `evidence` is kept as tags."""
 
     promoted: bool
     reason: str
+    notes: tuple[str, ...] = ()
+    evidence: dict[str, str] | None = None
+
+    def message(self) -> str:
+        """What is printed."""
+        head = f"{'Promoted' if self.promoted else 'Not promoted'}: {self.reason}"
+        return escaped("\n".join([head, *(f"Note: {note}" for note in self.notes)]), keep="\n")
 
 
-def promote(name: str, *, version: str = "", force: bool = False, why: str = "") -> Promotion:
-    """Make a version of `name` the champion if it is more accurate on the same test tracks.
+def promote(
+    name: str,
+    *,
+    version: str = "",
+    force: bool = False,
+    why: str = "",
+    gate: GateSettings = DEFAULT,
+) -> Promotion:
+    """Make a version of `name` the champion if it passes the gate on the same test tracks.
 
-    `version`: its number; empty for the challenger. `force` skips the comparison and keeps `why`
-    as a tag of the version. Raises `ModelError` when there is no such version, or when it and the
-    champion were tested on different tracks.
+    `version`: its number; empty for the challenger. `force` skips the gate and keeps `why` as a tag
+    of the version, as the decision and its evidence are. Raises `ModelError` when there is no such
+    version, or when it and the champion were tested on different tracks.
     """
     check_reason(force, why)
     find_store()
@@ -37,20 +57,23 @@ def promote(name: str, *, version: str = "", force: bool = False, why: str = "")
             return Promotion(False, f"version {champion.version} is the champion already")
         if force:
             model.set_tag(challenger, "forced_because", why)
-            verdict = Promotion(
+            found = Promotion(
                 True, f"version {challenger.version} is the champion now, because {why}"
             )
         elif champion is None:
-            verdict = Promotion(True, "there was no champion")
+            found = Promotion(True, "there was no champion")
         else:
-            verdict = compare(model, champion, challenger)
-        if verdict.promoted:
-            model.set_alias(CHAMPION, challenger)
-    return verdict
+            found = pass_gate(model, champion, challenger, gate)
+        note_decision(model, challenger, found, champion, "forced" if force else "")
+        if found.promoted:
+            replace(model, champion, challenger)
+    return found
 
 
-def compare(model: RegisteredModel, champion: Version, challenger: Version) -> Promotion:
-    """Accuracy on the test tracks that both were tested on."""
+def pass_gate(
+    model: RegisteredModel, champion: Version, challenger: Version, gate: GateSettings
+) -> Promotion:
+    """The verdict on the test tracks that both were tested on."""
     digests = {model.tags(version).get(TEST_DIGEST) for version in (champion, challenger)}
     if len(digests) > 1 or None in digests:
         raise ModelError(
@@ -59,11 +82,74 @@ def compare(model: RegisteredModel, champion: Version, challenger: Version) -> P
             "about each other; train both on the same data and split, name other music's models "
             "otherwise (--model-name), or use --force --why TEXT"
         )
-    before, after = (
-        accuracy(by_recording(model.test_predictions(v))) for v in (champion, challenger)
+    verdict = judge(model.test_predictions(challenger), model.test_predictions(champion), gate)
+    return Promotion(
+        verdict.passed,
+        verdict.sentence(f"version {challenger.version}", f"version {champion.version}"),
+        tuple(verdict.notes()),
+        verdict.evidence() | {"digest": str(digests.pop())},
     )
-    how = (
-        f"version {challenger.version} has {after:.1%} on the test set, "
-        f"the champion, version {champion.version}, has {before:.1%}"
+
+
+def note_decision(
+    model: RegisteredModel,
+    challenger: Version,
+    found: Promotion,
+    champion: Version | None,
+    how: str = "",
+) -> None:
+    """Keep a decision as tags of the challenger, in place of those of an earlier one."""
+    values = {
+        "": how or ("promoted" if found.promoted else "refused"),
+        "reason": found.reason,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"against": str(champion.version)} if champion else {}),
+        **(found.evidence or {}),
+    }
+    tags = {f"{GATE}_{key}" if key else GATE: value for key, value in values.items()}
+    earlier = (key for key in model.tags(challenger) if key.startswith(f"{GATE}_"))
+    for key in set(earlier) - tags.keys():
+        model.delete_tag(challenger, key)
+    for key, value in tags.items():
+        model.set_tag(challenger, key, value)
+
+
+def replace(model: RegisteredModel, champion: Version | None, challenger: Version) -> None:
+    """Give the alias to the challenger, which notes whom it had it from."""
+    if champion is not None:
+        model.set_tag(challenger, REPLACED, str(champion.version))
+    elif REPLACED in model.tags(challenger):
+        model.delete_tag(challenger, REPLACED)
+    model.set_alias(CHAMPION, challenger)
+
+
+@dataclass(frozen=True)
+class Demotion:
+    """What `demote` did."""
+
+    demoted: bool
+    reason: str
+
+
+def demote(name: str) -> Demotion:
+    """Make the version champion again that the champion took over from.
+
+    A version that is taken back forgets it, so that a second call goes one step further back.
+    Raises `ModelError` where there is no champion, or the earlier one was deleted.
+    """
+    find_store()
+    model = RegisteredModel(name)
+    with store_errors():
+        champion = model.find(CHAMPION)
+        if champion is None:
+            raise ModelError(f"model {name!r} has no version with the alias {CHAMPION}")
+        earlier = model.tags(champion).get(REPLACED)
+        if earlier is None:
+            return Demotion(
+                False, f"version {champion.version} stays the champion, there was none before it"
+            )
+        model.set_alias(CHAMPION, model.get(earlier))
+        model.delete_tag(champion, REPLACED)
+    return Demotion(
+        True, f"version {earlier} is the champion again, version {champion.version} is not"
     )
-    return Promotion(after > before, how)

@@ -91,6 +91,10 @@ class RegisteredModel:
         """Tag a version."""
         self.client.set_model_version_tag(self.name, version.version, key, value)
 
+    def delete_tag(self, version: ModelVersion, key: str) -> None:
+        """Take a tag from a version that has it."""
+        self.client.delete_model_version_tag(self.name, version.version, key)
+
     def tags(self, version: ModelVersion) -> dict[str, str]:
         """The tags of a version; one that was found by its alias holds none."""
         return dict(self.client.get_model_version(self.name, version.version).tags)

@@ -213,6 +213,12 @@ def test_promote_tells_by_its_exit_code(trained: Trained) -> None:
     result = run("promote")
     assert result.exit_code == 1
     assert result.output == "Not promoted: version 1 is the champion already\n"
+    result = run("demote", "genre-classifier")
+    assert result.exit_code == 1
+    assert result.output == (
+        "Not demoted: version 1 stays the champion, there was none before it\n"
+    )
+    assert_mistake(run("promote", "--min-gain", "-1"), "^Error: min_gain is -1.0; allowed are 0 to")
 
 
 def test_scan_shows_counts_and_faults(tmp_path: Path, make_corpus: Callable[..., Path]) -> None:
@@ -262,7 +268,8 @@ def test_clean_shows_asks_and_deletes(home: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    ("predict", "."), ("promote",), ("serve",), ("evaluate", "models:/x@champion", "--data", "."),
+    ("predict", "."), ("promote",), ("demote", "x"), ("serve",),
+    ("evaluate", "models:/x@champion", "--data", "."),
 ])  # fmt: skip
 def test_a_command_that_reads_makes_no_store(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)

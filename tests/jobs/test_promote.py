@@ -66,7 +66,9 @@ def test_better_challenger_becomes_champion_once(two_versions: MlflowClient) -> 
     result = promote(NAME)
     assert result.promoted
     assert re.fullmatch(
-        r"version 2 has .*% on the test set, the champion, version 1, has 33\.3%", result.reason
+        r"version 2 is better than the champion, version 1: .*% against 33\.3% of the test set, .*"
+        r" points \(95 % interval \+.* to \+.*, over 12 tracks\)",
+        result.reason,
     )
     assert champion(two_versions) == "2"
     again = promote(NAME)
@@ -131,7 +133,7 @@ def test_a_genre_called_na_counts(
     outcome = train_small(data, epochs=8)
     reached = outcome.metrics["test_accuracy"]
     assert reached > 0
-    assert promote(NAME).reason.startswith(f"version 2 has {reached:.1%} on the test set")
+    assert f", version 1: {reached:.1%} against " in promote(NAME).reason
 
 
 @pytest.mark.parametrize(("force", "why"), [(True, ""), (False, "because")])
