@@ -16,6 +16,7 @@ from genre_mlflow.tracking.sessions import write_config
 from genre_mlflow.version import VERSION
 
 REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "soundfile", "soxr")
+LEAKS = "leaking_groups"  # tag of a run and a version: groups of copies on two sides
 
 
 def run_name(options: TrainOptions, corpus: Corpus) -> str:
@@ -76,7 +77,7 @@ def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, 
 def leak_tags(corpus: Corpus) -> dict[str, str]:
     """How many groups are on two sides of the split: of copies, and of the table; none without."""
     counts = {
-        "leaking_groups": len(corpus.split.leaks),
+        LEAKS: len(corpus.split.leaks),
         "groups_in_two_splits": len(corpus.split.shared),
     }
     return {name: str(n) for name, n in counts.items() if n}

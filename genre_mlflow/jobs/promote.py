@@ -7,6 +7,8 @@ from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.gate import judge
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.files.names import escaped
+from genre_mlflow.files.words import counted
+from genre_mlflow.jobs.description import LEAKS
 from genre_mlflow.model.settings import CHAMPION, check_reason
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
 from genre_mlflow.tracking.store import find_store, store_errors
@@ -81,6 +83,14 @@ def pass_gate(
             f"{model.name!r} were tested on different tracks, so their accuracies say nothing "
             "about each other; train both on the same data and split, name other music's models "
             "otherwise (--model-name), or use --force --why TEXT"
+        )
+    leaks = model.tags(challenger).get(LEAKS)
+    if leaks:
+        return Promotion(
+            False,
+            f"version {challenger.version} was trained on a split with copies on two sides "
+            f"({counted(int(leaks), 'group')}, let by --allow-leak), so its figures say too much; "
+            "train it on a split without, or use --force --why TEXT",
         )
     verdict = judge(model.test_predictions(challenger), model.test_predictions(champion), gate)
     return Promotion(

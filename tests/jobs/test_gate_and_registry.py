@@ -43,12 +43,12 @@ def client(tmp_path: Path) -> Iterator[MlflowClient]:
 def register(client: MlflowClient) -> Versions:
     """Registers a version with these answers to the test set; the first is the champion."""
 
-    def add(*right: int, digest: str = "same") -> str:
+    def add(*right: int, digest: str = "same", **more: str) -> str:
         run = TrackedRun.create(experiment_id("gate"), "answers", {})
         model = mlflow.initialize_logged_model("answers", source_run_id=run.id)
         log_predictions(run, model.model_id, answers(*right))
         mlflow.finalize_logged_model(model.model_id, "READY")
-        tags = {"test_digest": digest}
+        tags = {"test_digest": digest, **more}
         return str(RegisteredModel(NAME).register(model.model_id, tags).version)
 
     return add
@@ -60,6 +60,17 @@ def champion(client: MlflowClient) -> str:
 
 def tags(client: MlflowClient, version: str) -> dict[str, str]:
     return dict(client.get_model_version(NAME, version).tags)
+
+
+def test_one_that_learnt_from_copies_of_test_tracks_is_refused(client, register):
+    register(20, 20)
+    register(36, 36, leaking_groups="2")
+    result = promote(NAME)
+    assert not result.promoted
+    assert "a split with copies on two sides (2 groups, let by --allow-leak)" in result.reason
+    assert champion(client) == "1"
+    assert tags(client, "2")["gate"] == "refused"
+    assert promote(NAME, force=True, why="the demo goes").promoted
 
 
 def test_a_clearly_better_challenger_is_promoted_with_its_evidence_as_tags(client, register):

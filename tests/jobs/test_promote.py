@@ -26,10 +26,10 @@ def trained_twice(
 ) -> Path:
     """A folder with a champion that could hardly learn, and a challenger that did."""
     folder = tmp_path_factory.mktemp("twice")
-    data = make_corpus(folder / "music")
+    data = make_corpus(folder / "music", tracks=20)
     with store_in(folder):
         train_small(data, epochs=1, lr=1e-7, test_fraction=0.2)
-        train_small(data, epochs=12, test_fraction=0.2)
+        train_small(data, epochs=16, test_fraction=0.2)
     return folder
 
 
