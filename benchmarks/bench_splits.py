@@ -5,7 +5,7 @@ and by artist (fingerprints of GTZAN-Bind), then on the fault-filtered, artist-a
 track is answered for by a classifier that has not learnt from its fold; the weights of the last
 epoch count. Intervals are over artists in all of them.
 
-    python benchmarks/bench_splits.py [--folds 10] [--network vgg]
+    python benchmarks/bench_splits.py [--folds 10] [--network vgg] [--image-size 128]
 """
 
 import argparse

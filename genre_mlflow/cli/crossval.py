@@ -74,10 +74,11 @@ def summary(found: "Crossval") -> str:
         f"{found.settings.folds} folds: mean {m['mean_fold_accuracy']:.1%}, lowest "
         f"{m['lowest_fold_accuracy']:.1%}",
     ]
-    lines.append(
-        f"Calibration error {number(m, 'calibration_error')} with a temperature from the other "
-        f"folds, {m['calibration_error_before']:.3f} without"
-    )
+    if "calibration_error_before" in m:
+        lines.append(
+            f"Calibration error {number(m, 'calibration_error')} with a temperature from the other "
+            f"folds, {m['calibration_error_before']:.3f} without"
+        )
     if found.settings.repeats > 1:
         lines.append(
             f"{found.settings.repeats} repeats: 95 % t interval of the accuracy "

@@ -62,6 +62,14 @@ class Corpus:
         """The manifest of one split."""
         return self.manifest[self.manifest["split"] == name]
 
+    def grouped_rows(self, name: str) -> pd.DataFrame:
+        """The same with all that belongs together, as a table of groups says, in one `group`.
+
+        So predictions tables have it, whose intervals are over groups.
+        """
+        grouped = self.split.grouped
+        return grouped[grouped["split"] == name]
+
     def counts(self) -> dict[str, int]:
         """Tracks in train, val and test."""
         return {name: len(self.rows(name)) for name in SPLITS}

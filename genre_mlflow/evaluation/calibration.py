@@ -24,7 +24,7 @@ from genre_mlflow.evaluation.statistics import CONFIDENCE, Interval, right, wils
 from genre_mlflow.model.aggregation import aggregate_logits
 from genre_mlflow.model.settings import AGGREGATIONS
 
-LOWEST, HIGHEST = 0.05, 20.0  # temperatures that are looked at
+LOWEST, HIGHEST = 0.25, 20.0  # temperatures that are looked at
 FEWEST = 30  # tracks that a temperature is fitted to
 BINS = 10
 DRAWS = 2000  # of a bootstrap
@@ -46,8 +46,10 @@ def fit_temperature(logits: Tensor, owners: Tensor, labels: Tensor, aggregation:
 
     Returns
     -------
-    `LOWEST` to `HIGHEST`. With one segment a track it is that of scikit-learn's
-    `CalibratedClassifierCV(FrozenEstimator(...), method="temperature")`.
+    `LOWEST` to `HIGHEST`; 1 at least where all tracks are right, which say nothing of how often
+    the surest answers are wrong. With one segment a track it is that of scikit-learn's
+    `CalibratedClassifierCV(FrozenEstimator(...), method="temperature")`. Votes hardly hang on it,
+    so with `vote` it is fitted to the segments, each with the genre of its track.
 
     Raises
     ------
@@ -57,12 +59,16 @@ def fit_temperature(logits: Tensor, owners: Tensor, labels: Tensor, aggregation:
     if len(labels) < FEWEST:
         raise DataError(f"{len(labels)} tracks are too few for a temperature; {FEWEST} are needed")
     logits = logits.double()
+    if aggregation == "vote":
+        labels, owners, aggregation = labels[owners], torch.arange(len(owners)), AGGREGATIONS[0]
+    answers = aggregate_logits(logits, owners, aggregation).argmax(dim=1)
+    lowest = 1.0 if bool((answers == labels).all()) else LOWEST
 
     def loss(logarithm: float) -> float:
         whole = aggregate_logits(logits / exp(logarithm), owners, aggregation)
         return float(functional.cross_entropy(whole, labels))
 
-    found = minimize_scalar(loss, bounds=(log(LOWEST), log(HIGHEST)), method="bounded")
+    found = minimize_scalar(loss, bounds=(log(lowest), log(HIGHEST)), method="bounded")
     return exp(float(found.x))
 
 

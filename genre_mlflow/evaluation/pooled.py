@@ -11,6 +11,7 @@ import pandas as pd
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.calibration import (
+    FEWEST,
     calibration_error,
     calibration_error_interval,
     cross_calibrated,
@@ -85,10 +86,14 @@ def pooled_figures(units: pd.DataFrame) -> dict[str, float]:
 def calibration_figures(units: pd.DataFrame) -> dict[str, float]:
     """The calibration error as the networks answer, and with one temperature, with its interval.
 
-    That of each fold is fitted to the other folds of its repeat.
+    That of each fold is fitted to the other folds of its repeat; where these are too small, there
+    is the error as the networks answer alone.
     """
     raw = apart(units)
-    parts = [cross_calibrated(rows, rows["fold"]) for _, rows in raw.groupby("repeat")]
+    repeats = [rows for _, rows in raw.groupby("repeat")]
+    if min(len(rows) - rows["fold"].value_counts().max() for rows in repeats) < FEWEST:
+        return {"calibration_error": calibration_error(raw)}
+    parts = [cross_calibrated(rows, rows["fold"]) for rows in repeats]
     after = calibration_error_interval(pd.concat(parts, ignore_index=True))
     return {
         "calibration_error_before": calibration_error(raw),

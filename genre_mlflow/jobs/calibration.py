@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from genre_mlflow.corpus.corpus import Corpus
+from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.calibration import (
     FEWEST,
@@ -17,7 +19,13 @@ from genre_mlflow.evaluation.calibration import (
     fit_temperature,
     reliability,
 )
-from genre_mlflow.evaluation.predictions import answers_of, part, segment_logits, segment_table
+from genre_mlflow.evaluation.predictions import (
+    answers_of,
+    by_recording,
+    part,
+    segment_logits,
+    segment_table,
+)
 from genre_mlflow.evaluation.statistics import Interval
 from genre_mlflow.figures.image import save_figure
 from genre_mlflow.figures.reliability import reliability_figure
@@ -30,13 +38,15 @@ class Calibrated:
     """Predictions tables of all splits, as the networks answer (`raw`) and calibrated.
 
     `segments`: the logits of each segment, raw. `temperature`: of the network that answers for the
-    test set; None where validation has too few tracks to fit one, and nothing is calibrated.
+    test set; None where nothing is calibrated: validation has too few tracks to fit one, or
+    (`has_held_out`) nothing was held out of what this network has learnt from.
     """
 
     raw: pd.DataFrame
     predictions: pd.DataFrame
     segments: pd.DataFrame
     temperature: float | None
+    has_held_out: bool = True
 
     @cached_property
     def error(self) -> Interval:
@@ -60,11 +70,14 @@ class Calibrated:
     def sentence(self) -> str:
         """How far the confidences can be believed."""
         error = f"{self.error.mean:.3f} ({self.error.low:.3f} to {self.error.high:.3f})"
-        n_val = len(part(self.raw, "val"))
+        n_val = len(by_recording(part(self.raw, "val")))
         if self.temperature is None:
+            why = f"validation has {n_val} of the {FEWEST} tracks that are needed"
+            if not self.has_held_out:
+                why = "the network has learnt from validation, and none of its kind has not"
             return (
-                f"The probabilities are not calibrated, for validation has {n_val} of the {FEWEST} "
-                f"tracks that are needed; calibration error on the test set {error}."
+                f"The probabilities are not calibrated, for {why}; calibration error on the test "
+                f"set {error}."
             )
         before = calibration_error(part(self.raw, "test"))
         return (
@@ -78,39 +91,43 @@ def calibrated_answers(
     rated: Mapping[str, Classifier],
     corpus: Corpus,
     tracks: Mapping[str, TrackDataset],
-    held_out: Classifier,
+    held_out: Classifier | None,
 ) -> Calibrated:
     """What each split's classifier in `rated` answers; they get their temperatures.
 
     `held_out`: by whose answers for the validation tracks that of the one for the test set is
-    fitted. It has not learnt from them; after a refit it is the network before, of one recipe.
+    fitted; it has not learnt from them. None: nobody can say, and its temperature stays 1.
     """
     said = {name: segment_logits(who, tracks[name]) for name, who in rated.items()}
     val = {rated["val"]: said["val"]}
-    if held_out not in val:
+    if held_out and held_out not in val:
         val[held_out] = segment_logits(held_out, tracks["val"])
     fitted = {
         who: temperature_of(logits, who, corpus.rows("val"), tracks["val"])
         for who, logits in val.items()
     }
+    of_test = fitted[held_out] if held_out else None
     for who in rated.values():
-        who.temperature = fitted.get(who, fitted[held_out]) or 1.0
-    tables = [tables_of(rated[n], corpus.rows(n), tracks[n], said[n]) for n in said]
+        who.temperature = fitted.get(who, of_test) or 1.0
+    tables = [tables_of(rated[n], corpus.grouped_rows(n), tracks[n], said[n]) for n in said]
     raw, calibrated, segments = (
         pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)
     )
-    return Calibrated(raw, calibrated, segments, fitted[held_out])
+    return Calibrated(raw, calibrated, segments, of_test, has_held_out=held_out is not None)
 
 
 def temperature_of(
     logits: Tensor, classifier: Classifier, rows: pd.DataFrame, tracks: TrackDataset
 ) -> float | None:
-    """The temperature by these validation tracks; None where they are too few."""
-    if len(rows) < FEWEST:
+    """The temperature by these validation tracks, a recording each; None where they are too few."""
+    codes, names = pd.factorize(np.array(recordings(rows), object))
+    if len(names) < FEWEST:
         return None
     places = {genre: place for place, genre in enumerate(classifier.genres)}
-    labels = torch.tensor([places[genre] for genre in rows["genre"]])
-    return fit_temperature(logits, tracks.owners, labels, classifier.aggregation)
+    first = ~pd.Series(codes).duplicated().to_numpy()
+    labels = torch.tensor([places[genre] for genre in rows["genre"][first]])
+    owners = torch.from_numpy(codes)[tracks.owners]
+    return fit_temperature(logits, owners, labels, classifier.aggregation)
 
 
 def tables_of(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.options import TrainOptions, off_default
 from genre_mlflow.settings import Settings, option
+from genre_mlflow.training.recipes import RECIPES
 
 LAST_EPOCH = "the weights of the last epoch count"
 ALL_DEALT = "all tracks are dealt to folds"
@@ -36,7 +37,13 @@ class CrossvalSettings(Settings):
 
     def options_of(self, options: TrainOptions) -> list[TrainOptions]:
         """The options of each repeat. Raises `SettingsError` for those without a meaning."""
+        said = RECIPES[options.training.recipe]
         for name in off_default(options.flat()):
+            if name in POINTLESS and name in said:
+                raise SettingsError(
+                    f"recipe {options.training.recipe} asks for {name}, which has no meaning in a "
+                    f"cross-validation ({POINTLESS[name]}); take another recipe"
+                )
             if name in POINTLESS:
                 raise SettingsError(
                     f"{name} has no meaning in a cross-validation ({POINTLESS[name]}); leave it out"

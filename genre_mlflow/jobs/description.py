@@ -16,7 +16,8 @@ from genre_mlflow.tracking.sessions import write_config
 from genre_mlflow.version import VERSION
 
 REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "soundfile", "soxr")
-LEAKS = "leaking_groups"  # tag of a run and a version: groups of copies on two sides
+# Tags of a run and a version: groups of copies, and of a table, on two sides.
+LEAKS, SHARED = "leaking_groups", "groups_in_two_splits"
 
 
 def run_name(options: TrainOptions, corpus: Corpus) -> str:
@@ -78,7 +79,7 @@ def leak_tags(corpus: Corpus) -> dict[str, str]:
     """How many groups are on two sides of the split: of copies, and of the table; none without."""
     counts = {
         LEAKS: len(corpus.split.leaks),
-        "groups_in_two_splits": len(corpus.split.shared),
+        SHARED: len(corpus.split.shared),
     }
     return {name: str(n) for name, n in counts.items() if n}
 

@@ -9,7 +9,7 @@ import pandas as pd
 from genre_mlflow import signals
 from genre_mlflow.corpus.corpus import Corpus, corpus_folder, corpus_name, open_corpus
 from genre_mlflow.corpus.scan import scan
-from genre_mlflow.corpus.splits import SplitResult
+from genre_mlflow.corpus.splits import SplitResult, groups_known, groups_together
 from genre_mlflow.data.cache import open_cache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
@@ -80,7 +80,8 @@ def evaluate(
     elif known.sentence():
         logger.warning("Warning: %s", known.sentence())
     cache = open_cache(rows, classifier.preprocessing, home() / "cache", part_of=corpus.manifest)
-    predictions = predict_tracks(classifier, rows, TrackDataset(rows, classifier.genres, cache))
+    grouped = corpus.split.grouped.loc[rows.index]
+    predictions = predict_tracks(classifier, grouped, TrackDataset(rows, classifier.genres, cache))
     recordings = by_recording(predictions)
     values, report = measures_with_intervals(recordings), report_with_intervals(recordings)
     with store_errors():
@@ -104,7 +105,8 @@ def corpus_to_evaluate(options: TrainOptions, split: str) -> Corpus:
         return open_corpus(options.corpus, options.split)
     folder = corpus_folder(options.corpus.data)
     scanned = scan(folder, options.corpus.on_bad_file)
-    unsplit = SplitResult(scanned.manifest, [], [], [])
+    together = groups_together(groups_known(scanned.manifest, options.split))
+    unsplit = SplitResult(scanned.manifest, [], [], [], together)
     name = corpus_name(options.corpus.data)
     return Corpus(name, folder, unsplit, scanned.bad_files, scanned.notes)
 

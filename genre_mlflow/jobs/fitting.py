@@ -111,7 +111,7 @@ def fit_again(
         counted(len(tracks[BOTH]), "segment"), counted(epochs, "epoch"),
     )  # fmt: skip
     both = {"train": tracks[BOTH], "val": tracks["val"]}
-    return fit_to_the_end(options.changed(epochs=epochs), genres, both, checkpoints, device)
+    return fit_to_the_end(options.changed(epochs=epochs), genres, both, checkpoints, device)[0]
 
 
 def distil(
@@ -120,10 +120,11 @@ def distil(
     tracks: Mapping[str, TrackDataset],
     checkpoints: CheckpointFolder,
     device: torch.device,
-) -> Classifier:
+) -> tuple[Classifier, int]:
     """One network that has learnt what an ensemble answers, on the tracks that this was trained on.
 
-    What is fitted beside them is fitted to it anew, and needs no teacher.
+    And when it had (ms since 1970). What is fitted beside them is fitted to it anew, and needs no
+    teacher.
     """
     logger.info("Teaching one network what the %s answers", options.family)
     network = teacher.network.to(device)
@@ -140,15 +141,15 @@ def fit_to_the_end(
     checkpoints: CheckpointFolder,
     device: torch.device,
     teacher: nn.Module | None = None,
-) -> Classifier:
-    """A classifier trained for all epochs, whose last weights count."""
+) -> tuple[Classifier, int]:
+    """A classifier trained for all epochs, whose last weights count, and when these were there."""
     classifier = new_classifier(options, genres)
     epochs = options.training.epochs
     observer = Observers([Quarters(epochs), StopBetweenSteps()])
     settings = options.changed(patience=0)
-    fit_classifier(classifier, tracks, settings, observer, checkpoints, device, teacher)
+    fitted = fit_classifier(classifier, tracks, settings, observer, checkpoints, device, teacher)
     classifier.network.load_state_dict(checkpoints.load_weights(epochs))
-    return classifier
+    return classifier, fitted.history[-1].finished_ms
 
 
 class Quarters(Observer):

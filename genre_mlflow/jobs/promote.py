@@ -8,7 +8,7 @@ from genre_mlflow.evaluation.gate import judge
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted
-from genre_mlflow.jobs.description import LEAKS
+from genre_mlflow.jobs.description import LEAKS, SHARED
 from genre_mlflow.model.settings import CHAMPION, check_reason
 from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
 from genre_mlflow.tracking.store import find_store, store_errors
@@ -66,9 +66,12 @@ def promote(
             found = Promotion(True, "there was no champion")
         else:
             found = pass_gate(model, champion, challenger, gate)
-        note_decision(model, challenger, found, champion, "forced" if force else "")
+        note_evidence(model, challenger, found, champion)
         if found.promoted:
             replace(model, champion, challenger)
+        # Last, so that it is never said of a version that the alias did not go to.
+        decision = "promoted" if found.promoted else "refused"
+        model.set_tag(challenger, GATE, "forced" if force else decision)
     return found
 
 
@@ -89,34 +92,46 @@ def pass_gate(
         return Promotion(
             False,
             f"version {challenger.version} was trained on a split with copies on two sides "
-            f"({counted(int(leaks), 'group')}, let by --allow-leak), so its figures say too much; "
-            "train it on a split without, or use --force --why TEXT",
+            f"({counted(int(leaks), 'group')}, let by --allow-leak), so its figures may say too "
+            "much; train it on a split without, or use --force --why TEXT",
         )
     verdict = judge(model.test_predictions(challenger), model.test_predictions(champion), gate)
     return Promotion(
         verdict.passed,
         verdict.sentence(f"version {challenger.version}", f"version {champion.version}"),
-        tuple(verdict.notes()),
+        (*verdict.notes(), *leak_notes(model, champion, challenger)),
         verdict.evidence() | {"digest": str(digests.pop())},
     )
 
 
-def note_decision(
-    model: RegisteredModel,
-    challenger: Version,
-    found: Promotion,
-    champion: Version | None,
-    how: str = "",
+def leak_notes(model: RegisteredModel, champion: Version, challenger: Version) -> list[str]:
+    """What the splits of both had on two sides; it does not decide."""
+    notes = []
+    if model.tags(champion).get(LEAKS):
+        notes.append(
+            f"the split of the champion, version {champion.version}, had copies on two sides, so "
+            "its figures may say too much"
+        )
+    shared = model.tags(challenger).get(SHARED)
+    if shared:
+        notes.append(
+            f"the split of version {challenger.version} has {counted(int(shared), 'group')} of its "
+            "table on two sides"
+        )
+    return notes
+
+
+def note_evidence(
+    model: RegisteredModel, challenger: Version, found: Promotion, champion: Version | None
 ) -> None:
-    """Keep a decision as tags of the challenger, in place of those of an earlier one."""
+    """Keep what a decision rests on as tags of the challenger, in place of an earlier one's."""
     values = {
-        "": how or ("promoted" if found.promoted else "refused"),
         "reason": found.reason,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **({"against": str(champion.version)} if champion else {}),
         **(found.evidence or {}),
     }
-    tags = {f"{GATE}_{key}" if key else GATE: value for key, value in values.items()}
+    tags = {f"{GATE}_{key}": value for key, value in values.items()}
     earlier = (key for key in model.tags(challenger) if key.startswith(f"{GATE}_"))
     for key in set(earlier) - tags.keys():
         model.delete_tag(challenger, key)
@@ -160,6 +175,7 @@ def demote(name: str) -> Demotion:
             )
         model.set_alias(CHAMPION, model.get(earlier))
         model.delete_tag(champion, REPLACED)
+        model.set_tag(champion, GATE, "demoted")
     return Demotion(
         True, f"version {earlier} is the champion again, version {champion.version} is not"
     )

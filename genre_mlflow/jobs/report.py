@@ -113,17 +113,21 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
         save_figure(figure, folder / f"{name}_{kind}.png")
 
 
-def final_metrics(predictions: pd.DataFrame, best: EpochResult) -> dict[str, float]:
+def final_metrics(
+    raw: pd.DataFrame, calibrated: pd.DataFrame, best: EpochResult
+) -> dict[str, float]:
     """Train, validation and test results, without dropout: of the best epoch's weights, and on
     the test set of the network that was trained again or taught at the end, if one was.
 
-    A recording counts once, in however many files its segments lie.
+    `raw` for train and validation, so that the loss is that of the epochs, and no temperature
+    looks good on what it was fitted to; `calibrated` for test. A recording counts once, in however
+    many files its segments lie.
     """
-    parts = {split: by_recording(part(predictions, split)) for split in ("train", "val", "test")}
+    parts = {split: by_recording(part(raw, split)) for split in ("train", "val")}
     found = {
         "best_train": metrics.measures(parts["train"]),
         "best_val": metrics.measures(parts["val"]),
-        "test": measures_with_intervals(parts["test"]),
+        "test": measures_with_intervals(by_recording(part(calibrated, "test"))),
     }
     values: dict[str, float] = {"best_epoch": best.epoch, "best_lr": best.lr}
     for prefix, measures in found.items():

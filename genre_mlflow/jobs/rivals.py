@@ -50,7 +50,7 @@ def baseline_predictions(
         corpus.genres, StatisticsBaseline(), options.preprocessing, options.model.aggregate
     )
     fit_baseline(rival, tracks[BOTH if options.training.refit else "train"])
-    return predict_tracks(rival, corpus.rows("test"), tracks["test"])
+    return predict_tracks(rival, corpus.grouped_rows("test"), tracks["test"])
 
 
 def gain_over_baseline(predictions: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:

@@ -142,12 +142,13 @@ def train_in_run(
         epoch = len(fitted.history)
         again = CheckpointFolder(checkpoints.folder / AGAIN)
         final = fit_again(options, corpus.genres, tracks, epoch, again, device)
+    finished_ms = fitted.history[epoch - 1].finished_ms
     if options.training.distil:
         taught = CheckpointFolder(checkpoints.folder / f"{TAUGHT}-{epoch}")
-        final = distil(final, options, tracks, taught, device)
+        final, finished_ms = distil(final, options, tracks, taught, device)
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
-    return conclude(run, options, corpus, rated, tracks, fitted, epoch)
+    return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms)
 
 
 def begins(run_id: str, part: str = "") -> bool:
@@ -163,22 +164,23 @@ def conclude(
     tracks: dict[str, TrackDataset],
     fitted: FitResult,
     epoch: int,
+    finished_ms: int,
 ) -> Outcome:
     """Evaluate, and log results and model; a run killed in here repeats it without doubles.
 
-    `rated`: who answers for each split; what answers for test, of this epoch, is the run's model.
+    `rated`: who answers for each split; what answers for test is the run's model, of this epoch,
+    whose weights were there at `finished_ms`.
     """
     signals.check()
     test_reads = note_test_read(run, len(fitted.history))
     with ExitStack() as stack:
         for network in {classifier.network for classifier in rated.values()}:
             stack.enter_context(remembering(network, home() / "cache"))
-        held_out = rated["val" if options.training.refit else "test"]
-        answers = calibrated_answers(rated, corpus, tracks, held_out)
+        answers = calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
     predictions = answers.predictions
     signals.check()
     best = best_epoch(fitted.history)
-    values = final_metrics(predictions, best) | answers.metrics()
+    values = final_metrics(answers.raw, predictions, best) | answers.metrics()
     logger.info("%s", answers.sentence())
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
@@ -191,13 +193,12 @@ def conclude(
     signals.check()
     final = rated["test"]
     final.network.cpu()
-    finished_ms = fitted.history[epoch - 1].finished_ms
     # Of the model is what it says itself: of all splits, or of the test set alone where another
     # network was trained at the end.
     own = [name for name, who in rated.items() if who is final]
     model_id = ""
     if options.family.reads_files:
-        model_id = find_model(run, epoch) or log_classifier(run, final, epoch)
+        model_id = find_model(run, final) or log_classifier(run, final, epoch)
         log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
     others = {n: v for n, v in values.items() if n.startswith("best") and "val" not in own}
     ours = {name: value for name, value in values.items() if name not in others}
@@ -222,6 +223,17 @@ def conclude(
         description=version_description(options, corpus, values),
         small=small_sentence(part(predictions, "test")),
     )
+
+
+def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> Classifier | None:
+    """Whose answers for validation say how far those for the test set can be believed.
+
+    It has not learnt from validation: the model itself, or after a refit the network before, of the
+    same recipe. None where that is an ensemble and the model one network.
+    """
+    if not options.training.refit:
+        return rated["test"]
+    return None if options.training.distil else rated["val"]
 
 
 def note_test_read(run: TrackedRun, epochs: int) -> list[str]:

@@ -147,6 +147,12 @@ class Classifier:
         weights = to_safetensors(self.network.state_dict())
         return hashlib.sha256(content + weights).hexdigest()[:DIGEST_CHARACTERS]
 
+    @property
+    def weights_digest(self) -> str:
+        """As many that name the weights alone."""
+        weights = to_safetensors(self.network.state_dict())
+        return hashlib.sha256(weights).hexdigest()[:DIGEST_CHARACTERS]
+
     def config(self) -> dict[str, Any]:
         """Everything but the weights, as JSON holds it."""
         return {

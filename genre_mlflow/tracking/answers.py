@@ -12,6 +12,7 @@ from genre_mlflow.tracking.artifacts import read_file
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS, PREDICTIONS_FILE
 from genre_mlflow.tracking.registry import RegisteredModel, logged_model_id, training_manifest
 from genre_mlflow.tracking.run import TrackedRun
+from genre_mlflow.tracking.sessions import CROSSVAL
 
 RUN_PREDICTIONS = f"tables/{PREDICTIONS_FILE}"  # of a training: of all splits
 WHAT = "a run's id, models:/NAME@ALIAS, models:/NAME/VERSION or models:/MODEL_ID"
@@ -95,6 +96,11 @@ def answers_of_model(address: str) -> Answers:
 
 def answers_of_run(run: TrackedRun) -> pd.DataFrame:
     """Of a training its test set, of an evaluation all that was evaluated."""
+    if run.tags.get("task") == CROSSVAL:
+        raise ModelError(
+            f"run {run.id} ({run.name}) is a cross-validation, whose tracks are answered for by "
+            "many classifiers; compare trainings, evaluations or models"
+        )
     with tempfile.TemporaryDirectory() as folder:
         for name in (RUN_PREDICTIONS, PREDICTIONS_FILE):
             path = run.read_artifact(name, Path(folder))

@@ -21,6 +21,7 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.run import TrackedRun
 
 MODEL_TYPE = "classifier"
+WEIGHTS = "weights"  # parameter of a logged model: their digest
 PREDICTIONS_FILE = "predictions.csv"
 MODEL_PREDICTIONS = f"evaluation/{PREDICTIONS_FILE}"  # within the logged model
 # What the served code imports, by the name of its distribution.
@@ -69,19 +70,20 @@ def requirements(features: str) -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in names]
 
 
-def find_model(run: TrackedRun, epoch: int) -> str | None:
-    """The model of this epoch that a run has logged before it was killed; a half one is deleted."""
-    found = run.models(f" AND name = '{MODEL_TYPE}'")
+def find_model(run: TrackedRun, classifier: Classifier) -> str | None:
+    """The model with these weights that a run has logged before; a half one is deleted."""
+    found, digest = run.models(f" AND name = '{MODEL_TYPE}'"), classifier.weights_digest
     for model in found:
         if model.status != "READY":
             run.hide_model(model.model_id)
-    ours = [m for m in found if m.status == "READY" and m.params["epoch"] == str(epoch)]
+    ours = [m for m in found if m.status == "READY" and m.params.get(WEIGHTS) == digest]
     return str(ours[0].model_id) if ours else None
 
 
 def log_classifier(run: TrackedRun, classifier: Classifier, epoch: int) -> str:
     """Log the classifier as a pyfunc model of `run` and return the model's id."""
-    model_id = run.create_model(MODEL_TYPE, MODEL_TYPE, epoch)
+    digest = {WEIGHTS: classifier.weights_digest}
+    model_id = run.create_model(MODEL_TYPE, MODEL_TYPE, epoch, **digest)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, served_model.ARTIFACT)  # its name is kept inside the model
         classifier.save(folder)

@@ -21,14 +21,17 @@ class ModelsOfRun:
         outputs = entity.outputs.model_outputs if entity.outputs else []
         self.linked = {output.model_id for output in outputs}
 
-    def create_model(self, name: str, kind: str, epoch: int) -> str:
-        """Open a logged model of one of its epochs; return the model's id."""
+    def create_model(self, name: str, kind: str, epoch: int, **more: str) -> str:
+        """Open a logged model of one of its epochs; return the model's id.
+
+        `more`: further parameters of the model.
+        """
         entry = self.client.create_logged_model(
             self.experiment_id,
             name=name,
             source_run_id=self.id,
             model_type=kind,
-            params={"epoch": str(epoch)},
+            params={"epoch": str(epoch), **more},
         )
         return str(entry.model_id)
 

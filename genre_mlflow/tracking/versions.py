@@ -83,18 +83,25 @@ def versions_of(client: MlflowClient, name: str) -> list[VersionFacts]:
 def facts_of(client: MlflowClient, version: ModelVersion, aliases: dict[str, str]) -> VersionFacts:
     """One version; its figures are those of its logged model, else of its tag."""
     metrics = metrics_of(client, version)
-    tagged = version.tags.get(ACCURACY)
     return VersionFacts(
         name=version.name,
         version=int(version.version),
         aliases=sorted(a for a, number in aliases.items() if str(number) == str(version.version)),
-        accuracy=metrics.get(ACCURACY, float(tagged) if tagged else None),
+        accuracy=metrics.get(ACCURACY, number_in(version.tags.get(ACCURACY, ""))),
         low=metrics.get(f"{ACCURACY}_low"),
         high=metrics.get(f"{ACCURACY}_high"),
         digest=version.tags.get(TEST_DIGEST, ""),
         corpus=version.tags.get("corpus", ""),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
     )
+
+
+def number_in(text: str) -> float | None:
+    """The number that a tag holds, which people may have edited; None where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:

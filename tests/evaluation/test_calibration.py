@@ -19,7 +19,6 @@ from genre_mlflow.evaluation.calibration import (
 )
 from genre_mlflow.evaluation.predictions import logits_of, with_answers
 from genre_mlflow.model.aggregation import aggregate_logits
-from genre_mlflow.model.settings import AGGREGATIONS
 
 GENRES = ["blues", "jazz", "rock"]
 
@@ -75,7 +74,22 @@ def test_of_one_segment_a_track_it_is_scikit_learns():
     np.testing.assert_allclose(ours, theirs.predict_proba(rows), atol=1e-3)
 
 
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_where_all_are_right_confidences_are_not_sharpened():
+    logits, _ = drawn(60, 1.0)
+    right = logits.argmax(dim=1)
+    assert fit_temperature(logits, torch.arange(60), right, "mean") == pytest.approx(1, abs=1e-3)
+    sharp = fit_temperature(logits, torch.arange(60), right.roll(1), "mean")
+    assert sharp > 1
+
+
+def test_with_votes_each_segment_counts_for_itself():
+    logits, labels = drawn(120, 3.0)
+    owners, tracks = torch.arange(120) // 3, labels[::3]
+    found = fit_temperature(logits, owners, tracks, "vote")
+    assert found == fit_temperature(logits, torch.arange(120), tracks[owners], "mean")
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
 def test_no_other_temperature_has_less_loss_over_the_tracks(aggregation):
     logits, labels = drawn(120, 3.0)
     owners = torch.arange(120) // 3  # of three segments each
@@ -86,7 +100,7 @@ def test_no_other_temperature_has_less_loss_over_the_tracks(aggregation):
         return float(functional.cross_entropy(whole, tracks))
 
     found = fit_temperature(logits, owners, tracks, aggregation)
-    others = np.geomspace(0.05, 20, 400)
+    others = np.geomspace(0.25, 20, 400)
     assert loss(found) <= min(map(loss, others)) + 1e-4
 
 

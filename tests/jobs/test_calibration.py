@@ -46,6 +46,32 @@ def test_the_model_answers_with_the_temperature_that_validation_gave(
     assert "calibrated on the 48 tracks of validation (temperature" in card
 
 
+def test_figures_of_the_best_epoch_are_those_before_calibration(
+    store: MlflowClient, options: TrainOptions
+) -> None:
+    outcome = train(options, experiment=EXPERIMENT)
+    (best,) = (
+        m.value
+        for m in store.get_metric_history(outcome.run_id, "val_loss")
+        if m.step == outcome.metrics["best_epoch"]
+    )
+    assert outcome.metrics["best_val_loss"] == pytest.approx(best, abs=1e-5)
+
+
+def test_artists_of_a_table_are_the_groups_of_all_that_is_said(
+    store: MlflowClient, options: TrainOptions, tmp_path: Path
+) -> None:
+    table = tmp_path / "groups.csv"
+    genres = ("blues", "jazz", "rock")
+    rows = [f"{g}/{g}.{n:05d},{g} {n // 4}" for g in genres for n in range(40)]
+    table.write_text("\n".join(["track_id,artist", *rows]) + "\n")
+    outcome = train(options.changed(groups=str(table)), experiment=EXPERIMENT)
+    predictions = read_predictions(tables(store, outcome, "predictions"))
+    test = part(predictions, "test")
+    assert 1 < test["group"].nunique() == len(test) // 4
+    assert "test_accuracy_over_groups_low" in outcome.metrics
+
+
 def read_segments(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"track_id": str})
 
@@ -59,6 +85,17 @@ def test_after_a_refit_the_network_before_gives_the_temperature(
     assert again.metrics["temperature"] == first.metrics["temperature"]
     served = genre_mlflow.load(f"models:/genre-classifier/{again.version}")
     assert served.temperature == first.metrics["temperature"]
+
+
+@pytest.mark.slow
+def test_one_that_was_taught_by_networks_that_know_validation_is_not_calibrated(
+    store: MlflowClient, options: TrainOptions
+) -> None:
+    outcome = train(options.changed(ensemble=2, distil=True, refit=True), experiment=EXPERIMENT)
+    assert "temperature" not in outcome.metrics
+    assert genre_mlflow.load(f"models:/genre-classifier/{outcome.version}").temperature == 1.0
+    card = Path(store.download_artifacts(outcome.run_id, "model_card.md")).read_text("utf-8")
+    assert "not calibrated, for the network has learnt from validation" in card
 
 
 @pytest.mark.slow

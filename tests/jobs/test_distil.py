@@ -72,6 +72,21 @@ def test_it_learns_from_the_best_epoch_on_the_tracks_of_its_teachers(
 
 
 @pytest.mark.slow
+def test_more_epochs_that_change_the_pupil_alone_are_a_model_of_its_own(
+    store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if no later epoch of the teachers were better.
+    monkeypatch.setattr("genre_mlflow.jobs.train.best_epoch", lambda history: history[1])
+    short = options.changed(schedule="none", model_name="two")
+    one = train(short, experiment="two")
+    more = train(short.changed(epochs=5), experiment="two", resume=one.run_id, given={"epochs"})
+    assert one.model_id != more.model_id
+    weights = genre_mlflow.load("models:/two/2").network.state_dict()
+    kept = last_weights(one.run_id)
+    assert all(torch.equal(weights[name], found) for name, found in kept.items())
+
+
+@pytest.mark.slow
 def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,17 @@ def test_one_that_learnt_from_copies_of_test_tracks_is_refused(client, register)
     assert promote(NAME, force=True, why="the demo goes").promoted
 
 
+def test_copies_in_the_champion_s_split_are_told(client, register):
+    RegisteredModel(NAME).set_tag(
+        client.get_model_version(NAME, register(36, 36)), "leaking_groups", "2"
+    )
+    register(32, 30, groups_in_two_splits="3")
+    result = promote(NAME)
+    assert not result.promoted
+    assert "split of the champion, version 1, had copies on two sides" in result.message()
+    assert "version 2 has 3 groups of its table on two sides" in result.message()
+
+
 def test_a_clearly_better_challenger_is_promoted_with_its_evidence_as_tags(client, register):
     register(20, 20)
     register(32, 30)

@@ -29,7 +29,7 @@ def predictions() -> pd.DataFrame:
 
 
 def test_final_metrics_are_those_of_recordings(predictions):
-    values = final_metrics(predictions, BEST)
+    values = final_metrics(predictions, predictions, BEST)
     assert values["test_accuracy"] == values["best_val_accuracy"] == 0.75
     interval = wilson_interval(3, 4)
     assert values["test_accuracy_low"] == interval.low
