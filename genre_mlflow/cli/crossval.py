@@ -8,26 +8,20 @@ from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     EXPERIMENT_OPTION,
     TRAIN_OPTIONS,
-    declared_option,
     is_given,
     options,
+    options_from,
     train_options,
 )
 from genre_mlflow.jobs.crossval_settings import CrossvalSettings
-from genre_mlflow.options import Declared
 from genre_mlflow.settings import options_of
 
 if TYPE_CHECKING:
     from genre_mlflow.jobs.crossval import Crossval
 
-OWN_OPTIONS = [
-    declared_option(name, Declared(one, getattr(CrossvalSettings(), name), int))
-    for name, one in options_of(CrossvalSettings).items()
-]
-
 
 @click.command(cls=OneLineErrors)
-@options([*OWN_OPTIONS, *TRAIN_OPTIONS])
+@options([*options_from(CrossvalSettings), *TRAIN_OPTIONS])
 @EXPERIMENT_OPTION
 @click.option(
     "--resume", default="", metavar="RUN_ID",

@@ -13,7 +13,7 @@ from genre_mlflow.features.settings import IMAGE_FIELDS, AugmentationSettings, P
 from genre_mlflow.files.names import too_long
 from genre_mlflow.model.settings import CHAMPION_URI
 from genre_mlflow.options import Declared, TrainOptions, check_recipe, declared
-from genre_mlflow.settings import as_text, options_of
+from genre_mlflow.settings import Settings, as_text, kinds_of, options_of
 
 EXPERIMENT = "genre-mlflow"
 
@@ -39,6 +39,15 @@ class WholeNumbers(click.ParamType[tuple[int, ...]]):
 def training_option(name: str) -> Decorator:
     """The option of this name, with the default, the type and the help of its declaration."""
     return declared_option(name, declared()[name])
+
+
+def options_from(kind: type[Settings]) -> list[Decorator]:
+    """The options of a command that a settings class declares."""
+    kinds = kinds_of(kind)
+    return [
+        declared_option(name, Declared(one, getattr(kind(), name), kinds[name]))
+        for name, one in options_of(kind).items()
+    ]
 
 
 def declared_option(name: str, one: Declared) -> Decorator:

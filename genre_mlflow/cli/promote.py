@@ -5,18 +5,9 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow
-from genre_mlflow.cli.options import declared_option, options
+from genre_mlflow.cli.options import options, options_from
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.model.settings import ModelSettings, check_reason
-from genre_mlflow.options import Declared
-from genre_mlflow.settings import kinds_of, options_of
-
-GATE_OPTIONS = [
-    declared_option(
-        name, Declared(one, getattr(GateSettings(), name), kinds_of(GateSettings)[name])
-    )
-    for name, one in options_of(GateSettings).items()
-]
 
 
 @click.command(cls=OneLineErrors)
@@ -24,7 +15,7 @@ GATE_OPTIONS = [
     "--model-name", default=ModelSettings().model_name, show_default=True, help="Registered model."
 )
 @click.option("--version", default="", metavar="N", help="Its version; empty: the challenger.")
-@options(GATE_OPTIONS)
+@options(options_from(GateSettings))
 @click.option("--force", is_flag=True, help="Promote without a comparison; needs --why.")
 @click.option("--why", default="", metavar="TEXT", help="Reason for --force, kept as a tag.")
 @click.pass_context
