@@ -8,14 +8,15 @@ import click
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     RECORDING_OPTIONS,
+    check_length,
     check_output,
     options,
     training_option,
 )
 from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
-from genre_mlflow.errors import SettingsError
+from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files.names import escaped
+from genre_mlflow.files.names import escaped, is_same_file
 from genre_mlflow.options import part_of
 
 
@@ -50,6 +51,8 @@ def corpus_check(folder: str, write: str, confirmed: str, draw: str, **values: A
     check_files(write, confirmed, draw)
     settings.check_folder()
     dealing.check_folder()
+    if write:
+        check_written(write, dealing.groups, confirmed)
     from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.checking import check_corpus
     from genre_mlflow.corpus.faults import bad_lines
@@ -60,7 +63,7 @@ def corpus_check(folder: str, write: str, confirmed: str, draw: str, **values: A
         click.echo(line, err=True)
     for line in found.lines:
         click.echo(escaped(line, keep="\t"))
-    click.echo(found.summary)
+    click.echo(escaped(found.summary, keep="\n"))
     if write:
         from genre_mlflow.corpus.pair_tables import doubtful_file, write_tables
 
@@ -77,6 +80,41 @@ def check_files(write: str, confirmed: str, draw: str) -> None:
     check_output(draw, (".png",), "--draw")
     if confirmed and not Path(confirmed).is_file():
         raise SettingsError(f"--confirmed is {confirmed!r}, which is no file; give a CSV of pairs")
+
+
+def check_written(write: str, groups: str, confirmed: str) -> None:
+    """Refuse to write over what the command reads, and over verdicts that it does not read.
+
+    Raises `SettingsError`.
+    """
+    from genre_mlflow.corpus.pair_tables import doubtful_file
+
+    beside = str(doubtful_file(Path(write)))
+    check_length(Path(beside), f"--write is {write!r}, which writes {beside!r}, too")
+    pairs = ((write, "--groups", groups), (beside, "--groups", groups))
+    for written, option, given in (*pairs, (write, "--confirmed", confirmed)):
+        if is_same_file(written, given):
+            raise SettingsError(
+                f"--write is {write!r}, which would replace {given!r} of {option}; "
+                "give another name"
+            )
+    if Path(beside).exists() and not is_same_file(beside, confirmed):
+        check_unjudged(write, beside)
+
+
+def check_unjudged(write: str, beside: str) -> None:
+    """Refuse to replace a table of pairs that has verdicts, or what is no such table."""
+    from genre_mlflow.corpus.verdicts import verdicts_from
+
+    try:
+        verdicts = verdicts_from(Path(beside))
+    except DataError as error:
+        raise SettingsError(f"--write is {write!r}, which replaces {beside!r}: {error}") from error
+    if verdicts:
+        raise SettingsError(
+            f"--write is {write!r}, but {beside!r} has verdicts, which would be lost; give it with "
+            "--confirmed, or write to another name"
+        )
 
 
 def draw_doubtful(found: Any, drawing: PreprocessingSettings, draw: str) -> None:

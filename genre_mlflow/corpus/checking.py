@@ -12,13 +12,12 @@ from genre_mlflow.corpus.corpus import corpus_folder
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.corpus.groups import groups_from, rows_by_track
 from genre_mlflow.corpus.manifest import recordings
-from genre_mlflow.corpus.pair_tables import check_names, verdicts_from
+from genre_mlflow.corpus.pair_tables import still_joined
 from genre_mlflow.corpus.pairs import (
     DOUBTFUL,
     PAIR_KINDS,
     Pair,
     find_pairs,
-    judged,
     with_known,
     with_sides,
 )
@@ -26,8 +25,9 @@ from genre_mlflow.corpus.scan import scan
 from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
 from genre_mlflow.corpus.splits import split_by_lists
 from genre_mlflow.corpus.thumbnails import Thumbnails, thumbnails
+from genre_mlflow.corpus.verdicts import judged, of_folder, verdicts_from
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files.words import counted
+from genre_mlflow.files.words import counted, few
 
 Progress = Callable[[str, int, int], None]  # what is done, how many of them, and of how many
 
@@ -36,13 +36,15 @@ Progress = Callable[[str, int, int], None]  # what is done, how many of them, an
 class Checked:
     """The pairs of a folder, and what they were found by.
 
-    `pictures`: of the rows of `manifest`, whose `split` is empty where there is none.
+    `pictures`: of the rows of `manifest`, whose `split` is empty where there is none. `left_out`:
+    how many judged pairs there are that name what the folder has not.
     """
 
     manifest: pd.DataFrame
     pictures: Thumbnails
     pairs: list[Pair]
     bad_files: list[BadFile]
+    left_out: int = 0
 
     @property
     def doubtful(self) -> list[Pair]:
@@ -59,8 +61,9 @@ class Checked:
 
     @property
     def summary(self) -> str:
-        """How many pairs there are."""
-        return summary(self.pairs)
+        """How many pairs there are, and which verdicts have no effect."""
+        joined = still_joined(self.pairs, self.manifest)
+        return "\n".join([summary(self.pairs), *without_effect(joined, self.left_out)])
 
 
 def check_corpus(
@@ -76,10 +79,11 @@ def check_corpus(
     and lists that do not fit the folder.
     """
     table = groups_from(Path(dealing.groups)) if dealing.groups else None
-    verdicts = verdicts_from(Path(confirmed)) if confirmed else {}
+    said = verdicts_from(Path(confirmed)) if confirmed else {}
     scanned = scan(corpus_folder(settings.data), settings.on_bad_file, fewest_genres=1)
     manifest = with_split(scanned.manifest, dealing)
-    check_names(verdicts, set(recordings(manifest)))
+    groups = dict(zip(recordings(manifest), manifest["group"], strict=True))
+    verdicts = of_folder(said, groups, dealing.on_missing)
     if table is not None:
         rows = rows_by_track(manifest["track_id"], table, dealing.on_missing)
     pictures, bad = thumbnails(manifest, drawing, partial(progress, "reading"))
@@ -87,7 +91,8 @@ def check_corpus(
     if table is not None:
         pairs = with_known(pairs, manifest, table, rows)
     pairs = with_sides(judged(pairs, verdicts), manifest)
-    return Checked(manifest, pictures, pairs, [*scanned.bad_files, *bad])
+    bad_files = [*scanned.bad_files, *bad]
+    return Checked(manifest, pictures, pairs, bad_files, len(said) - len(verdicts))
 
 
 def with_split(manifest: pd.DataFrame, dealing: SplitSettings) -> pd.DataFrame:
@@ -114,3 +119,14 @@ def summary(pairs: Sequence[Pair]) -> str:
         on_two = f"{two_sides.total()} of them are on two sides of the split"
         lines.append(f"{on_two}: {of_kinds}" if two_sides else on_two)
     return "\n".join(lines)
+
+
+def without_effect(joined: Sequence[Pair], left_out: int) -> list[str]:
+    """A line for verdicts that part nothing, and one for those of what the folder has not."""
+    lines = []
+    if joined:
+        names = few([f"{pair.one} and {pair.other}" for pair in joined], "; ")
+        lines.append(f"Judged apart, but joined by way of other tracks: {names}")
+    if left_out:
+        lines.append(f"Left out: {counted(left_out, 'verdict')} on what the folder has not")
+    return lines

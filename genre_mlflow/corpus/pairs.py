@@ -1,8 +1,7 @@
 """Pairs of tracks that are one recording: equal contents, near copies, and what somebody says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ COPY, NEAR, DOUBTFUL, CONFIRMED, APART = PAIR_KINDS = (
     "copy", "near", "doubtful", "confirmed", "apart",
 )  # fmt: skip
 Names = npt.NDArray[np.object_]  # of recordings, one a track
+Sides = frozenset[str]  # of a split
 JOINED = (COPY, NEAR, CONFIRMED)  # what `train --groups` keeps on one side
 
 
@@ -29,7 +29,8 @@ class Pair:
     `score`: 0 to 1. `shift`: where the second begins in the first, in seconds, or as a share of a
     picture's width where nobody knows its seconds (`in_seconds`). `places`: the pictures that are
     most like each other, by their places among the thumbnails. `known`: what a table of groups
-    says. `genres` and `splits` of both, a split empty where there is none.
+    says. `same`: what somebody says, yes, no or nothing. `genres` of both, and their `splits`,
+    several where segments lie in several.
     """
 
     one: str
@@ -41,8 +42,9 @@ class Pair:
     in_seconds: bool = True
     places: tuple[int, int] = (-1, -1)
     known: str = ""
+    same: str = ""
     genres: tuple[str, str] = ("", "")
-    splits: tuple[str, str] = ("", "")
+    splits: tuple[Sides, Sides] = (frozenset(), frozenset())
 
     @property
     def names(self) -> frozenset[str]:
@@ -57,7 +59,7 @@ class Pair:
     @property
     def has_two_sides(self) -> bool:
         """Whether a split has them on two sides."""
-        return all(self.splits) and self.splits[0] != self.splits[1]
+        return len(self.splits[0] | self.splits[1]) > 1
 
     @property
     def shift_text(self) -> str:
@@ -89,9 +91,11 @@ def with_sides(pairs: Sequence[Pair], manifest: pd.DataFrame) -> list[Pair]:
     """The pairs with the genres and the splits of both."""
     names = recordings(manifest)
     genre = dict(zip(names, manifest["genre"], strict=True))
-    side = dict(zip(names, manifest["split"], strict=True))
+    sides: dict[str, Sides] = dict.fromkeys(names, frozenset())
+    for name, split in zip(names, manifest["split"], strict=True):
+        sides[name] |= {split} - {""}
     return [
-        replace(p, genres=(genre[p.one], genre[p.other]), splits=(side[p.one], side[p.other]))
+        replace(p, genres=(genre[p.one], genre[p.other]), splits=(sides[p.one], sides[p.other]))
         for p in pairs
     ]
 
@@ -108,13 +112,17 @@ def middles(owners: Names) -> list[int]:
 
 
 def equal_pairs(manifest: pd.DataFrame, names: Names) -> list[Pair]:
-    """Recordings with equal contents, directly or by way of others."""
+    """Recordings with equal contents, directly or by way of others: each with the first of them.
+
+    First is one that a split has, if any does, so that copies on two sides are a pair.
+    """
+    listed = set(names[(manifest["split"] != "").to_numpy()])
     by_group = pd.Series(names, manifest.index).groupby(manifest["group"])
-    return [
-        Pair(one, other, COPY)
-        for _, some in by_group
-        for one, other in combinations(sorted(set(some)), 2)
-    ]
+    found = []
+    for _, some in by_group:
+        first, *others = sorted(set(some), key=lambda name: (name not in listed, name))
+        found += [Pair(min(first, other), max(first, other), COPY) for other in others]
+    return found
 
 
 def best_pairs(matches: Matches, pictures: Thumbnails, names: Names) -> list[Pair]:
@@ -158,34 +166,21 @@ def with_known(
     """
     names = dict(zip(manifest["track_id"], recordings(manifest), strict=True))
     by_name = {names[track]: row for track, row in rows.items()}
-    values = table.set_index(TRACK)
+    values = table.set_index(TRACK).to_dict("index")
 
     def known(pair: Pair) -> str:
         if pair.one not in by_name or pair.other not in by_name:
             return ""
-        ours, theirs = (values.loc[by_name[name]] for name in (pair.one, pair.other))
-        for kind in reversed(KINDS):  # one recording says more than one artist
-            if ours[kind] and ours[kind] == theirs[kind]:
-                return f"known as one {kind}"
-        both = all(one[kind] for one in (ours, theirs) for kind in KINDS)
-        return "known as two recordings" if both else ""
+        return known_of(*(values[by_name[name]] for name in (pair.one, pair.other)))
 
     return [replace(pair, known=known(pair)) for pair in pairs]
 
 
-def judged(pairs: Sequence[Pair], verdicts: Mapping[frozenset[str], bool]) -> list[Pair]:
-    """The pairs with what somebody says of them; a pair of equal contents stays one.
-
-    Pairs that nothing else speaks for are added where somebody says that they are one.
-    """
-    kinds = {True: CONFIRMED, False: APART}
-    found = [
-        replace(pair, kind=kinds[verdicts[pair.names]])
-        if pair.names in verdicts and pair.kind != COPY
-        else pair
-        for pair in pairs
-    ]
-    more = verdicts.keys() - {pair.names for pair in pairs}
-    for one, other in (sorted(names) for names in more if verdicts[names]):
-        found.append(Pair(one, other, CONFIRMED, score=0.0))
-    return in_order(found)
+def known_of(ours: Mapping[Hashable, str], theirs: Mapping[Hashable, str]) -> str:
+    """What two rows of a table of groups say of each other; nothing where cells are empty."""
+    artist, recording = (bool(ours[kind]) and ours[kind] == theirs[kind] for kind in KINDS)
+    if recording:  # which says more than one artist
+        return "known as one recording"
+    if ours["recording"] and theirs["recording"]:
+        return f"known as two recordings{' by one artist' if artist else ''}"
+    return "known as one artist" if artist else ""

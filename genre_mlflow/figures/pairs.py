@@ -55,17 +55,25 @@ def pairs_figure(
 def draw_segment(
     axes: Axes, path: Path, place: int, pictures: Thumbnails, preprocessor: Preprocessor
 ) -> None:
-    """The segment at a place: a recording with seconds and Hz, an image as it is."""
+    """The segment at a place, as far as it was compared: with seconds and Hz, an image as it is.
+
+    Raises `DataError` for a file that is another one by now.
+    """
     try:
         data = read(path)
         if not audio.is_recording(data):
             draw_picture(axes, np.asarray(to_rgb(decode_spectrogram(data))))
             return
         start_s = pictures.start_s[place]
-        sound = next(s for s, begin_s, _ in preprocessor.sounds(data) if begin_s == start_s)
+        starting = (s for s, begin_s, _ in preprocessor.sounds(data) if begin_s == start_s)
+        sound = next(starting, None)
+        if sound is None:
+            raise DataError("has changed since it was compared; run the command again")
     except DataError as error:
         raise DataError(f"{printable(path)} {error}") from error
-    draw_matrix(axes, matrix_of(sound, preprocessor), start_s, preprocessor.settings)
+    n_samples = round(pictures.length_s[place] * preprocessor.settings.spectrogram.sample_rate)
+    matrix = matrix_of(sound[:n_samples], preprocessor)
+    draw_matrix(axes, matrix, start_s, preprocessor.settings)
 
 
 def mark_overlap(row: Sequence[Axes], pair: Pair, pictures: Thumbnails) -> None:

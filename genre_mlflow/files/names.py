@@ -104,3 +104,8 @@ def is_refused(path: Path) -> bool:
     except OSError as error:
         return error.errno == errno.ENAMETOOLONG
     return False
+
+
+def is_same_file(one: Path | str, other: Path | str) -> bool:
+    """Whether two names are of one file, which is there."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)

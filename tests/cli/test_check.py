@@ -68,6 +68,7 @@ def test_sides_of_a_split_are_counted(music: Path, tmp_path: Path) -> None:
     [
         ("recording", "one", "known as one recording"),
         ("artist", "one", "known as one artist"),
+        ("recording", "two", "known as two recordings"),
         ("artist", "two", ""),
     ],
 )
@@ -109,6 +110,18 @@ def test_a_doubtful_pair_joins_when_it_is_confirmed(music: Path, tmp_path: Path)
     assert sorted(pd.read_csv(doubtful, keep_default_na=False)["same"]) == ["", "yes"]
 
 
+def test_verdicts_that_have_no_effect_are_told(music: Path, tmp_path: Path) -> None:
+    judged = tmp_path / "judged.csv"
+    judged.write_text(
+        "one,other,same\nfolk/melody,pop/mixed,yes\npop/later,pop/mixed,no\npop/x,pop/mixed,yes\n"
+    )
+    result = run(music, "--confirmed", judged, "--on-missing", "skip")
+    assert result.output.splitlines()[-2:] == [
+        "Judged apart, but joined by way of other tracks: pop/later and pop/mixed",
+        "Left out: 1 verdict on what the folder has not",
+    ]
+
+
 def test_doubtful_pairs_are_drawn(music: Path, tmp_path: Path) -> None:
     result = run(music, "--draw", tmp_path / "pairs.png")
     assert f"Sheet: {tmp_path}/pairs.png" in result.output
@@ -125,7 +138,9 @@ def test_without_doubt_nothing_is_drawn(music: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "pairs.png").exists()
 
 
-def test_images_are_drawn_without_axes(music: Path, tmp_path: Path) -> None:
+def test_doubtful_images_are_drawn_and_their_shift_is_a_share_of_the_width(
+    music: Path, tmp_path: Path
+) -> None:
     for number, name in enumerate(("folk/melody", "pop/mixed")):
         path = tmp_path / f"images/genre/{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

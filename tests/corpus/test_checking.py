@@ -38,7 +38,7 @@ def found(checked: Checked) -> dict[tuple[str, str], str]:
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Melodies of 30 s, and the first of them in every other form."""
+    """Melodies of 30 s, and the first of them in every other form, as an image, too."""
     folder = tmp_path_factory.mktemp("melodies") / "music"
     whole = melody(34, seed=0)
     one = whole[: 30 * RATE]
@@ -58,15 +58,14 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    render_folder(folder, folder.parent / "images", DRAWING)
+    (folder.parent / "images/folk/melody.png").rename(folder / "pop/image.png")
     return folder
 
 
 @pytest.fixture(scope="module")
 def checked(music: Path) -> Checked:
-    """The melodies and, in a folder of its own, the image of the first one."""
-    images = music.parent / "images"
-    render_folder(music, images, DRAWING)
-    (images / "folk/melody.png").rename(music / "pop/image.png")
+    """The pairs among the melodies."""
     return check(music)
 
 
@@ -214,10 +213,11 @@ def verdicts(tmp_path: Path) -> Write:
 def test_verdicts_join_and_part_pairs(music: Path, checked: Checked, verdicts: Write) -> None:
     judged = verdicts(
         "one,other,same\nfolk/melody,pop/later,no\npop/other2,pop/other1, Yes\n"
-        "pop/other3,pop/other1,\nfolk/copy,folk/melody,no\npop/other4,pop/other5,no\n"
+        "pop/other3,pop/other1,\nfolk/copy,folk/melody,yes\npop/other4,pop/other5,no\n"
     )
     kinds = found(check(music, judged))
     assert kinds["folk/melody", "pop/later"] == "apart"
     assert kinds["pop/other1", "pop/other2"] == "confirmed"
-    assert kinds["folk/copy", "folk/melody"] == "copy"  # samples do not err
-    assert len(kinds) == len(checked.pairs) + 1
+    assert kinds["folk/copy", "folk/melody"] == "copy"
+    assert kinds["pop/other4", "pop/other5"] == "apart"
+    assert len(kinds) == len(checked.pairs) + 2
