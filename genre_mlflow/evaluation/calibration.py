@@ -114,7 +114,9 @@ def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
     Of `bins` bins of equally many recordings (Guo et al. 2017, ICML, whose bins are equally wide).
     Chance alone makes it larger than 0: a perfect model on 290 tracks has 0.05 in the mean.
     """
-    return error_of(*confidences(predictions), bins)
+    confidence, hits = confidences(predictions)
+    order = np.argsort(confidence, kind="stable")
+    return error_of(hits[order] - confidence[order], bins)
 
 
 def calibration_error_interval(predictions: pd.DataFrame, seed: int = 0) -> Interval:
@@ -125,17 +127,17 @@ def calibration_error_interval(predictions: pd.DataFrame, seed: int = 0) -> Inte
     """
     whole = by_recording(predictions)
     confidence, hits = confidences(whole)
-    _, groups = np.unique(whole["group"].to_numpy(str), return_inverse=True)
-    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    rng = np.random.default_rng(seed)
+    order = np.argsort(confidence, kind="stable")
+    gaps = hits[order] - confidence[order]
+    group, names = pd.factorize(whole["group"].to_numpy()[order])
+    rng, n = np.random.default_rng(seed), len(names)
     errors = []
     for _ in range(DRAWS):
-        drawn = rng.integers(len(members), size=len(members))
-        places = np.concatenate([members[group] for group in drawn])
-        errors.append(error_of(confidence[places], hits[places], BINS))
+        times = np.bincount(rng.integers(n, size=n), minlength=n)  # that each group is drawn
+        errors.append(error_of(np.repeat(gaps, times[group]), BINS))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(errors, [tail, 1 - tail])
-    return Interval(error_of(confidence, hits, BINS), float(low), float(high), len(members))
+    return Interval(error_of(gaps, BINS), float(low), float(high), n)
 
 
 def confidences(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -146,8 +148,9 @@ def confidences(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return probabilities(whole).max(axis=1), right(whole)  # files round the column with it
 
 
-def error_of(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
-    """Mean distance of confidence and accuracy over bins of equal mass."""
-    order = np.argsort(confidence, kind="stable")
-    gaps = (hits[order] - confidence[order]).astype(float)
+def error_of(gaps: np.ndarray, bins: int) -> float:
+    """Mean distance of confidence and accuracy over bins of equal mass.
+
+    `gaps`: by how much each confidence falls short of being right, the least confident first.
+    """
     return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps))

@@ -20,6 +20,7 @@ from genre_mlflow.evaluation.statistics import (
     mcnemar,
     right,
 )
+from genre_mlflow.files.words import counted
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ class Comparison:
     def difference(self) -> Interval:
         """A less B with the interval that counts: over groups where there are several."""
         return self.over_groups or self.over_tracks
+
+    @property
+    def in_words(self) -> str:
+        """`+2.1 points (95 % interval -1.7 to +5.9, over 290 tracks)`."""
+        gain, over = self.difference, counted(self.n, "track")
+        if gain.n < self.n:
+            over = f"{counted(gain.n, 'group')} of {over}"
+        ends = f"95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, over {over}"
+        return f"{100 * gain.mean:+.1f} points ({ends})"
 
     @property
     def tells_apart(self) -> bool:

@@ -91,14 +91,8 @@ class Verdict:
 
     def figures(self) -> str:
         """Both accuracies, and the gain with its interval."""
-        found, gain = self.comparison, self.comparison.difference
-        over = counted(found.n, "track")
-        if gain.n < found.n:
-            over = f"{counted(gain.n, 'group')} of {over}"
-        return (
-            f"{found.a:.1%} against {found.b:.1%} of the test set, {100 * gain.mean:+.1f} points "
-            f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, over {over})"
-        )
+        found = self.comparison
+        return f"{found.a:.1%} against {found.b:.1%} of the test set, {found.in_words}"
 
     def notes(self) -> list[str]:
         """Large drops of recall that do not decide, for their tracks are few."""

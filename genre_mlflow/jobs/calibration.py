@@ -53,19 +53,22 @@ class Calibrated:
         """The calibration error on the test set, with its interval."""
         return calibration_error_interval(part(self.predictions, "test"))
 
+    @cached_property
+    def error_before(self) -> float:
+        """That of the raw answers."""
+        return calibration_error(part(self.raw, "test"))
+
     def metrics(self) -> dict[str, float]:
         """Temperature, and the calibration error on the test set before and after."""
-        before = calibration_error(part(self.raw, "test"))
-        fitted = (
-            {}
-            if self.temperature is None
-            else {"temperature": self.temperature, "test_calibration_error_before": before}
-        )
-        return fitted | {
+        values = {
             "test_calibration_error": self.error.mean,
             "test_calibration_error_low": self.error.low,
             "test_calibration_error_high": self.error.high,
         }
+        if self.temperature is not None:
+            values["temperature"] = self.temperature
+            values["test_calibration_error_before"] = self.error_before
+        return values
 
     def sentence(self) -> str:
         """How far the confidences can be believed."""
@@ -79,11 +82,10 @@ class Calibrated:
                 f"The probabilities are not calibrated, for {why}; calibration error on the test "
                 f"set {error}."
             )
-        before = calibration_error(part(self.raw, "test"))
         return (
             f"The probabilities are calibrated on the {n_val} tracks of validation (temperature "
             f"{self.temperature:.2f}); calibration error on the test set {error}, before "
-            f"{before:.3f}."
+            f"{self.error_before:.3f}."
         )
 
 

@@ -10,7 +10,6 @@ from genre_mlflow.evaluation import comparison
 from genre_mlflow.evaluation.comparison import Comparison
 from genre_mlflow.figures.gains import gains_figure
 from genre_mlflow.figures.image import save_figure
-from genre_mlflow.files.words import counted
 from genre_mlflow.tracking.answers import Answers, find_answers
 from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.run import DESCRIPTION_TAG, TrackedRun
@@ -35,16 +34,11 @@ class Compared:
 
     def sentence(self) -> str:
         """What the one is better by, and whether that can be told from chance."""
-        found = self.comparison.difference
-        points = f"{100 * found.mean:+.1f} points"
-        over = counted(self.comparison.n, "track")
-        if found.n < self.comparison.n:
-            over = f"{counted(found.n, 'group')} of {over}"
-        ends = f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, over {over}"
-        if not self.comparison.tells_apart:
-            return f"A and B cannot be told apart: A has {points} ({ends})"
-        better, worse = ("A", "B") if found.mean > 0 else ("B", "A")
-        return f"{better} is better than {worse}: A has {points} ({ends})"
+        found = self.comparison
+        if not found.tells_apart:
+            return f"A and B cannot be told apart: A has {found.in_words}"
+        better, worse = ("A", "B") if found.difference.mean > 0 else ("B", "A")
+        return f"{better} is better than {worse}: A has {found.in_words}"
 
 
 def compare(ones: Sequence[str], others: Sequence[str], *, experiment: str) -> Compared:

@@ -14,7 +14,7 @@ from genre_mlflow.evaluation.pooled import fold_table, recordings_of
 from genre_mlflow.evaluation.predictions import genres_of, write_predictions
 from genre_mlflow.files.words import counted
 from genre_mlflow.jobs.crossval_settings import CrossvalSettings
-from genre_mlflow.jobs.description import run_config, run_name, versions
+from genre_mlflow.jobs.description import circumstances, run_config, run_name
 from genre_mlflow.jobs.report import write_confusion
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
@@ -80,12 +80,9 @@ def log_start(
     )
     run.log_tags(
         {
+            **circumstances(corpus, device),
             "task": CROSSVAL,
-            "corpus": corpus.name,
             "split": as_words(settings),
-            "formats": corpus.formats(),
-            "device": device,
-            "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
             DESCRIPTION_TAG: words,
         }
     )

@@ -63,16 +63,22 @@ def split_name(options: TrainOptions) -> str:
 
 def start_tags(options: TrainOptions, corpus: Corpus, device: str) -> dict[str, str]:
     """Tags that tell runs apart in the UI's table, and the run's description."""
-    tags = {
-        "corpus": corpus.name,
+    tags = circumstances(corpus, device) | {
         "split": split_name(options),
-        "formats": corpus.formats(),
-        "device": device,
-        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         DESCRIPTION_TAG: f"{what_is_trained(options, corpus)}, on {device}.{leak(corpus)}",
     }
     bad = {"bad_files": str(len(corpus.bad_files))} if corpus.bad_files else {}
     return tags | bad | leak_tags(corpus)
+
+
+def circumstances(corpus: Corpus, device: str) -> dict[str, str]:
+    """Tags of any run that trains: on what, where, and by which versions."""
+    return {
+        "corpus": corpus.name,
+        "formats": corpus.formats(),
+        "device": device,
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+    }
 
 
 def leak_tags(corpus: Corpus) -> dict[str, str]:

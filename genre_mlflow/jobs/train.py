@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import pandas as pd
 import torch
 
 from genre_mlflow import signals
@@ -191,16 +192,8 @@ def conclude(
     log_report(run, options, corpus, fitted.history, predictions, test_reads, answers.sentence())
     log_calibration(run, answers)
     signals.check()
-    final = rated["test"]
-    final.network.cpu()
-    # Of the model is what it says itself: of all splits, or of the test set alone where another
-    # network was trained at the end.
-    own = [name for name, who in rated.items() if who is final]
-    model_id = ""
-    if options.family.reads_files:
-        model_id = find_model(run, final) or log_classifier(run, final, epoch)
-        log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
-    others = {n: v for n, v in values.items() if n.startswith("best") and "val" not in own}
+    model_id = log_model(run, options, rated, predictions, epoch)
+    others = {n: v for n, v in values.items() if n.startswith("best") and not answers_val(rated)}
     ours = {name: value for name, value in values.items() if name not in others}
     if others:
         run.log_metrics(others, epoch, finished_ms)
@@ -223,6 +216,32 @@ def conclude(
         description=version_description(options, corpus, values),
         small=small_sentence(part(predictions, "test")),
     )
+
+
+def log_model(
+    run: TrackedRun,
+    options: TrainOptions,
+    rated: Mapping[str, Classifier],
+    predictions: pd.DataFrame,
+    epoch: int,
+) -> str:
+    """Log what answers for the test set with what it says itself; its id, if it hears music at all.
+
+    It says all splits, or the test set alone where another network was trained at the end.
+    """
+    final = rated["test"]
+    final.network.cpu()
+    if not options.family.reads_files:
+        return ""
+    model_id = find_model(run, final) or log_classifier(run, final, epoch)
+    own = [name for name, who in rated.items() if who is final]
+    log_predictions(run, model_id, predictions[predictions["split"].isin(own)])
+    return model_id
+
+
+def answers_val(rated: Mapping[str, Classifier]) -> bool:
+    """Whether the figures of validation are those of the model itself."""
+    return rated["val"] is rated["test"]
 
 
 def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> Classifier | None:

@@ -8,9 +8,13 @@ import pandas as pd
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import part, read_predictions
-from genre_mlflow.tracking.artifacts import read_file
-from genre_mlflow.tracking.models import MODEL_PREDICTIONS, PREDICTIONS_FILE
-from genre_mlflow.tracking.registry import RegisteredModel, logged_model_id, training_manifest
+from genre_mlflow.tracking.models import PREDICTIONS_FILE
+from genre_mlflow.tracking.registry import (
+    RegisteredModel,
+    answered_by,
+    logged_model_id,
+    training_manifest,
+)
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import CROSSVAL
 
@@ -84,9 +88,7 @@ def answers_of_model(address: str) -> Answers:
         raise ModelError(f"{address} names no model of the store; allowed are {WHAT}")
     client = RegisteredModel(address).client
     model = client.get_logged_model(model_id)
-    with tempfile.TemporaryDirectory() as folder:
-        path = read_file(address, model.artifact_location, MODEL_PREDICTIONS, Path(folder))
-        table = part(read_predictions(path), "test")
+    table = answered_by(model, address)
     try:
         run = TrackedRun.find(model.source_run_id or "")
     except ModelError:

@@ -6,13 +6,14 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.predictions import read_predictions
+from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.artifacts import fetched, read_file, readable_place
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
@@ -102,11 +103,14 @@ class RegisteredModel:
     def test_predictions(self, version: ModelVersion) -> pd.DataFrame:
         """The rows of the test set in the predictions that lie beside a version's model."""
         model = self.client.get_logged_model(source_id(version))
-        with tempfile.TemporaryDirectory() as folder:
-            name = f"version {version.version} of {self.name!r}"
-            path = read_file(name, model.artifact_location, MODEL_PREDICTIONS, Path(folder))
-            table = read_predictions(path)
-        return table[table["split"] == "test"]
+        return answered_by(model, f"version {version.version} of {self.name!r}")
+
+
+def answered_by(model: LoggedModel, name: str) -> pd.DataFrame:
+    """The rows of the test set among the predictions beside a model; `name` is for errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = read_file(name, model.artifact_location, MODEL_PREDICTIONS, Path(folder))
+        return part(read_predictions(path), "test")
 
 
 def logged_model_id(model: str) -> str | None:

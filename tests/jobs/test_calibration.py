@@ -36,6 +36,9 @@ def test_the_model_answers_with_the_temperature_that_validation_gave(
     raw = segments[[f"logit_{genre}" for genre in served.genres]].to_numpy()
     assert logits_of(predictions) == pytest.approx(raw / served.temperature, abs=1e-4)
     assert segments["track_id"].tolist() == predictions["track_id"].tolist()
+    place = store.get_logged_model(outcome.model_id).artifact_location.removeprefix("file://")
+    own = read_predictions(Path(place) / "evaluation" / "predictions.csv")
+    pd.testing.assert_frame_equal(own, predictions)
     row = part(predictions, "test").iloc[0]
     assert served.predict(row["path"]).confidence == pytest.approx(row["confidence"], abs=1e-5)
     error = calibration_error(part(predictions, "test"))
