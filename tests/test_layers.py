@@ -59,6 +59,9 @@ LIBRARIES = {
     "pyspark": {"library.spark", "library.spark_session"},
     "py4j": {"library.spark", "library.spark_session"},
     "huggingface_hub": {"corpus.gtzan.download"},
+    "captum": {"evaluation"},
+    "mapie": {"evaluation"},
+    "mutagen": {"corpus"},
 }  # fmt: skip
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "numpy", "PIL", "matplotlib", "sklearn")
 HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna", "huggingface_hub")
