@@ -43,7 +43,7 @@ SEARCH_OPTIONS = [
         help="Try this setting early; several with ';' between them, or the option repeated.",
     ),
     own("--final-seeds", int, "Times that the best setting is trained again; 0: never."),
-    own("--promote", bool, "Promote the best final run if it passes the gate of `promote`."),
+    own("--promote", bool, "Promote the best final run if it passes `promote --smoke here`."),
     own("--grace", int, "Seconds without a sign of life after which a worker counts as dead."),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow
+from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow, speaking
 from genre_mlflow.cli.options import options, options_from
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.model.settings import ModelSettings, check_reason
@@ -25,7 +25,12 @@ def promote(
     """Make the challenger, or another version, the champion if it is shown to be better.
 
     Better is: the 95 % interval of its gain in accuracy on the same test tracks lies above 0, or
-    --min-gain. The decision and its figures are tags of the version, gate and gate_....
+    --min-gain, and an exact test agrees. With --accept lighter one passes, too, that is not worse
+    by more than --margin and saves --min-saving of weights or latency. Last it must answer a
+    request; building a fresh environment for that takes half a minute once its packages are in
+    uv's cache, and must fetch them before, some GB. --smoke here takes seconds and no network.
+    The decision and its figures are tags of the version, gate and gate_..., and the decision the
+    last line of its description.
 
     Exit code 1 when the champion stays, 2 when the two cannot be compared.
     """
@@ -34,7 +39,8 @@ def promote(
     from genre_mlflow.jobs.promote import promote as promote_version
 
     quiet_mlflow()
-    result = promote_version(model_name, version=version, force=force, why=why, gate=gate)
+    with speaking():
+        result = promote_version(model_name, version=version, force=force, why=why, gate=gate)
     click.echo(result.message())
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)

@@ -1,36 +1,26 @@
 """Making the challenger the champion if it is shown to be better, and taking that back."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.gate import judge
 from genre_mlflow.evaluation.gate_settings import GateSettings
-from genre_mlflow.files.names import escaped
-from genre_mlflow.files.words import counted
-from genre_mlflow.jobs.description import LEAKS, SHARED
+from genre_mlflow.jobs.decision import (
+    DEMOTED,
+    FORCED,
+    PROMOTED,
+    REFUSED,
+    Promotion,
+    note_decision,
+    note_evidence,
+)
+from genre_mlflow.jobs.gate import pass_gate
 from genre_mlflow.model.settings import CHAMPION, check_reason
-from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
+from genre_mlflow.tracking.locks import champion_lock
+from genre_mlflow.tracking.registry import CHALLENGER, RegisteredModel, Version
 from genre_mlflow.tracking.store import find_store, store_errors
 
-GATE = "gate"  # tag of a version: what was decided; its evidence is in tags `gate_...`
 REPLACED = "replaced"  # tag of a version: the number of the champion that it took over from
 DEFAULT = GateSettings()
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What `promote` found and did; `notes` did not decide. `evidence` is kept as tags."""
-
-    promoted: bool
-    reason: str
-    notes: tuple[str, ...] = ()
-    evidence: dict[str, str] | None = None
-
-    def message(self) -> str:
-        """What is printed."""
-        head = f"{'Promoted' if self.promoted else 'Not promoted'}: {self.reason}"
-        return escaped("\n".join([head, *(f"Note: {note}" for note in self.notes)]), keep="\n")
 
 
 def promote(
@@ -55,97 +45,92 @@ def promote(
         if challenger is None:
             raise ModelError(f"model {name!r} has no version with the alias {CHALLENGER}")
         champion = model.find(CHAMPION)
-        if champion is not None and champion.version == challenger.version:
-            return Promotion(False, f"version {champion.version} is the champion already")
+        if is_one(champion, challenger):
+            return already(challenger)
         if force:
-            model.set_tag(challenger, "forced_because", why)
-            found = Promotion(
-                True, f"version {challenger.version} is the champion now, because {why}"
-            )
-        elif champion is None:
-            found = Promotion(True, "there was no champion")
-        else:
-            found = pass_gate(model, champion, challenger, gate)
+            return force_through(model, challenger, why)
+        return decide(model, champion, challenger, pass_gate(model, champion, challenger, gate))
+
+
+def force_through(model: RegisteredModel, challenger: Version, why: str) -> Promotion:
+    """Make a version the champion, whoever is it now."""
+    with champion_lock():
+        champion = model.find(CHAMPION)
+        if is_one(champion, challenger):
+            return already(challenger)
+        found = Promotion(True, f"version {challenger.version} is the champion now, because {why}")
+        model.set_tag(challenger, "forced_because", why)
         note_evidence(model, challenger, found, champion)
-        if found.promoted:
-            replace(model, champion, challenger)
-        # Last, so that it is never said of a version that the alias did not go to.
-        decision = "promoted" if found.promoted else "refused"
-        model.set_tag(challenger, GATE, "forced" if force else decision)
-    return found
+        hand_over(model, champion, challenger)
+        note_decision(model, challenger, FORCED, found.reason)
+        return read_back(model, challenger, found)
 
 
-def pass_gate(
-    model: RegisteredModel, champion: Version, challenger: Version, gate: GateSettings
+def decide(
+    model: RegisteredModel, judged: Version | None, challenger: Version, found: Promotion
 ) -> Promotion:
-    """The verdict on the test tracks that both were tested on."""
-    digests = {model.tags(version).get(TEST_DIGEST) for version in (champion, challenger)}
-    if len(digests) > 1 or None in digests:
-        raise ModelError(
-            f"versions {champion.version} (champion) and {challenger.version} of "
-            f"{model.name!r} were tested on different tracks, so their accuracies say nothing "
-            "about each other; train both on the same data and split, name other music's models "
-            "otherwise (--model-name), or use --force --why TEXT"
-        )
-    leaks = model.tags(challenger).get(LEAKS)
-    if leaks:
-        return Promotion(
-            False,
-            f"version {challenger.version} was trained on a split with copies on two sides "
-            f"({counted(int(leaks), 'group')}, let by --allow-leak), so its figures may say too "
-            "much; train it on a split without, or use --force --why TEXT",
-        )
-    verdict = judge(model.test_predictions(challenger), model.test_predictions(champion), gate)
-    return Promotion(
-        verdict.passed,
-        verdict.sentence(f"version {challenger.version}", f"version {champion.version}"),
-        (*verdict.notes(), *leak_notes(model, champion, challenger)),
-        verdict.evidence() | {"digest": str(digests.pop())},
+    """Keep what was found, and act on it if the champion that was `judged` is still the champion.
+
+    Judging takes its time, and others may promote meanwhile.
+    """
+    with champion_lock():
+        note_evidence(model, challenger, found, judged)
+        # Through a server, which knows no lock, little must happen between this look and the act.
+        champion = model.find(CHAMPION)
+        if is_one(champion, challenger):
+            return already(challenger)
+        if found.promoted and not is_one(champion, judged):
+            found = overtaken(challenger, judged, champion, found)
+            note_evidence(model, challenger, found, judged)
+        if found.promoted:
+            hand_over(model, champion, challenger)
+        # Last, so that it is never said of a version that the alias did not go to.
+        note_decision(model, challenger, PROMOTED if found.promoted else REFUSED, found.reason)
+        return read_back(model, challenger, found) if found.promoted else found
+
+
+def is_one(version: Version | None, other: Version | None) -> bool:
+    """Whether both are the same version, or both are none."""
+    return (version and str(version.version)) == (other and str(other.version))
+
+
+def already(challenger: Version) -> Promotion:
+    """What is said of a challenger that needs no promotion."""
+    return Promotion(False, f"version {challenger.version} is the champion already")
+
+
+def overtaken(
+    challenger: Version, judged: Version | None, champion: Version | None, found: Promotion
+) -> Promotion:
+    """The refusal of a challenger that has beaten who is the champion no longer."""
+    before, after = (f"version {v.version}" if v else "none" for v in (judged, champion))
+    reason = (
+        f"the champion changed while version {challenger.version} was judged, from {before} to "
+        f"{after}; promote it again to have it judged against that"
     )
+    return replace(found, promoted=False, reason=reason)
 
 
-def leak_notes(model: RegisteredModel, champion: Version, challenger: Version) -> list[str]:
-    """What the splits of both had on two sides; it does not decide."""
-    notes = []
-    if model.tags(champion).get(LEAKS):
-        notes.append(
-            f"the split of the champion, version {champion.version}, had copies on two sides, so "
-            "its figures may say too much"
-        )
-    shared = model.tags(challenger).get(SHARED)
-    if shared:
-        notes.append(
-            f"the split of version {challenger.version} has {counted(int(shared), 'group')} of its "
-            "table on two sides"
-        )
-    return notes
-
-
-def note_evidence(
-    model: RegisteredModel, challenger: Version, found: Promotion, champion: Version | None
-) -> None:
-    """Keep what a decision rests on as tags of the challenger, in place of an earlier one's."""
-    values = {
-        "reason": found.reason,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **({"against": str(champion.version)} if champion else {}),
-        **(found.evidence or {}),
-    }
-    tags = {f"{GATE}_{key}": value for key, value in values.items()}
-    earlier = (key for key in model.tags(challenger) if key.startswith(f"{GATE}_"))
-    for key in set(earlier) - tags.keys():
-        model.delete_tag(challenger, key)
-    for key, value in tags.items():
-        model.set_tag(challenger, key, value)
-
-
-def replace(model: RegisteredModel, champion: Version | None, challenger: Version) -> None:
+def hand_over(model: RegisteredModel, champion: Version | None, challenger: Version) -> None:
     """Give the alias to the challenger, which notes whom it had it from."""
     if champion is not None:
         model.set_tag(challenger, REPLACED, str(champion.version))
     elif REPLACED in model.tags(challenger):
         model.delete_tag(challenger, REPLACED)
     model.set_alias(CHAMPION, challenger)
+
+
+def read_back(model: RegisteredModel, challenger: Version, found: Promotion) -> Promotion:
+    """Tell whom another promotion has overtaken: through a server, no lock keeps it out."""
+    champion = model.find(CHAMPION)
+    if is_one(champion, challenger):
+        return found
+    lost = overtaken(challenger, challenger, champion, found)
+    if REPLACED in model.tags(challenger):
+        model.delete_tag(challenger, REPLACED)
+    note_evidence(model, challenger, lost, champion)
+    note_decision(model, challenger, REFUSED, lost.reason)
+    return lost
 
 
 @dataclass(frozen=True)
@@ -164,7 +149,7 @@ def demote(name: str) -> Demotion:
     """
     find_store()
     model = RegisteredModel(name)
-    with store_errors():
+    with store_errors(), champion_lock():
         champion = model.find(CHAMPION)
         if champion is None:
             raise ModelError(f"model {name!r} has no version with the alias {CHAMPION}")
@@ -175,7 +160,6 @@ def demote(name: str) -> Demotion:
             )
         model.set_alias(CHAMPION, model.get(earlier))
         model.delete_tag(champion, REPLACED)
-        model.set_tag(champion, GATE, "demoted")
-    return Demotion(
-        True, f"version {earlier} is the champion again, version {champion.version} is not"
-    )
+        reason = f"version {earlier} is the champion again, version {champion.version} is not"
+        note_decision(model, champion, DEMOTED, reason)
+    return Demotion(True, reason)

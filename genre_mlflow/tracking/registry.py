@@ -15,7 +15,8 @@ from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.model.settings import CHAMPION
-from genre_mlflow.tracking.artifacts import fetched, read_file, readable_place
+from genre_mlflow.tracking.artifacts import bytes_below, fetched, read_file, readable_place
+from genre_mlflow.tracking.locks import champion_lock
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
 from genre_mlflow.tracking.nested import PARENT_TAG
 from genre_mlflow.tracking.run import TrackedRun
@@ -24,6 +25,8 @@ from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
 CHALLENGER = "challenger"
 Version = ModelVersion
 MANIFEST_FILE = "data/manifest.csv"  # among the artifacts of a run
+ARTIFACTS_OF_MODEL = "artifacts"  # within a logged model: what it was logged with
+WEIGHTS_ENDING = ".safetensors"
 TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
 
 
@@ -50,7 +53,9 @@ class RegisteredModel:
             if challenger is None or int(challenger.version) < int(version.version):
                 self.set_alias(CHALLENGER, version)
             if self.find(CHAMPION) is None:
-                self.set_alias(CHAMPION, version)
+                with champion_lock():
+                    if self.find(CHAMPION) is None:
+                        self.set_alias(CHAMPION, version)
         return version
 
     def version_of(self, model_id: str) -> ModelVersion | None:
@@ -96,6 +101,15 @@ class RegisteredModel:
         """Take a tag from a version that has it."""
         self.client.delete_model_version_tag(self.name, version.version, key)
 
+    def description(self, version: ModelVersion) -> str:
+        """What the UI says of a version now."""
+        found = self.client.get_model_version(self.name, version.version)
+        return str(found.description or "")
+
+    def describe(self, version: ModelVersion, text: str) -> None:
+        """Say in the UI what a version is."""
+        self.client.update_model_version(self.name, version.version, text)
+
     def tags(self, version: ModelVersion) -> dict[str, str]:
         """The tags of a version; one that was found by its alias holds none."""
         return dict(self.client.get_model_version(self.name, version.version).tags)
@@ -104,6 +118,11 @@ class RegisteredModel:
         """The rows of the test set in the predictions that lie beside a version's model."""
         model = self.client.get_logged_model(source_id(version))
         return answered_by(model, f"version {version.version} of {self.name!r}")
+
+    def weights_bytes(self, version: ModelVersion) -> int:
+        """Bytes of the weights of a version's classifier; 0 where it holds none."""
+        location = self.client.get_logged_model(source_id(version)).artifact_location
+        return bytes_below(location, ARTIFACTS_OF_MODEL, WEIGHTS_ENDING)
 
 
 def answered_by(model: LoggedModel, name: str) -> pd.DataFrame:

@@ -7,18 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 import requests
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking import commands
@@ -32,17 +29,13 @@ from genre_mlflow.tracking.addresses import (
     sqlite_file,
 )
 from genre_mlflow.tracking.commands import is_store_here
+from genre_mlflow.tracking.locks import store_lock
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow calls it
 URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 REACH_S = 10  # wait for a server this long before saying that it is not there
 LOCKED_S = 90  # wait this long for another program that writes into a SQLite store
 BUSY = "PRAGMA busy_timeout"
-LOCK = 0x67656E7265  # any number that is ours
-DATABASE_LOCKS = {  # of a connection; they end with it
-    "postgresql": f"SELECT pg_advisory_lock({LOCK})",
-    "mysql": f"SELECT GET_LOCK('{LOCK}', -1)",
-}
 # Packages by what is imported of them, for artifacts that lie elsewhere.
 PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
 DELETED_RUN = re.compile(r"The run (\w+) must be in the 'active' state")
@@ -152,28 +145,6 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def store_lock(uri: str) -> Iterator[None]:
-    """Hold a lock that all our processes on a store share: a file, or one within the database.
-
-    A server has its own. A process that dies lets go.
-    """
-    if uri.startswith(SQLITE):
-        file = sqlite_file(uri)
-        if not file.parent.is_dir():
-            raise ModelError(f"the store {uri} lies in {file.parent}, which does not exist")
-        with FileLock(file.with_name(f"{file.name}.lock")):
-            yield
-        return
-    take = DATABASE_LOCKS.get(urlsplit(uri).scheme.partition("+")[0])
-    if take is None:
-        yield
-        return
-    with create_engine(uri, poolclass=NullPool).connect() as connection:
-        connection.execute(text(take))
-        yield
 
 
 @contextmanager
