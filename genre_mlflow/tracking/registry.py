@@ -133,14 +133,20 @@ def answered_by(model: LoggedModel, name: str) -> pd.DataFrame:
 
 
 def logged_model_id(model: str) -> str | None:
-    """The logged model behind an address, to link metrics to; None for a folder."""
+    """The logged model behind an address, to link metrics to; None for a folder.
+
+    Raises `ModelError` for a version that there is not.
+    """
     scheme, _, name = model.rpartition(":/")
     if scheme != "models":
         return None
     client = MlflowClient()
     if "@" in name:
         return source_id(client.get_model_version_by_alias(*name.split("@", 1)))
-    return source_id(client.get_model_version(*name.split("/", 1))) if "/" in name else name
+    if "/" not in name:
+        return name
+    registered, _, version = name.partition("/")
+    return source_id(RegisteredModel(registered).get(version))
 
 
 def training_run(model: str) -> TrackedRun:

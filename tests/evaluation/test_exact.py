@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, permutation_test
 
 from genre_mlflow.evaluation.exact import flips_p, gains_by_group, score_z
@@ -32,11 +33,22 @@ def test_for_no_difference_the_score_test_is_mcnemars(won, lost, n):
     assert score_z(won, lost, n, 0.0) == pytest.approx((won - lost) / (won + lost) ** 0.5)
 
 
-def test_the_ends_of_tangos_interval_are_found_again():
-    # Tango 1998, table III: 43 pairs of contact lenses, of which 0 and 1 disagree.
-    low, high = -0.1205, 0.0606  # checked below by their own definition
-    assert score_z(0, 1, 43, low) > 1.9
-    assert score_z(0, 1, 43, high) < -1.9
+@pytest.mark.parametrize(("won", "lost", "difference"), [(3, 5, -0.1), (9, 2, 0.05), (0, 1, -0.2)])
+def test_the_standard_error_is_that_of_the_likeliest_shares_with_this_difference(
+    won, lost, difference
+):
+    n = 60
+
+    def unlikeliness(share: float) -> float:
+        return -(won * np.log(share + difference) + lost * np.log(share)
+                 + (n - won - lost) * np.log(1 - 2 * share - difference))  # fmt: skip
+
+    ends = max(0, -difference) + 1e-9, (1 - difference) / 2 - 1e-9
+    share = minimize_scalar(unlikeliness, bounds=ends, method="bounded").x
+    error = np.sqrt(n * (2 * share + difference * (1 - difference)))
+    assert score_z(won, lost, n, difference) == pytest.approx(
+        (won - lost - n * difference) / error, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(("lost", "shown"), [(0, True), (1, True), (2, False), (6, False)])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_mlflow.errors import DataError, SettingsError
-from genre_mlflow.evaluation.gate import Verdict, judge
 from genre_mlflow.evaluation.cost import Cost
+from genre_mlflow.evaluation.gate import Verdict, judge
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.evaluation.predictions import with_answers
 from genre_mlflow.evaluation.verdict_words import sentence

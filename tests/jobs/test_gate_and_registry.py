@@ -4,33 +4,21 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mlflow
-import numpy as np
-import pandas as pd
+import gated
 import pytest
+from gated import NAME
 from mlflow import MlflowClient
 from support import store_in
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.evaluation.cost import Cost
 from genre_mlflow.evaluation.gate_settings import GateSettings
-from genre_mlflow.evaluation.predictions import with_answers
+from genre_mlflow.jobs import gate
 from genre_mlflow.jobs.promote import demote, promote
-from genre_mlflow.tracking.experiments import experiment_id
-from genre_mlflow.tracking.models import log_predictions
+from genre_mlflow.tracking.asking import NoAnswerError
 from genre_mlflow.tracking.registry import RegisteredModel
-from genre_mlflow.tracking.run import TrackedRun
 
-NAME, GENRES, TRACKS = "gated", ("jazz", "rock"), 40
 Versions = Callable[..., str]
-
-
-def answers(*right: int) -> pd.DataFrame:
-    """Test predictions, of each genre's tracks the first so many right."""
-    ids = [f"{genre}/{i}" for genre in GENRES for i in range(TRACKS)]
-    said = [(place + (i >= n)) % 2 for place, n in enumerate(right) for i in range(TRACKS)]
-    rows = pd.DataFrame({"track_id": ids, "path": ids, "split": "test", "group": ids})
-    rows["genre"] = [track.partition("/")[0] for track in ids]
-    return with_answers(rows, np.eye(2, dtype=np.float32)[said], GENRES)
 
 
 @pytest.fixture
@@ -42,20 +30,22 @@ def client(tmp_path: Path) -> Iterator[MlflowClient]:
 @pytest.fixture
 def register(client: MlflowClient) -> Versions:
     """Registers a version with these answers to the test set; the first is the champion."""
+    return gated.register
 
-    def add(*right: int, digest: str = "same", **more: str) -> str:
-        run = TrackedRun.create(experiment_id("gate"), "answers", {})
-        model = mlflow.initialize_logged_model("answers", source_run_id=run.id)
-        log_predictions(run, model.model_id, answers(*right))
-        mlflow.finalize_logged_model(model.model_id, "READY")
-        tags = {"test_digest": digest, **more}
-        return str(RegisteredModel(NAME).register(model.model_id, tags).version)
 
-    return add
+@pytest.fixture(autouse=True)
+def answering(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses of the versions that had to answer; none has a network here, nor does any need to.
+
+    Real ones answer in test_answering.py.
+    """
+    asked: list[str] = []
+    monkeypatch.setattr(gate, "check_answers", lambda uri, *, fresh: asked.append(uri))
+    return asked
 
 
 def champion(client: MlflowClient) -> str:
-    return str(client.get_model_version_by_alias(NAME, "champion").version)
+    return gated.champion()
 
 
 def tags(client: MlflowClient, version: str) -> dict[str, str]:
@@ -104,7 +94,7 @@ def test_a_clearly_better_challenger_is_promoted_with_its_evidence_as_tags(clien
     assert {"gate_calibration_error", "gate_champion_calibration_error"} <= kept.keys()
 
 
-@pytest.mark.parametrize(("right", "gate", "reason"), [
+@pytest.mark.parametrize(("right", "rule", "reason"), [
     ((10, 10), {}, r"is worse than the champion"),
     ((20, 20), {}, r"is not shown to be better .*\(95 % interval \+0\.0 to \+0\.0, over 80 tracks"),
     ((21, 20), {}, r"is not shown to be better .*more test tracks .* or use --force --why TEXT"),
@@ -112,10 +102,10 @@ def test_a_clearly_better_challenger_is_promoted_with_its_evidence_as_tags(clien
     ((40, 11), {}, r"but recall of rock drops by 22\.5 points on 40 tracks \(20 allowed\)"),
     ((32, 30), {"max_calibration_error": 0.01}, r"but its calibration error is 0\.\d+ \(0\.01 all"),
 ])  # fmt: skip
-def test_others_are_refused_and_keep_the_evidence(client, register, right, gate, reason):
+def test_others_are_refused_and_keep_the_evidence(client, register, right, rule, reason):
     register(20, 20)
     register(*right)
-    result = promote(NAME, gate=GateSettings(**gate))
+    result = promote(NAME, gate=GateSettings(**rule))
     assert not result.promoted
     assert re.search(reason, result.message()), result.message()
     assert champion(client) == "1"
@@ -132,6 +122,141 @@ def test_one_that_was_tested_on_other_tracks_is_refused_and_nothing_is_kept(clie
         promote(NAME)
     assert champion(client) == "1"
     assert tags(client, "2") == {"test_digest": "other"}
+
+
+def test_the_decision_is_the_last_line_of_the_description(client, register, answering):
+    register(20, 20)
+    register(20, 20)
+    promote(NAME)
+    model = RegisteredModel(NAME)
+    first = model.description(model.get("2"))
+    assert first.startswith("What it is.\n\nAnd what not.\n\n**Gate**: refused, 20")
+    assert first.endswith(tags(client, "2")["gate_reason"])
+    assert answering == []  # what is refused is not asked
+    promote(NAME, force=True, why="the\ndemo")
+    second = model.description(model.get("2"))
+    assert second.startswith("What it is.\n\nAnd what not.\n\n**Gate**: forced, 20")
+    assert second.endswith("the champion now, because the demo")
+    demote(NAME)
+    third = model.description(model.get("2"))
+    assert third.endswith("version 1 is the champion again, version 2 is not")
+    assert third.count("**Gate**") == 1
+
+
+def test_a_better_one_that_does_not_answer_is_refused(client, register, monkeypatch):
+    def silent(uri: str, *, fresh: bool) -> None:
+        assert (uri, fresh) == ("models:/gated/2", True)
+        raise NoAnswerError("ModuleNotFoundError: No module named 'soxr'")
+
+    monkeypatch.setattr(gate, "check_answers", silent)
+    register(20, 20)
+    register(32, 30)
+    result = promote(NAME)
+    assert not result.promoted
+    assert result.reason == (
+        "version 2 does not answer in a fresh environment of its own requirements: "
+        "ModuleNotFoundError: No module named 'soxr'"
+    )
+    assert champion(client) == "1"
+    kept = tags(client, "2")
+    assert (kept["gate"], kept["gate_smoke"], kept["gate_gain"]) == ("refused", "fresh", "+27.50")
+
+
+@pytest.mark.parametrize(("rule", "reason"), [
+    ({"max_latency_ms": 20}, r"points \(.*\), but its p95 latency is 30\.0 ms \(20 allowed\); use"),
+    ({"max_memory_mb": 500}, r"but its memory is 600 MB \(500 allowed\)"),
+    ({"max_latency_ms": 30, "max_memory_mb": 600}, ""),
+])  # fmt: skip
+def test_a_better_one_must_keep_within_its_limits(client, register, monkeypatch, rule, reason):
+    costs = [Cost(0, (30.0,) * 60, 600.0), Cost(0, (10.0,) * 60, 300.0)]
+    monkeypatch.setattr(gate, "measure", lambda uris: costs[: len(uris)])
+    register(20, 20)
+    register(32, 30)
+    result = promote(NAME, gate=GateSettings(**rule))
+    assert result.promoted is not bool(reason)
+    assert re.search(reason, result.reason)
+    kept = tags(client, "2")
+    assert (kept["gate_p95_latency_ms"], kept["gate_champion_memory_mb"]) == ("30.0", "300")
+
+
+@pytest.mark.parametrize(("sizes", "took_ms", "passes", "measured"), [
+    ({"2": 50, "1": 100}, (30, 30), True, False),
+    ({"2": 100, "1": 100}, (20, 30), True, True),
+    ({"2": 100, "1": 100}, (30, 30), False, True),
+])  # fmt: skip
+def test_an_equal_one_passes_by_choice_if_it_is_smaller_or_faster(
+    client, register, monkeypatch, sizes, took_ms, passes, measured
+):
+    calls = []
+
+    def measure(uris: list[str]) -> list[Cost]:
+        calls.append(uris)
+        return [Cost(0, (ms,) * 60, 300.0) for ms in took_ms]
+
+    monkeypatch.setattr(gate, "measure", measure)
+    monkeypatch.setattr(RegisteredModel, "weights_bytes", lambda self, v: sizes[str(v.version)])
+    register(20, 20)
+    register(20, 20)
+    assert not promote(NAME).promoted
+    assert calls == []  # no time is spent where nobody has asked for it
+    result = promote(NAME, gate=GateSettings(accept="lighter", margin=6))
+    assert result.promoted is passes, result.reason
+    assert calls == ([["models:/gated/2", "models:/gated/1"]] if measured else [])
+
+
+@pytest.mark.parametrize(("rule", "reason"), [
+    ({}, ""),
+    ({"max_calibration_error": 0.01}, r"version 1 is refused: its calibration error is 0\.\d+ "),
+    ({"max_latency_ms": 20}, r"version 1 is refused: its p95 latency is 30.0 ms \(20 allowed\)"),
+])  # fmt: skip
+def test_without_a_champion_the_limits_and_the_answer_count(
+    client, register, monkeypatch, answering, rule, reason
+):
+    monkeypatch.setattr(gate, "measure", lambda uris: [Cost(0, (30.0,) * 60, 300.0)])
+    register(32, 30)
+    client.delete_registered_model_alias(NAME, "champion")
+    result = promote(NAME, gate=GateSettings(**rule))
+    assert result.promoted is not bool(reason)
+    assert re.search(reason, result.reason)
+    assert answering == ([] if reason else ["models:/gated/1"])
+
+
+def test_a_champion_that_changed_while_it_was_judged_keeps_the_alias(client, register, monkeypatch):
+    for right in ((10, 10), (30, 30), (32, 32)):
+        register(*right)
+
+    def meanwhile(uri: str, *, fresh: bool) -> None:
+        client.set_registered_model_alias(NAME, "champion", "2")
+
+    monkeypatch.setattr(gate, "check_answers", meanwhile)
+    result = promote(NAME)
+    assert not result.promoted
+    assert result.reason == (
+        "the champion changed while version 3 was judged, from version 1 to version 2; promote it "
+        "again to have it judged against that"
+    )
+    assert champion(client) == "2"
+    kept = tags(client, "3")
+    assert (kept["gate"], kept["gate_reason"]) == ("refused", result.reason)
+    assert "replaced" not in kept
+
+
+def test_who_is_overtaken_where_no_lock_is_learns_it_by_reading_back(client, register, monkeypatch):
+    for right in ((10, 10), (30, 30), (32, 32)):
+        register(*right)
+    point = RegisteredModel.set_alias
+
+    def overtaken(self: RegisteredModel, alias: str, version: object) -> None:
+        point(self, alias, version)
+        client.set_registered_model_alias(NAME, "champion", "2")  # another's, a moment later
+
+    monkeypatch.setattr(RegisteredModel, "set_alias", overtaken)
+    result = promote(NAME)
+    assert not result.promoted
+    assert "the champion changed while version 3 was judged" in result.reason
+    assert champion(client) == "2"
+    kept = tags(client, "3")
+    assert (kept["gate"], "replaced" in kept) == ("refused", False)
 
 
 def test_a_forced_promotion_keeps_no_figures_of_an_earlier_decision(client, register):

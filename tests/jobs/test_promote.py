@@ -9,6 +9,7 @@ from support import EXPERIMENT, Trained, models_in, small_options, store_in, tra
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
+from genre_mlflow.jobs import gate
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.registry import RegisteredModel, check_servable
@@ -31,6 +32,12 @@ def trained_twice(
         train_small(data, epochs=1, lr=1e-7, test_fraction=0.2)
         train_small(data, epochs=16, test_fraction=0.2)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares each promotion the seconds of a process that loads the model: test_answering.py."""
+    monkeypatch.setattr(gate, "check_answers", lambda uri, *, fresh: None)
 
 
 @pytest.fixture
