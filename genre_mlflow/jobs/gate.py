@@ -136,7 +136,8 @@ def must_answer(
     try:
         check_answers(address(model, challenger), fresh=fresh)
     except NoAnswerError as error:
-        reason = f"version {challenger.version} does not answer in {where}: {error}"
+        advice = "; --smoke here asks it in this one, and needs no network" if fresh else ""
+        reason = f"version {challenger.version} does not answer in {where}: {error}{advice}"
         return replace(found, promoted=False, reason=reason, evidence=evidence)
     return replace(found, evidence=evidence)
 
