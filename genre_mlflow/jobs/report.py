@@ -1,4 +1,4 @@
-"""What a run logs after its last epoch: tables, figures, the model card, final metrics."""
+"""What a run logs after its last epoch: tables, figures, final metrics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from genre_mlflow.baselines.importance import importance
-from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.intervals import measures_with_intervals, report_with_intervals
@@ -24,7 +23,6 @@ from genre_mlflow.figures.curves import learning_curves
 from genre_mlflow.figures.image import save_figure
 from genre_mlflow.figures.importance import importance_figure
 from genre_mlflow.figures.mistakes import mistakes_figure
-from genre_mlflow.jobs.card import model_card
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
@@ -38,21 +36,14 @@ N_MISTAKES = 12
 def log_report(
     run: TrackedRun,
     options: TrainOptions,
-    corpus: Corpus,
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
-    test_reads: Sequence[str],
-    calibration: str,
 ) -> None:
-    """Log tables, figures and the model card of a trained classifier."""
+    """Log tables and figures of a trained classifier."""
     with run.folder() as folder:
         write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
-        if options.family.reads_files:
-            about = corpus.name, corpus.counts(), corpus.formats(), corpus.split.leak
-            card = model_card(options, *about, predictions, test_reads, calibration)
-            (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
 def log_importance(run: TrackedRun, classifier: Classifier, tracks: TrackDataset) -> None:
