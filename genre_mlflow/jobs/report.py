@@ -107,6 +107,11 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
 def final_metrics(
     raw: pd.DataFrame, calibrated: pd.DataFrame, best: EpochResult
 ) -> dict[str, float]:
+    """The best epoch with its learning rate, and the figures of all splits."""
+    return {"best_epoch": best.epoch, "best_lr": best.lr} | split_figures(raw, calibrated)
+
+
+def split_figures(raw: pd.DataFrame, calibrated: pd.DataFrame) -> dict[str, float]:
     """Train, validation and test results, without dropout: of the best epoch's weights, and on
     the test set of the network that was trained again or taught at the end, if one was.
 
@@ -120,7 +125,7 @@ def final_metrics(
         "best_val": metrics.measures(parts["val"]),
         "test": measures_with_intervals(by_recording(part(calibrated, "test"))),
     }
-    values: dict[str, float] = {"best_epoch": best.epoch, "best_lr": best.lr}
+    values: dict[str, float] = {}
     for prefix, measures in found.items():
         values |= {f"{prefix}_{name}": value for name, value in measures.items()}
     return values | genre_recalls(parts["val"], "best_val_recall")

@@ -18,7 +18,7 @@ from genre_mlflow.evaluation.intervals import small_sentence
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
-from genre_mlflow.jobs.calibration import calibrated_answers, log_calibration
+from genre_mlflow.jobs.calibration import Calibrated, calibrated_answers, log_calibration
 from genre_mlflow.jobs.card.card import log_card
 from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, MODEL_TAG, TEST_READS
 from genre_mlflow.jobs.description import (
@@ -174,10 +174,7 @@ def conclude(
     """
     signals.check()
     note_test_read(run, len(fitted.history))
-    with ExitStack() as stack:
-        for network in {classifier.network for classifier in rated.values()}:
-            stack.enter_context(remembering(network, home() / "cache"))
-        answers = calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
+    answers = answered(options, corpus, rated, tracks)
     predictions = answers.predictions
     signals.check()
     best = best_epoch(fitted.history)
@@ -221,6 +218,19 @@ def conclude(
         description=version_description(options, corpus, values),
         small=small_sentence(part(predictions, "test")),
     )
+
+
+def answered(
+    options: TrainOptions,
+    corpus: Corpus,
+    rated: Mapping[str, Classifier],
+    tracks: Mapping[str, TrackDataset],
+) -> Calibrated:
+    """What those who answer for each split say; they get their temperatures."""
+    with ExitStack() as stack:
+        for network in {classifier.network for classifier in rated.values()}:
+            stack.enter_context(remembering(network, home() / "cache"))
+        return calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
 
 
 def log_model(

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from genre_mlflow.errors import ModelError
 from genre_mlflow.jobs.card.corpus import data
-from genre_mlflow.jobs.card.facts import RunFacts, facts_of
+from genre_mlflow.jobs.card.facts import RunFacts, facts_of, find_run
 from genre_mlflow.jobs.card.metadata import front_matter
 from genre_mlflow.jobs.card.page import page
 from genre_mlflow.jobs.card.results import by_genre, calibration, confusion, results
 from genre_mlflow.jobs.card.training import again, training
 from genre_mlflow.jobs.card.use import explanations, input_and_output, introduction, limits, use
 from genre_mlflow.tracking.run import TrackedRun
+from genre_mlflow.tracking.store import find_store, store_errors
 
 CARD_FILE, PAGE_FILE = "model_card.md", "model_card.html"
 Section = Callable[[RunFacts], list[str]]  # lines of Markdown; none where there is nothing to say
@@ -43,6 +44,17 @@ def log_card(run: TrackedRun) -> tuple[str, str]:
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         (folder / PAGE_FILE).write_text(text, encoding="utf-8")
     return card, text
+
+
+def make_card(address: str) -> tuple[str, str, str]:
+    """Make the card of a run, or of the run of a model, again; its id, the Markdown, the page.
+
+    Raises `ModelError` where there is no training with a model.
+    """
+    find_store()
+    with store_errors():
+        run = find_run(address)
+        return run.id, *log_card(run)
 
 
 def card_page(run: TrackedRun, card: str, title: str) -> str:

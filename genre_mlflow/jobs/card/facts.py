@@ -20,7 +20,7 @@ from genre_mlflow.evaluation.intervals import metric_intervals
 from genre_mlflow.evaluation.predictions import by_recording, genres_of, part, read_predictions
 from genre_mlflow.evaluation.statistics import Interval
 from genre_mlflow.options import TrainOptions
-from genre_mlflow.tracking.answers import RUN_PREDICTIONS, WHAT
+from genre_mlflow.tracking.answers import RUN_PREDICTIONS, WHAT, without_alias
 from genre_mlflow.tracking.registry import MANIFEST_FILE, read_manifest, training_run
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import CONFIG_FILE, TASKS, TRAIN
@@ -124,7 +124,7 @@ def facts_of(run: TrackedRun) -> RunFacts:
 def find_run(address: str) -> TrackedRun:
     """The run of an id, or that trained the model at an address. Raises `ModelError`."""
     if ":/" in address:
-        return training_run(address)
+        return training_run(without_alias(address))
     if Path(address).is_dir():
         raise ModelError(f"{address} is a folder, which names no run; allowed are {WHAT}")
     try:

@@ -1,5 +1,6 @@
 """Sections of the card about using the model: what it is, what goes in and comes out, limits."""
 
+import re
 from collections.abc import Sequence
 
 from genre_mlflow.features.colours import COLOUR_MAPS
@@ -35,6 +36,8 @@ train and in test, as in most random splits, accuracy on unknown artists is lowe
 Music unlike that of the corpus (other genres, periods, qualities of recording) gets an answer too,
 and no figure here speaks of it."""
 
+EXPLAINED = re.compile(r"^## Explanations\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+
 
 def introduction(facts: RunFacts) -> list[str]:
     """What the model is."""
@@ -55,10 +58,13 @@ def explanations(facts: RunFacts) -> list[str]:
     pictures = [path for path in facts.explanations if path.lower().endswith(".png")]
     files = [f"- {code(path)}" for path in facts.explanations]
     shown = [line for path in pictures for line in ("", picture(path, plain(name_of(path))))]
-    return [HEADING_OF_EXPLANATIONS, "", "Among the artifacts of the run:", "", *files, *shown]
+    return ["## Explanations", "", "Among the artifacts of the run:", "", *files, *shown]
 
 
-HEADING_OF_EXPLANATIONS = "## Explanations"
+def same_explanations(card: str, other: str) -> str:
+    """A card with the explanations that another one tells of, or with none."""
+    told = EXPLAINED.search(other)
+    return EXPLAINED.sub(lambda _: told[0] if told else "", card)
 
 
 def name_of(path: str) -> str:
