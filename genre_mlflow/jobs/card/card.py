@@ -3,7 +3,6 @@
 It is made of what the run holds, so that it can be made again when the run holds more.
 """
 
-import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from genre_mlflow.errors import ModelError
 from genre_mlflow.jobs.card.corpus import data
 from genre_mlflow.jobs.card.facts import RunFacts, facts_of, find_run
+from genre_mlflow.jobs.card.markup import pictures_in
 from genre_mlflow.jobs.card.metadata import front_matter
 from genre_mlflow.jobs.card.page import page
 from genre_mlflow.jobs.card.results import by_genre, calibration, confusion, results
@@ -26,7 +26,6 @@ SECTIONS: tuple[Section, ...] = (
     front_matter, introduction, results, by_genre, confusion, calibration, explanations, data,
     input_and_output, use, training, limits, again,
 )  # fmt: skip
-PICTURE = re.compile(r"^!\[.*\]\(<(.+)>\)$", re.MULTILINE)
 
 
 def model_card(facts: RunFacts) -> str:
@@ -61,7 +60,7 @@ def card_page(run: TrackedRun, card: str, title: str) -> str:
     """The page of a card, with the pictures that the run has."""
     pictures = {}
     with tempfile.TemporaryDirectory() as folder:
-        for path in PICTURE.findall(card):
+        for address, path in pictures_in(card).items():
             with suppress(ModelError):  # it was deleted; its words stand in its place
-                pictures[path] = run.fetch(path, Path(folder)).read_bytes()
+                pictures[address] = run.fetch(path, Path(folder)).read_bytes()
     return page(card, title, pictures)

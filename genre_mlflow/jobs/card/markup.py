@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote, unquote
 
 from genre_mlflow.files.names import escaped
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])")  # `_` within a word is none
+
+PICTURE = re.compile(r"^!\[.*\]\((\S+)\)$", re.MULTILINE)
 
 
 def plain(text: str) -> str:
@@ -17,7 +20,7 @@ def code(text: str) -> str:
     """Words as they are, between backticks; not for a table."""
     text = escaped(text)
     fence = fence_of(text, 1)
-    pad = " " if not text.strip() or text[0] == "`" or text[-1] == "`" else ""
+    pad = " " if not text.strip() or {text[0], text[-1]} & {"`", " "} else ""
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
@@ -40,6 +43,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def picture(path: str, words: str) -> str:
     """A picture among the run's artifacts, with what it shows in words."""
-    return (
-        f"![{words}](<{re.sub(r'[<>]', lambda found: '%3C' if found[0] == '<' else '%3E', path)}>)"
-    )
+    return f"![{words}]({quote(path)})"
+
+
+def pictures_in(card: str) -> dict[str, str]:
+    """The paths of the pictures of a card, by their addresses in it."""
+    return {address: unquote(address) for address in PICTURE.findall(card)}

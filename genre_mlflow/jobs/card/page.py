@@ -29,6 +29,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
 th { background: var(--shade); }
 td { white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; max-width: 14rem; }
 code { background: var(--shade); padding: .1em .3em; border-radius: 4px; font-size: .9em; }
 pre { background: var(--shade); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto;
   white-space: pre-wrap; }
@@ -57,7 +58,7 @@ $body</main>
 def page(card: str, title: str, pictures: Mapping[str, bytes]) -> str:
     """The card's Markdown as a page that needs no other file.
 
-    `pictures`: PNGs by their paths in the Markdown; one that is not there leaves its words.
+    `pictures`: PNGs by their addresses in the Markdown; one that is not there leaves its words.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     for rule, tag in (

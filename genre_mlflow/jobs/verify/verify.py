@@ -25,6 +25,8 @@ from genre_mlflow.jobs.verify.subject import Subject, find_subject, rated_of
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.store import find_store, store_errors
 
+OF_THE_END = ("test_", "best_", "temperature", "baseline", "gain")  # metrics by their first letters
+
 
 @dataclass(frozen=True)
 class Anew:
@@ -79,6 +81,7 @@ def verify(address: str) -> Verified:
             expected = expected_card(anew, values, not answers)
             n_lines, texts = compare_card(subject, expected)
             found += [*figures, *texts]
+            notes += not_computed(subject.facts, values)
         else:
             notes.append(
                 f"run {subject.run.id} went on after this model; its own figures and its card, "
@@ -126,6 +129,12 @@ FIGURES: tuple[Callable[[Anew], dict[str, float]], ...] = (of_splits, of_calibra
 def figures_now(anew: Anew) -> dict[str, float]:
     """All figures by the names of their metrics."""
     return {name: value for part in FIGURES for name, value in part(anew).items()}
+
+
+def not_computed(facts: RunFacts, values: Mapping[str, float]) -> list[str]:
+    """That there are figures of the end of a run that nothing here computes; empty for none."""
+    names = [name for name in facts.metrics if name.startswith(OF_THE_END) and name not in values]
+    return [", ".join(sorted(names))] if names else []
 
 
 def found_otherwise(facts: RunFacts, music: MusicNow) -> list[Difference]:
