@@ -3,6 +3,7 @@
 import click
 
 from genre_mlflow.cli.base import PluginGroup
+from genre_mlflow.cli.card import card, verify
 from genre_mlflow.cli.check import corpus_check
 from genre_mlflow.cli.compare import compare
 from genre_mlflow.cli.corpus import corpus
@@ -27,7 +28,8 @@ def main() -> None:
 
 
 for command in (
-    train, crossval, evaluate, compare, models, promote, demote, predict, serve, corpus, weights,
+    train, crossval, evaluate, compare, card, verify, models, promote, demote, predict, serve,
+    corpus, weights,
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)

@@ -28,6 +28,7 @@ from genre_mlflow.files.home import home
 from genre_mlflow.files.names import printable
 
 BAD_FILES = "bad_files"
+LEAKS = "copies_in_two_splits"
 SHARED = "groups_in_two_splits"
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def faults(corpus: Corpus) -> dict[str, Sequence[object]]:
         **bad_files(corpus.bad_files),
         "copies": copied_groups(corpus.manifest),
         "copies_with_different_genres": conflicting_groups(corpus.manifest),
-        "copies_in_two_splits": corpus.split.leaks,
+        LEAKS: corpus.split.leaks,
         SHARED: [asdict(one) for one in corpus.split.shared],
         "listed_but_missing": corpus.split.missing,
         "in_the_folder_but_not_listed": corpus.split.excluded,

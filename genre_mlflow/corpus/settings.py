@@ -12,6 +12,7 @@ SPLITS = ("train", "val", "test")
 ON_PROBLEM = ("error", "skip")
 KINDS = ("artist", "recording")  # columns of a table of groups; it has one of them, or both
 ALL = "all"  # these columns together
+LONGEST_LICENCE = 200  # letters
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,18 @@ class CorpusSettings(Settings):
     on_bad_file: str = option(
         "error", "What to do about files that cannot be read.", choices=ON_PROBLEM
     )
+    data_licence: str = option("", "Licence of the music, which the model card states as yours.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.data:
             raise SettingsError("data is empty; give a folder with a folder per genre, or 'demo'")
+        licence = self.data_licence
+        if len(licence) > LONGEST_LICENCE or not licence.isprintable():
+            raise SettingsError(
+                f"data_licence is {licence!r}; allowed is one line of at most {LONGEST_LICENCE} "
+                "letters, such as CC-BY-4.0"
+            )
 
     def check_folder(self) -> None:
         """Say at once that there is no such folder. Raises `DataError`."""

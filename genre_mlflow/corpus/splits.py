@@ -49,8 +49,13 @@ class SplitResult:
     @property
     def leak(self) -> str:
         """What is on two sides all the same, in a clause; empty where nothing is."""
-        copies = f"{counted(len(self.leaks), 'track')} with copies in another split"
-        return "; ".join([copies] * bool(self.leaks) + [how_many(self.shared)] * bool(self.shared))
+        return leak_clause(self.leaks, self.shared)
+
+
+def leak_clause(leaks: Sequence[Sequence[str]], shared: Sequence[SharedGroup]) -> str:
+    """What is on two sides of a split, in a clause; empty where nothing is."""
+    copies = f"{counted(len(leaks), 'track')} with copies in another split"
+    return "; ".join([copies] * bool(leaks) + [how_many(shared)] * bool(shared))
 
 
 def split(manifest: pd.DataFrame, settings: SplitSettings) -> SplitResult:

@@ -17,6 +17,7 @@ POINTLESS = {
     "patience": LAST_EPOCH,
     "keep": NO_MODEL,
     "model_name": NO_MODEL,
+    "data_licence": NO_MODEL,
     "val_fraction": ALL_DEALT,
     "test_fraction": ALL_DEALT,
     "allow_leak": "copies of a track are in one fold always",

@@ -1,4 +1,4 @@
-"""What a run logs after its last epoch: tables, figures, the model card, final metrics."""
+"""What a run logs after its last epoch: tables, figures, final metrics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from genre_mlflow.baselines.importance import importance
-from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.intervals import measures_with_intervals, report_with_intervals
@@ -24,7 +23,6 @@ from genre_mlflow.figures.curves import learning_curves
 from genre_mlflow.figures.image import save_figure
 from genre_mlflow.figures.importance import importance_figure
 from genre_mlflow.figures.mistakes import mistakes_figure
-from genre_mlflow.jobs.card import model_card
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
@@ -38,21 +36,14 @@ N_MISTAKES = 12
 def log_report(
     run: TrackedRun,
     options: TrainOptions,
-    corpus: Corpus,
     history: Sequence[EpochResult],
     predictions: pd.DataFrame,
-    test_reads: Sequence[str],
-    calibration: str,
 ) -> None:
-    """Log tables, figures and the model card of a trained classifier."""
+    """Log tables and figures of a trained classifier."""
     with run.folder() as folder:
         write_tables(folder / "tables", history, predictions)
         preprocessor = Preprocessor(options.preprocessing)
         write_figures(folder / "figures", preprocessor, history, predictions)
-        if options.family.reads_files:
-            about = corpus.name, corpus.counts(), corpus.formats(), corpus.split.leak
-            card = model_card(options, *about, predictions, test_reads, calibration)
-            (folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
 def log_importance(run: TrackedRun, classifier: Classifier, tracks: TrackDataset) -> None:
@@ -116,6 +107,11 @@ def write_confusion(folder: Path, predictions: pd.DataFrame, title: str, name: s
 def final_metrics(
     raw: pd.DataFrame, calibrated: pd.DataFrame, best: EpochResult
 ) -> dict[str, float]:
+    """The best epoch with its learning rate, and the figures of all splits."""
+    return {"best_epoch": best.epoch, "best_lr": best.lr} | split_figures(raw, calibrated)
+
+
+def split_figures(raw: pd.DataFrame, calibrated: pd.DataFrame) -> dict[str, float]:
     """Train, validation and test results, without dropout: of the best epoch's weights, and on
     the test set of the network that was trained again or taught at the end, if one was.
 
@@ -129,7 +125,7 @@ def final_metrics(
         "best_val": metrics.measures(parts["val"]),
         "test": measures_with_intervals(by_recording(part(calibrated, "test"))),
     }
-    values: dict[str, float] = {"best_epoch": best.epoch, "best_lr": best.lr}
+    values: dict[str, float] = {}
     for prefix, measures in found.items():
         values |= {f"{prefix}_{name}": value for name, value in measures.items()}
     return values | genre_recalls(parts["val"], "best_val_recall")

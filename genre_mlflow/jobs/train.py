@@ -18,7 +18,9 @@ from genre_mlflow.evaluation.intervals import small_sentence
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
 from genre_mlflow.files.words import counted, few
-from genre_mlflow.jobs.calibration import calibrated_answers, log_calibration
+from genre_mlflow.jobs.calibration import Calibrated, calibrated_answers, log_calibration
+from genre_mlflow.jobs.card.card import log_card
+from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, MODEL_TAG, TEST_READS
 from genre_mlflow.jobs.description import (
     leak_tags,
     log_description,
@@ -60,8 +62,6 @@ from genre_mlflow.training.device import (
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.loop import FitResult
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
-
-TEST_READS = "test_set_read"  # tag of a run
 
 logger = logging.getLogger(__name__)
 
@@ -173,11 +173,8 @@ def conclude(
     whose weights were there at `finished_ms`.
     """
     signals.check()
-    test_reads = note_test_read(run, len(fitted.history))
-    with ExitStack() as stack:
-        for network in {classifier.network for classifier in rated.values()}:
-            stack.enter_context(remembering(network, home() / "cache"))
-        answers = calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
+    note_test_read(run, len(fitted.history))
+    answers = answered(options, corpus, rated, tracks)
     predictions = answers.predictions
     signals.check()
     best = best_epoch(fitted.history)
@@ -189,7 +186,7 @@ def conclude(
         log_baseline(run, baseline)
     if isinstance(options.family, StatisticsBaseline):
         log_importance(run, rated["val"], tracks["val"])
-    log_report(run, options, corpus, fitted.history, predictions, test_reads, answers.sentence())
+    log_report(run, options, fitted.history, predictions)
     log_calibration(run, answers)
     signals.check()
     model_id = log_model(run, options, rated, predictions, epoch)
@@ -198,6 +195,11 @@ def conclude(
     if others:
         run.log_metrics(others, epoch, finished_ms)
     run.log_metrics(ours, epoch, finished_ms, model_id or None)
+    run.log_tags({CALIBRATION_TAG: answers.sentence()})
+    if model_id:
+        signals.check()
+        run.log_tags({MODEL_TAG: model_id})
+        log_card(TrackedRun.find(run.id))
     tags = {
         TEST_DIGEST: digest(corpus.rows("test")),
         "test_accuracy": f"{values['test_accuracy']:.4f}",
@@ -216,6 +218,19 @@ def conclude(
         description=version_description(options, corpus, values),
         small=small_sentence(part(predictions, "test")),
     )
+
+
+def answered(
+    options: TrainOptions,
+    corpus: Corpus,
+    rated: Mapping[str, Classifier],
+    tracks: Mapping[str, TrackDataset],
+) -> Calibrated:
+    """What those who answer for each split say; they get their temperatures."""
+    with ExitStack() as stack:
+        for network in {classifier.network for classifier in rated.values()}:
+            stack.enter_context(remembering(network, home() / "cache"))
+        return calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
 
 
 def log_model(
@@ -255,8 +270,8 @@ def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> C
     return None if options.training.distil else rated["val"]
 
 
-def note_test_read(run: TrackedRun, epochs: int) -> list[str]:
-    """Note in the run that the test set is read now; return this and all earlier notes.
+def note_test_read(run: TrackedRun, epochs: int) -> None:
+    """Note in the run that the test set is read now, after all earlier notes.
 
     A run that is resumed, or goes on to more epochs, reads it again.
     """
@@ -264,7 +279,6 @@ def note_test_read(run: TrackedRun, epochs: int) -> list[str]:
     before = run.tags.get(TEST_READS, "")
     notes = [*(before.split("; ") if before else []), f"{now} after {counted(epochs, 'epoch')}"]
     run.log_tags({TEST_READS: "; ".join(notes)})
-    return notes
 
 
 def register_outcome(outcome: Outcome) -> Outcome:

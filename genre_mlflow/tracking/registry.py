@@ -127,9 +127,14 @@ class RegisteredModel:
 
 def answered_by(model: LoggedModel, name: str) -> pd.DataFrame:
     """The rows of the test set among the predictions beside a model; `name` is for errors."""
+    return part(model_predictions(model, name), "test")
+
+
+def model_predictions(model: LoggedModel, name: str) -> pd.DataFrame:
+    """The predictions beside a model; `name` is for errors."""
     with tempfile.TemporaryDirectory() as folder:
         path = read_file(name, model.artifact_location, MODEL_PREDICTIONS, Path(folder))
-        return part(read_predictions(path), "test")
+        return read_predictions(path)
 
 
 def logged_model_id(model: str) -> str | None:

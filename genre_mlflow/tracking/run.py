@@ -27,7 +27,7 @@ from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking import commands
-from genre_mlflow.tracking.artifacts import delete_files
+from genre_mlflow.tracking.artifacts import delete_files, read_file
 from genre_mlflow.tracking.experiments import EXPERIMENT_TAGS
 from genre_mlflow.tracking.monitor import monitored
 from genre_mlflow.tracking.run_models import ModelsOfRun
@@ -178,6 +178,21 @@ class TrackedRun(ModelsOfRun):
         """Paths of the artifacts in one folder."""
         return [entry.path for entry in self.client.list_artifacts(self.id, path)]
 
+    def files(self, path: str) -> list[str]:
+        """Paths of all files below one folder of the artifacts; none where it is not there."""
+        entries = self.client.list_artifacts(self.id, path)
+        below = [self.files(entry.path) if entry.is_dir else [entry.path] for entry in entries]
+        return sorted(name for names in below for name in names)
+
+    def fetch(self, path: str, folder: Path) -> Path:
+        """Download one artifact into `folder`. Raises `ModelError` where there is none."""
+        return read_file(f"run {self.id} ({self.name})", self.place, path, folder)
+
+    @property
+    def place(self) -> str:
+        """The address of its artifacts."""
+        return str(self.entity.info.artifact_uri)
+
     def read_artifact(self, path: str, folder: Path) -> Path | None:
         """Download one artifact into `folder`; None where there is none of that name."""
         if path not in self.artifacts(path.rpartition("/")[0] or None):
@@ -186,7 +201,7 @@ class TrackedRun(ModelsOfRun):
 
     def delete_artifact(self, path: str) -> None:
         """Delete one artifact."""
-        delete_files(self.entity.info.artifact_uri, path)
+        delete_files(self.place, path)
 
     def log_json(self, values: Mapping[str, Any], path: str) -> None:
         """A JSON file as an artifact."""

@@ -10,7 +10,7 @@ from support import EXPERIMENT, small_options, train_small
 
 from genre_mlflow.corpus.settings import SplitSettings
 from genre_mlflow.errors import DataError
-from genre_mlflow.jobs.card import what_leaks
+from genre_mlflow.jobs.card.corpus import what_leaks
 from genre_mlflow.jobs.train import train
 
 SIDES = {"train": range(12), "val": range(12, 16), "test": range(16, 20)}

@@ -1,13 +1,11 @@
-"""The final metrics and the model card count recordings, in however many files they lie."""
+"""The final metrics count recordings, in however many files they lie."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import small_options
 
 from genre_mlflow.evaluation.predictions import with_answers
 from genre_mlflow.evaluation.statistics import wilson_interval
-from genre_mlflow.jobs.card import model_card
 from genre_mlflow.jobs.report import final_metrics, write_tables
 from genre_mlflow.training.history import EpochResult, PassResult
 
@@ -43,28 +41,6 @@ def test_final_metrics_are_those_of_recordings(predictions):
     for name in ("balanced_accuracy", "top3_accuracy", "macro_f1", "loss"):
         low, high = values[f"test_{name}_low"], values[f"test_{name}_high"]
         assert low <= values[f"test_{name}"] <= high
-
-
-def test_the_card_counts_recordings(predictions, tmp_path):
-    counts = dict.fromkeys(SPLITS, 12)
-    formats = "20 FLAC, 16 MP4, 16 of them by ffmpeg 7.1"
-    options, said = small_options(tmp_path), "They are calibrated."
-    card = model_card(options, "music", counts, formats, "", predictions, ["now"], said)
-    assert said in card
-    assert (
-        f"12 to test;\n{formats}.\nCopies (equal pixels or samples) are never in two splits.\n"
-        in card
-    )
-    assert "as M4A, AAC, WMA" in card and "\nwhere the program ffmpeg is on the machine" in card
-    assert "The test set was read once (now), after that choice." in card
-    assert "| test | 4 | 75.0% | 30.1% to 95.4% | 0.857 | 75.0% | 100.0% |\n" in card
-    assert "\nThe test set, with intervals of 95 % over 4 tracks (a bootstrap; of acc" in card
-    assert "\n| balanced accuracy | 0.750 | 0.250 to 1.000 |\n" in card
-    recall = wilson_interval(3, 4)
-    cell = f"0.750 ({recall.low:.3f} to {recall.high:.3f})"
-    precision = f"1.000 ({wilson_interval(3, 3).low:.3f} to 1.000)"
-    assert f"\n| jazz | {precision} | {cell} | 0.857 (" in card
-    assert "\n**A small test set: fewer than 10 tracks of rock (0), jazz (4).**\n" in card
 
 
 def test_the_table_keeps_a_row_a_file_and_the_report_counts_recordings(predictions, tmp_path):

@@ -1,0 +1,1 @@
+"""Verifying a run: what it has recorded, against what its model and its data give now."""
