@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow
+from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, echo, quiet_mlflow
 from genre_mlflow.cli.options import options, options_from
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.model.settings import ModelSettings, check_reason
@@ -35,7 +35,7 @@ def promote(
 
     quiet_mlflow()
     result = promote_version(model_name, version=version, force=force, why=why, gate=gate)
-    click.echo(result.message())
+    echo(result.message())
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)
 
@@ -52,6 +52,6 @@ def demote(ctx: click.Context, name: str) -> None:
 
     quiet_mlflow()
     result = demote_champion(name)
-    click.echo(f"{'Demoted' if result.demoted else 'Not demoted'}: {result.reason}")
+    echo(f"{'Demoted' if result.demoted else 'Not demoted'}: {result.reason}")
     if not result.demoted:
         ctx.exit(NOT_PROMOTED)
