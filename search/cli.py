@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import EXPERIMENT_OPTION, TRAIN_OPTIONS, options, train_options
 from search.request import PRUNERS, SAMPLERS, Request
 from search.space import load_space
@@ -93,8 +93,8 @@ def search(ctx: click.Context, /, experiment: str, enqueue: tuple[str, ...], **v
     with Bar(Console()) as bar, speaking(bar.say):
         found = run(request, observers=[bar], final=Observers([bar, Table(bar.say)]))
     if found is None:
-        click.echo("Other workers still run trials; the last of them ends the study.")
+        echo("Other workers still run trials; the last of them ends the study.")
         return
-    click.echo(summary(found))
+    echo(summary(found))
     if request.promote and found.version:
-        click.echo(promote_best(found))
+        echo(promote_best(found))

@@ -24,6 +24,11 @@ LOGGERS = ("genre_mlflow", "search")
 TALKATIVE = ("mlflow.store.db", "mlflow.system_metrics", "mlflow.utils.rest_utils", "urllib3")
 
 
+def echo(text: str, err: bool = False) -> None:
+    """Print lines, and nothing that would steer the terminal: a name from outside is no markup."""
+    click.echo(escaped(text, keep="\n\t"), err=err)
+
+
 class OneLineErrors(click.Command):
     """Shows our errors as one line with exit code 2, in the one place that all commands pass."""
 
@@ -44,7 +49,7 @@ class OneLineErrors(click.Command):
             with out_of_memory("this machine", "free some, or ask for less at once"):
                 return super().invoke(ctx)
         except GenreError as error:
-            click.echo("Error: " + escaped(str(error), keep="\n"), err=True)
+            echo(f"Error: {error}", err=True)
             ctx.exit(USER_MISTAKE)
         except OSError as error:
             if signals.asked():  # a terminal or a pipe that is gone, most likely
@@ -52,7 +57,7 @@ class OneLineErrors(click.Command):
             if error.strerror is None:
                 raise
             where = f" ({error.filename})" if error.filename else ""
-            click.echo(f"Error: {error.strerror}{where}", err=True)
+            echo(f"Error: {error.strerror}{where}", err=True)
             ctx.exit(USER_MISTAKE)
 
 
@@ -90,7 +95,7 @@ class Speaker(logging.Handler):
 
 
 @contextmanager
-def speaking(say: Callable[[str], None] = click.echo) -> Iterator[None]:
+def speaking(say: Callable[[str], None] = echo) -> Iterator[None]:
     """Say what we log, from INFO on, while the block runs: the one handler that there is."""
     speaker, ours = Speaker(say), [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in ours]

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from genre_mlflow.cli.base import echo
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     RECORDING_OPTIONS,
@@ -16,7 +17,7 @@ from genre_mlflow.cli.options import (
 from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
 from genre_mlflow.errors import DataError, SettingsError
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.files.names import escaped, is_same_file
+from genre_mlflow.files.names import is_same_file
 from genre_mlflow.options import part_of
 
 
@@ -60,16 +61,16 @@ def corpus_check(folder: str, write: str, confirmed: str, draw: str, **values: A
     with Bar() as bar:
         found = check_corpus(settings, dealing, drawing, confirmed, bar.move)
     for line in bad_lines(found.bad_files):
-        click.echo(line, err=True)
+        echo(line, err=True)
     for line in found.lines:
-        click.echo(escaped(line, keep="\t"))
-    click.echo(escaped(found.summary, keep="\n"))
+        echo(line)
+    echo(found.summary)
     if write:
         from genre_mlflow.corpus.pair_tables import doubtful_file, write_tables
 
         n_tracks, n_pairs = write_tables(found.pairs, found.manifest, Path(write))
-        click.echo(f"Groups: {write} ({n_tracks} tracks)")
-        click.echo(f"Doubtful pairs: {doubtful_file(Path(write))} ({n_pairs})")
+        echo(f"Groups: {write} ({n_tracks} tracks)")
+        echo(f"Doubtful pairs: {doubtful_file(Path(write))} ({n_pairs})")
     if draw:
         draw_doubtful(found, drawing, draw)
 
@@ -120,7 +121,7 @@ def check_unjudged(write: str, beside: str) -> None:
 def draw_doubtful(found: Any, drawing: PreprocessingSettings, draw: str) -> None:
     """Draw the doubtful pairs; without any, say so."""
     if not found.doubtful:
-        click.echo("No pair is doubtful, so nothing is drawn")
+        echo("No pair is doubtful, so nothing is drawn")
         return
     from genre_mlflow.figures.image import save_figure
     from genre_mlflow.figures.pairs import MOST_PAIRS, pairs_figure
@@ -128,4 +129,4 @@ def draw_doubtful(found: Any, drawing: PreprocessingSettings, draw: str) -> None
     paths = list(found.manifest["path"])
     save_figure(pairs_figure(found.doubtful, paths, found.pictures, drawing), Path(draw))
     more = f" (the first {MOST_PAIRS} of {len(found.doubtful)})"
-    click.echo(f"Sheet: {draw}{more if len(found.doubtful) > MOST_PAIRS else ''}")
+    echo(f"Sheet: {draw}{more if len(found.doubtful) > MOST_PAIRS else ''}")

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow
 from genre_mlflow.cli.options import EXPERIMENT_OPTION
-from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def compare(a: list[str], b: list[str], experiment: str) -> None:
     from genre_mlflow.jobs.compare import compare as compare_models
 
     quiet_mlflow()
-    click.echo(escaped(summary(compare_models(a, b, experiment=experiment)), keep="\n"))
+    echo(summary(compare_models(a, b, experiment=experiment)))
 
 
 def summary(done: "Compared") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import USER_MISTAKE, speaking
+from genre_mlflow.cli.base import USER_MISTAKE, echo, speaking
 from genre_mlflow.cli.options import (
     AUGMENTATION_OPTIONS,
     BAD_FILE_OPTION,
@@ -19,7 +19,7 @@ from genre_mlflow.cli.options import (
     options,
     training_option,
 )
-from genre_mlflow.corpus.folders import check_render
+from genre_mlflow.corpus.folders import check_named, check_render
 from genre_mlflow.corpus.settings import CorpusSettings, check_one_source
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
@@ -55,13 +55,13 @@ def corpus_scan(folder: str, out: str, faults: str, **values: Any) -> None:
     except BadFilesError as error:
         write_faults(corpora.bad_files(error.files), faults)
         raise
-    click.echo(corpora.overview(found))
+    echo(corpora.overview(found))
     if corpora.is_cut(found) and not faults:
-        click.echo("Give --faults FILE.json to have all of them written.")
+        echo("Give --faults FILE.json to have all of them written.")
     write_faults(corpora.faults(found), faults)
     if out:
         found.manifest.to_csv(out, index=False)
-        click.echo(f"Manifest: {out}")
+        echo(f"Manifest: {out}")
 
 
 def write_faults(found: Mapping[str, Sequence[object]], file: str) -> None:
@@ -70,16 +70,17 @@ def write_faults(found: Mapping[str, Sequence[object]], file: str) -> None:
 
     if file:
         corpora.write_faults(found, Path(file))
-        click.echo(f"Faults: {file}")
+        echo(f"Faults: {file}")
 
 
 @corpus.command("demo")
 @click.argument("folder")
 def corpus_demo(folder: str) -> None:
     """Write the demo corpus, ten synthesised genres, into FOLDER."""
+    check_named(folder, "FOLDER")
     from genre_mlflow.corpus.demo.images import make_demo
 
-    click.echo(make_demo(Path(folder)))
+    echo(str(make_demo(Path(folder))))
 
 
 @corpus.command("gtzan")
@@ -94,12 +95,13 @@ def corpus_gtzan(out: str, source: str, download: bool, on_bad_file: str) -> Non
     that are in OUT stay, so that the command can be stopped and given again.
     """
     check_one_source(source, download)
+    check_named(out, "OUT")
     from genre_mlflow.corpus.gtzan.collection import gtzan
     from genre_mlflow.corpus.gtzan.layout import prepare, summary
 
     with speaking():
         result = prepare(Path(out), gtzan(), source, download, on_bad_file)
-    click.echo(summary(result))
+    echo(summary(result))
 
 
 @corpus.command("render")
@@ -119,6 +121,8 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
     others are drawn all the same.
     """
     settings = part_of(PreprocessingSettings, values)
+    check_named(audio, "AUDIO")
+    check_named(images, "IMAGES")
     check_render(Path(audio), Path(images))
     from genre_mlflow.cli.bars import Bar
     from genre_mlflow.corpus.rendering import overview, render_folder
@@ -132,9 +136,9 @@ def render(ctx: click.Context, /, audio: str, images: str, workers: int, **value
             progress=lambda done, total: bar.move("drawing", done, total),
             on_bad_file=lambda file: bar.say(f"{printable(file.path)} {file.reason}"),
         )
-    click.echo(overview(found))
+    echo(overview(found))
     given = "".join(f" --{n.replace('_', '-')} {text}" for n, text in off_default(values).items())
-    click.echo(f"  train on them  genre-mlflow train --data {shlex.quote(images)}{given}")
+    echo(f"  train on them  genre-mlflow train --data {shlex.quote(images)}{given}")
     if found.bad_files:
         ctx.exit(USER_MISTAKE)
 
@@ -192,9 +196,9 @@ def show(
         else:
             figure, bad = sheets.genres_figure(folder, per_genre, settings)
     for line in bad_lines(bad):
-        click.echo(line, err=True)
+        echo(line, err=True)
     save_figure(figure, Path(out), dpi=sheets.dpi(figure))
-    click.echo(f"Sheet: {out}")
+    echo(f"Sheet: {out}")
     if bad:
         ctx.exit(USER_MISTAKE)
 

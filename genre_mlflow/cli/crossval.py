@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     EXPERIMENT_OPTION,
     TRAIN_OPTIONS,
@@ -52,7 +52,7 @@ def crossval(
         found = cross_validate(
             trained, settings, experiment=experiment, resume=resume, given=given, observer=bar
         )
-    click.echo(summary(found))
+    echo(summary(found))
 
 
 def summary(found: "Crossval") -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from genre_mlflow.cli.base import PluginGroup
+from genre_mlflow.cli.base import PluginGroup, echo
 from genre_mlflow.cli.card import card, verify
 from genre_mlflow.cli.check import corpus_check
 from genre_mlflow.cli.compare import compare
@@ -46,8 +46,8 @@ def clean(yes: bool) -> None:
 
     found = sizes()
     for path, n_bytes in found.items():
-        click.echo(f"{n_bytes / 1e6:10.1f} MB  {path.name}")
-    click.echo(f"{sum(found.values()) / 1e6:10.1f} MB  in {home()}")
+        echo(f"{n_bytes / 1e6:10.1f} MB  {path.name}")
+    echo(f"{sum(found.values()) / 1e6:10.1f} MB  in {home()}")
     if found and (yes or click.confirm("Delete all of this?")):
         empty_home()
-        click.echo("Deleted.")
+        echo("Deleted.")

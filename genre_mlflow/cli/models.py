@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow
 from genre_mlflow.files.names import escaped
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def models(name: str) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
 
 
 def row_of(facts: "VersionFacts") -> tuple[str, ...]:

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genre_mlflow import signals
-from genre_mlflow.cli.base import (
-    USER_MISTAKE,
-    OneLineErrors,
-    heavy_imports,
-    quiet_mlflow,
-)
+from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, echo, heavy_imports, quiet_mlflow
 from genre_mlflow.cli.options import MODEL_OPTION, check_length, check_output
 from genre_mlflow.corpus.folders import check_paths
 from genre_mlflow.errors import SettingsError
@@ -151,7 +146,7 @@ def predict(
         left = [file for file in found.files if library.place_of(file) not in done]
         rows = rows_of(left, predictor, model, workers, engine, master)
         counts = write_rows(rows, left, predictor, table, top_k, quiet)
-        click.echo(summary(counts, len(done), library.in_words(found.left_out)), err=not out)
+        echo(summary(counts, len(done), library.in_words(found.left_out)), err=not out)
         with signals.between_steps():
             n_failed = sort(table, names, sorting)
     if counts[""] or n_failed or known.errors & set(map(library.place_of, found.files)):
@@ -259,13 +254,13 @@ def sort(table: Path | None, names: Mapping[str, str], sorting: Sorting) -> int:
             else move_files(rows, folder, names, moves)
         )
         for path, reason in failures:
-            click.echo(f"{printable(path)}  error: {escaped(reason)}")
+            echo(f"{printable(path)}  error: {escaped(reason)}")
             n_failed += 1
-        click.echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
+        echo(f"{'Linked in' if sorting.link else 'Moved into'} {folder}")
     if sorting.m3u:
         n_songs, n_left_out = playlists.write_playlists(
             (row for row, _ in songs()), Path(sorting.m3u), names
         )
         left_out = f", {n_left_out} with a line break in the name left out" if n_left_out else ""
-        click.echo(f"{counted(n_songs, 'song')} in the playlists in {sorting.m3u}{left_out}")
+        echo(f"{counted(n_songs, 'song')} in the playlists in {sorting.m3u}{left_out}")
     return n_failed

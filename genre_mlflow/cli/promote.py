@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import options, options_from
 from genre_mlflow.evaluation.gate_settings import GateSettings
 from genre_mlflow.model.settings import ModelSettings, check_reason
@@ -41,7 +41,7 @@ def promote(
     quiet_mlflow()
     with speaking():
         result = promote_version(model_name, version=version, force=force, why=why, gate=gate)
-    click.echo(result.message())
+    echo(result.message())
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)
 
@@ -58,6 +58,6 @@ def demote(ctx: click.Context, name: str) -> None:
 
     quiet_mlflow()
     result = demote_champion(name)
-    click.echo(f"{'Demoted' if result.demoted else 'Not demoted'}: {result.reason}")
+    echo(f"{'Demoted' if result.demoted else 'Not demoted'}: {result.reason}")
     if not result.demoted:
         ctx.exit(NOT_PROMOTED)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -57,7 +57,7 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
             given=given,
             observer=Observers([bar, Table(bar.say)]),
         )
-    click.echo(summary(outcome))
+    echo(summary(outcome))
 
 
 @click.command(cls=OneLineErrors)
@@ -92,7 +92,7 @@ def evaluate(
     quiet_mlflow()
     with speaking(partial(click.echo, err=True)):
         result = evaluate_model(model, settings, split=split, experiment=experiment, strict=strict)
-    click.echo(evaluated(result))
+    echo(evaluated(result))
 
 
 @click.command(cls=OneLineErrors)

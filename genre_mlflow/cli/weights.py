@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli.base import speaking
+from genre_mlflow.cli.base import echo, speaking
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.names import printable
 from genre_mlflow.model.pretrained.sources import SOURCES
@@ -34,9 +34,9 @@ def weights(name: str | None, from_file: str) -> None:
 
     if name:
         with speaking():
-            click.echo(described(fetch(name, Path(from_file) if from_file else None)))
+            echo(described(fetch(name, Path(from_file) if from_file else None)))
     else:
-        click.echo(overview())
+        echo(overview())
 
 
 def described(fetched: "Fetched") -> str:

@@ -25,7 +25,7 @@ from genre_mlflow.features.images import decode_image
 from genre_mlflow.features.preprocessing import further_decoders, read
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
-from genre_mlflow.files.names import printable
+from genre_mlflow.files.names import escaped, printable
 
 BAD_FILES = "bad_files"
 LEAKS = "copies_in_two_splits"
@@ -156,7 +156,7 @@ def overview(corpus: Corpus) -> str:
     """Tracks by genre and split, formats, and the first of the faults found, for a terminal."""
     table = pd.crosstab(corpus.manifest["genre"], corpus.manifest["split"])[list(SPLITS)]
     table.loc["all"] = table.sum()
-    lines = [table.to_string(), f"files: {corpus.formats()}"]
+    lines = [table.rename(index=escaped).to_string(), f"files: {corpus.formats()}"]
     for name, found in faults(corpus).items():
         if found:
             lines.append(f"{name.replace('_', ' ')}: {len(found)}")

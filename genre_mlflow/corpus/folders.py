@@ -122,8 +122,15 @@ def is_track(path: Path) -> bool:
 def check_paths(paths: Sequence[str]) -> None:
     """Raise `DataError` for a path that does not exist."""
     for path in paths:
+        check_named(path, "a path")
         if not os.path.exists(path):  # unlike pathlib's, it never raises
             raise DataError(f"{path} does not exist")
+
+
+def check_named(path: str, what: str) -> None:
+    """Raise `DataError` for an empty name, as an unset variable leaves it."""
+    if not path.strip():
+        raise DataError(f"{what} is {path!r}; give the name of a file or a folder")
 
 
 def check_render(audio: Path, images: Path) -> None:

@@ -31,7 +31,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.features.formats.kinds import IMAGES, format_of
 from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.features.preprocessing import content_of, further_decoders, read
-from genre_mlflow.files.names import folded
+from genre_mlflow.files.names import as_seen
 from genre_mlflow.files.words import counted, few
 
 COLLECTION = re.compile(r"audio|image|genres|spectro|feature|mel|wav|png|original|data")
@@ -160,7 +160,7 @@ def check_names(genres: Set[str]) -> None:
     """Refuse genres that look alike. Raises `DataError`."""
     alike: dict[str, list[str]] = {}
     for genre in sorted(genres):
-        alike.setdefault(folded(genre).strip(), []).append(genre)
+        alike.setdefault(as_seen(genre), []).append(genre)
     for names in alike.values():
         if len(names) > 1:
             raise DataError(

@@ -117,7 +117,7 @@ def open_blocks(data: bytes) -> tuple[int, Iterator[Samples]]:
     rates = sorted({file.samplerate for file in files})
     if len(rates) > 1:
         raise DataError(
-            f"is a chained OGG whose parts have {' and '.join(f'{r:,}' for r in rates)} Hz; "
+            f"is a chained {kind} whose parts have {' and '.join(f'{r:,}' for r in rates)} Hz; "
             "encode it anew, or split it"
         )
     check_length(sum(file.frames for file in files) / rates[0])

@@ -4,19 +4,23 @@ import io
 import re
 import struct
 import zlib
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.border import RemoveBorder
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 
 MAX_PIXELS = 50_000_000  # 200 MB once decoded; a spectrogram of an hour is a hundredth of it
 SMALLEST = 8  # pixels of a side; nothing can be seen of a sound on fewer
 ONE_COLOUR = 8  # of 255, how far the pixels of an empty picture differ, with a JPEG's rounding
+EMPTY = 0.999  # share of one colour beyond which the rest is dirt
+FRAMED = 0.98  # share of two colours from which a picture may be an empty plot in its frame, coded
 BACKGROUND = (255, 255, 255, 255)  # what transparent parts of a plot are seen on
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # other decoders would be open to every client
 KNOWN = f"a PNG or JPEG image nor a recording ({', '.join(OWN + WITH_FFMPEG)})"
@@ -41,7 +45,8 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 def decode_spectrogram(data: bytes) -> Image.Image:
     """The same as `decode_image`, of what may be a spectrogram.
 
-    Raises `DataError` for what shows nothing, too: one colour, or a side of less than `SMALLEST`.
+    Raises `DataError` for what shows nothing, too: one colour, also within a frame of another one,
+    or a side of less than `SMALLEST`.
     """
     image = decode_image(data)
     width, height = image.size
@@ -49,10 +54,29 @@ def decode_spectrogram(data: bytes) -> Image.Image:
         raise DataError(
             f"has {width} x {height} pixels; a spectrogram has at least {SMALLEST} x {SMALLEST}"
         )
-    extrema = cast(tuple[tuple[int, int], ...], to_rgb(image).getextrema())
-    if all(highest - lowest <= ONE_COLOUR for lowest, highest in extrema):
+    commonest, second = shares_of_colours(image)
+    if commonest >= EMPTY:
         raise DataError("shows one colour throughout, as an empty plot does")
+    if commonest + second >= FRAMED and shares_of_colours(RemoveBorder()(image))[0] >= FRAMED:
+        raise DataError("shows one colour within its frame, as an empty plot does")
     return image
+
+
+def shares_of_colours(image: Image.Image) -> tuple[float, float]:
+    """Which share of the pixels the commonest colour has, and the next one to it.
+
+    A colour is `ONE_COLOUR` levels wide; of red, green and blue the one that varies most counts.
+    """
+    channels = np.reshape(to_rgb(image).histogram(), (3, 256)) / (image.width * image.height)
+    return min(shares_of_levels(levels) for levels in channels)
+
+
+def shares_of_levels(levels: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The same of the shares of one channel's 256 levels."""
+    within = np.convolve(levels, np.ones(ONE_COLOUR + 1), "valid")  # from each level on
+    first = int(within.argmax())
+    apart = abs(np.arange(len(within)) - first) > ONE_COLOUR
+    return float(within[first]), float(within[apart].max())
 
 
 def decode_image(data: bytes) -> Image.Image:

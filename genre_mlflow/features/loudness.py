@@ -15,13 +15,17 @@ Powers = npt.NDArray[np.float64]
 
 WINDOW_S = 0.05
 AUDIBLE_DB = -70.0  # root mean square of a window, of full scale; 16-bit dither has -96 to -90
-CANCELLED_DB = -30.0  # of the mix beside its loudest channel: less is what rounding has left of it
+CANCELLED_DB = -15.0  # of the mix beside its loudest channel: less is what coding has left of it
 AUDIBLE, CANCELLED = 10 ** (AUDIBLE_DB / 10), 10 ** (CANCELLED_DB / 10)  # as powers
 ENOUGH_S, SHARE = 1.0, 0.1  # seconds of audible windows, or this share of what lasts less than ten
 
 
 class Heard:
-    """What has been heard of a recording so far; it listens until that is enough."""
+    """What has been heard of a recording so far; it listens until that is enough.
+
+    Channels that cancel leave what rounding or a lossy encoder made of each, which may be audible
+    here and there: it is not enough while more has been cancelled.
+    """
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
@@ -29,7 +33,7 @@ class Heard:
 
     def listen(self, block: npt.NDArray[Any], mixed: npt.NDArray[np.float32]) -> None:
         """The next block, `[samples]` or `[samples, channels]`, and the mean of its channels."""
-        if self.audible_s >= ENOUGH_S:
+        if self.is_enough(ENOUGH_S):
             return
         mix = window_powers(mixed, self.rate)
         scale = 1 / 32768 if block.dtype == np.int16 else 1.0
@@ -41,10 +45,14 @@ class Heard:
         self.audible_s += WINDOW_S * np.count_nonzero((mix > AUDIBLE) & ~is_cancelled)
         self.cancelled_s += WINDOW_S * np.count_nonzero((loudest > AUDIBLE) & is_cancelled)
 
+    def is_enough(self, needed: float) -> bool:
+        """Whether so many seconds were audible, and as many as were cancelled."""
+        return self.audible_s >= max(needed, self.cancelled_s)
+
     def check(self, seconds: float) -> None:
         """Raise `DataError` where hardly anything of so many seconds was sound."""
         needed = needed_s(seconds)
-        if self.audible_s >= needed:
+        if self.is_enough(needed):
             return
         if self.cancelled_s >= needed:
             raise DataError(

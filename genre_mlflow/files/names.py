@@ -50,6 +50,15 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+def as_seen(name: str) -> str:
+    """What is the same for names that look alike: folded, blanks alike, without what has no width.
+
+    Marks that join or turn letters (of the category Cf) have none.
+    """
+    seen = "".join(c for c in folded(name) if unicodedata.category(c) != "Cf")
+    return " ".join(seen.split())
+
+
 def file_name(word: str) -> str:
     """A word with everything that some system refuses in a name written as `%` and its number."""
     safe = "".join(

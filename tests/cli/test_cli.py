@@ -148,6 +148,8 @@ def test_predict_writes_json(trained: Trained, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([""], r"^Error: a path is ''; give the name of a file or a folder$"),
+        ([" "], r"^Error: a path is ' '; give the name"),
         (["nothing.png"], r"^Error: nothing\.png does not exist$"),
         (["x.png", "--out", "table.xls"], r"--out is 'table\.xls'; allowed are names that end in"),
         (["x.png", "--out", "no/where.csv"], r"no is no folder$"),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sounds import by_ffmpeg, encode, tone
 
+from genre_mlflow.cli.main import main
 from genre_mlflow.corpus.corpus import open_corpus, overview
 from genre_mlflow.corpus.folders import is_litter, look_below, without_ending
 from genre_mlflow.corpus.scan import scan
@@ -182,6 +184,8 @@ def test_music_beside_the_folders_of_genres_is_said(music):
         ),
         ("pop", "Pop", "'Pop' and 'pop'"),
         ("pop", "pop ", "'pop' and 'pop '"),
+        ("pop", "po\u200bp", r"'pop' and 'po\\u200bp'"),
+        ("hip hop", "hip\u00a0hop", r"'hip hop' and 'hip\\xa0hop'"),
     ],
 )
 def test_genres_that_look_alike_are_refused(music, one, other, shown):
@@ -225,6 +229,14 @@ def test_files_without_an_ending_are_tracks(music):
     recording(music / "jazz" / "Mr. Y", 91)
     found = ids(music)
     assert {"jazz/jazz.00000", "jazz/jazz.00001", "jazz/Mr. X", "jazz/Mr. Y"} <= found
+
+
+def test_the_name_of_a_genre_cannot_steer_a_terminal(music):
+    (music / "jazz").rename(music / "ja\x1b[31mzz\u202e")
+    result = CliRunner().invoke(main, ["corpus", "scan", str(music)], color=True)
+    assert result.exit_code == 0, result.output
+    assert "\nja\\x1b[31mzz\\u202e " in result.output
+    assert not {"\x1b", "\u202e"} & set(result.output)
 
 
 @pytest.mark.slow

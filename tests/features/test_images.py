@@ -67,6 +67,30 @@ def test_so_is_an_empty_jpeg():
         decode_spectrogram(encode(Image.new("RGB", (40, 40), (3, 200, 100)), "JPEG", quality=30))
 
 
+@pytest.mark.parametrize("n_dots", [1, 10])
+def test_dirt_on_an_empty_picture_is_no_spectrogram(n_dots):
+    pixels = np.full((144, 216), 255, np.uint8)
+    pixels[np.arange(n_dots) * 9, np.arange(n_dots) * 20] = 0
+    with pytest.raises(DataError, match=r"^shows one colour throughout"):
+        decode_spectrogram(encode(Image.fromarray(pixels)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("inside", [0, 128, 200])
+def test_an_empty_plot_in_its_frame_is_no_spectrogram(kind, inside):
+    image = Image.new("L", (216, 144), 255)
+    image.paste(inside, (27, 17, 194, 127))
+    with pytest.raises(DataError, match=r"^shows one colour within its frame"):
+        decode_spectrogram(encode(image, kind))
+
+
+def test_a_picture_of_two_colours_in_a_frame_is_one():
+    image = Image.new("L", (216, 144), 255)
+    image.paste(0, (27, 17, 194, 127))
+    image.paste(60, (27, 70, 194, 73))
+    assert decode_spectrogram(encode(image)).size == (216, 144)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (30_000, 1), (7, 100)])
 def test_what_is_too_small_to_show_a_sound_is_refused(size):
     image = Image.fromarray(RNG.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))

@@ -39,7 +39,21 @@ def test_channels_that_cancel_are_told(noise, subtype):
         decode(encode(sound, "WAV", subtype))
 
 
-@pytest.mark.parametrize("right", [0.0, 1.0, -0.8, 0.5])
+@pytest.mark.parametrize("kind", ["OGG", "MP3"])
+def test_what_a_lossy_encoder_leaves_of_channels_that_cancel_is_no_sound(kind):
+    # Attacks are where an encoder errs most.
+    left = tone(5.0) * np.tile(np.linspace(1.0, 0.1, RATE // 2), 10).astype(np.float32)
+    with pytest.raises(DataError, match=r"^has channels that cancel each other out"):
+        decode(encode(np.stack([left, -left], axis=1), kind))
+
+
+def test_a_passage_that_cancels_is_let_where_more_is_heard():
+    left = tone(5.0)
+    right = np.concatenate([-left[: 2 * RATE], left[2 * RATE :]])
+    assert len(decode(encode(np.stack([left, right], axis=1)))) == len(left)
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0, -0.6, 0.5])
 def test_channels_that_do_not_cancel_are_mixed(right):
     left = tone(2.0)
     mixed = decode(encode(np.stack([left, right * left], axis=1), "WAV", "FLOAT"))

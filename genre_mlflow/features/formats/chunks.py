@@ -95,12 +95,14 @@ def size_of(data: bytes, layout: Layout, start: int, told: int) -> int:
 
 
 def is_chunks(data: bytes, layout: Layout, start: int) -> bool:
-    """Whether the rest of a file is whole chunks, or nothing."""
+    """Whether the rest of a file is whole chunks without sound, or nothing."""
     position = start
     while position + layout.head_size <= len(data):
         name, content, size = read_head(data, layout, position)
         letters = name[:4]
         if size < 0 or not letters.isascii() or not letters.decode("ascii").isprintable():
+            return False
+        if name == layout.sound or letters == data[:4]:  # of a file that was joined to this one
             return False
         position = end_of(layout, content, size)
     return len(data) <= position < len(data) + layout.align

@@ -47,21 +47,25 @@ DECODERS = (
 
 
 class Container(NamedTuple):
-    """A format: ffmpeg's name for it, ours, and how long a file of it is by its own header."""
+    """A format: ffmpeg's name for it, ours, and how long a file of it is by its own header.
+
+    `head`: as many of a file's first bytes as no other place in it has; 0 where that is not known.
+    """
 
     demuxer: str
     name: str
     seconds_of: Callable[[bytes], float] = lambda data: 0.0
+    head: int = 0
 
 
 CONTAINERS = {  # by the kind that `kinds.kind_of` tells
     "MP4": Container("mov", "M4A, MP4 or MOV", iso.seconds_of),
     "AAC": Container("aac", "AAC"),
-    "WMA": Container("asf", "WMA", lengths.of_asf),
+    "WMA": Container("asf", "WMA", lengths.of_asf, 16),
     "Matroska": Container("matroska", "WebM or Matroska", ebml.seconds_of),
-    "APE": Container("ape", "Monkey's Audio (APE)", lengths.of_ape),
+    "APE": Container("ape", "Monkey's Audio (APE)", lengths.of_ape, 6),
     "WavPack": Container("wv", "WavPack", lengths.of_wavpack),
-    "TTA": Container("tta", "TTA", lengths.of_tta),
+    "TTA": Container("tta", "TTA", lengths.of_tta, 6),
     "Musepack": Container("mpc8", "Musepack", lengths.of_musepack),
     "Speex": Container("ogg", "OGG with Speex", lengths.of_ogg),
     "Ogg FLAC": Container("ogg", "OGG with FLAC", lengths.of_ogg),
@@ -72,9 +76,14 @@ CONTAINERS = {  # by the kind that `kinds.kind_of` tells
 def seconds_told(data: bytes, kind: str) -> float:
     """Length of a recording by its own header, 0 where that tells none.
 
-    Raises `DataError` for a file that is truncated, or has no sound.
+    Raises `DataError` for a file that is truncated, has no sound, or goes on as another one, which
+    ffmpeg would leave out.
     """
-    return CONTAINERS[kind].seconds_of(data)
+    container = CONTAINERS[kind]
+    told = container.seconds_of(data)
+    if container.head and data.find(data[: container.head], container.head) >= 0:
+        raise DataError(lengths.JOINED)
+    return told
 
 
 def decoded(data: bytes, kind: str, n_samples: int) -> Iterator[tuple[int, Samples]]:

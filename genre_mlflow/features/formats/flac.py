@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 TOTAL = slice(21, 26)  # bytes of the number of samples, of which 36 bits count
 STREAM_INFO = slice(8, 42)
+HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # of a file: the block STREAMINFO follows
 SYNC = re.compile(rb"\xff[\xf8\xf9]")  # of a frame, in streams of one block size and of many
 TAIL = 1 << 22  # bytes at the end that hold the last two frames, of any size in use
 BLOCK_SIZES = {
@@ -21,6 +23,12 @@ class Frame:
 
     start: int
     end: int
+
+
+def links(data: bytes) -> list[bytes]:
+    """The file cut where another one was joined to it; mostly one piece."""
+    starts = [found.start() for found in HEAD.finditer(data, 1)]
+    return [data[start:end] for start, end in pairwise([0, *starts, len(data)])]
 
 
 def mended(data: bytes) -> bytes:

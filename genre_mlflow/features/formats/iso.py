@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features.formats.lengths import JOINED
 
 Box = tuple[bytes, int, int]  # name, start and end of the content
 NO_LENGTH = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
@@ -14,7 +15,7 @@ HOLDS = (b"mdat", b"moov", b"moof")  # boxes that a player cannot do without
 def seconds_of(data: bytes) -> float:
     """Length of the first track of sound by its header, 0 where that tells none.
 
-    Raises `DataError` for a file that ends within a box, has no index or no sound.
+    Raises `DataError` for a file that ends within a box, has no index, two of them, or no sound.
     """
     movie = None
     for box in boxes(data, 0, len(data)):
@@ -23,7 +24,10 @@ def seconds_of(data: bytes) -> float:
             raise DataError(
                 f"is truncated: {len(data):,} bytes of the {end:,} that its boxes tell of"
             )
-        movie = box if name == b"moov" else movie
+        if name == b"moov":
+            if movie:
+                raise DataError(JOINED)
+            movie = box
     if movie is None:
         raise DataError("is damaged or truncated: it has no index (the box moov)")
     scale, _ = scale_and_length(data, find(data, movie, b"mvhd"))

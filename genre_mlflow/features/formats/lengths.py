@@ -5,6 +5,7 @@ import struct
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.formats import chunks, ogg
 
+JOINED = "holds more than one file, as those have that were joined; split it, or encode it anew"
 NO_NUMBER = 0xFFFFFFFF
 PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # of an ASF file
 SOUND = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")  # type of a stream of it
@@ -15,6 +16,8 @@ WAVPACK_RATES = (
     88_200, 96_000, 192_000,
 )  # fmt: skip
 WAVPACK_DSD = 1 << 31
+WAVPACK_VERSION = 4  # of the stream, in its high byte
+WAVPACK_FIRST = 1 << 11  # flag of the first block of several for as many channels
 MUSEPACK_RATES = (44_100, 48_000, 37_800, 32_000)
 APE_BLOCKS = 73_728  # samples in a frame of APE since version 3.9; four times as many since 3.95
 
@@ -38,14 +41,32 @@ def of_asf(data: bytes) -> float:
 
 
 def of_wavpack(data: bytes) -> float:
-    """The first block tells of all, unless it was written to a pipe."""
+    """The first block tells of all, unless it was written to a pipe.
+
+    Raises `DataError` where the blocks begin again from the first sample.
+    """
     if len(data) < 32:
         return 0.0
+    if wavpack_beginnings(data) > 1:
+        raise DataError(JOINED)
     total, _, _, flags = struct.unpack_from("<IIII", data, 12)
     rate = flags >> 23 & 15
     if total == NO_NUMBER or rate >= len(WAVPACK_RATES) or flags & WAVPACK_DSD:
         return 0.0
     return (total | data[11] << 32) / WAVPACK_RATES[rate]
+
+
+def wavpack_beginnings(data: bytes) -> int:
+    """How many blocks begin with the first sample, and hold some."""
+    count, position = 0, 0
+    while 0 <= position <= len(data) - 32:
+        size, version, high, _, _, start, samples, flags = struct.unpack_from(
+            "<IHBBIIII", data, position + 4
+        )
+        is_block = version >> 8 == WAVPACK_VERSION
+        count += is_block and not (start or high) and samples > 0 and bool(flags & WAVPACK_FIRST)
+        position = data.find(b"wvpk", position + (8 + size if is_block else 4))  # behind tags, too
+    return count
 
 
 def of_tta(data: bytes) -> float:

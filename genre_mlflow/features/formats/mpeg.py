@@ -26,6 +26,8 @@ SAMPLES = {(1, 1): 384, (2, 1): 384, (1, 2): 1152, (2, 2): 1152, (1, 3): 1152, (
 SAME = 0xFE0C  # of the second and third byte: what all frames of a stream share
 MONO = 0xC0  # of the fourth byte
 HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]", re.DOTALL)
+FIELD = re.compile(rb"[A-Z][A-Z0-9]{2,3}")  # the name of one in an ID3v2 tag
+SOMETHING = re.compile(rb"[^\0]")
 LONGEST_FRAME = 1 << 13  # bytes, of a free format
 CHAIN = 4  # frames that must follow one another before letters are taken for sound
 TAGS = (b"TAG", b"APE", b"ID3", b"LYR")  # what may follow the last frame
@@ -65,9 +67,29 @@ def after_tags(data: bytes) -> int:
     """Where the ID3v2 tags in front end; 0 without one."""
     start = 0
     while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
-        a, b, c, d = (byte & 0x7F for byte in data[start + 6 : start + 10])
-        footer = 10 if data[start + 5] & 0x10 else 0
-        start += 10 + (a << 21 | b << 14 | c << 7 | d) + footer
+        start = end_of_tag(data, start)
+    return start
+
+
+def end_of_tag(data: bytes, start: int) -> int:
+    """Where an ID3v2 tag ends by its header; where sound follows its fields before that, there."""
+    a, b, c, d = (byte & 0x7F for byte in data[start + 6 : start + 10])
+    footer = 10 if data[start + 5] & 0x10 else 0
+    told = start + 10 + (a << 21 | b << 14 | c << 7 | d) + footer
+    sound = SOMETHING.search(data, end_of_fields(data, start + 10, data[start + 3]))
+    if sound and sound.start() < told and chain(data, sound.start()) == CHAIN:
+        return sound.start()
+    return told
+
+
+def end_of_fields(data: bytes, start: int, version: int) -> int:
+    """Where the fields of an ID3v2 tag end, and its padding begins."""
+    letters, digits, flags = (3, 3, 0) if version == 2 else (4, 4, 2)
+    while FIELD.fullmatch(data, start, start + letters):
+        sizes = data[start + letters : start + letters + digits]
+        bits = 7 if version == 4 else 8  # of a byte that count
+        size = sum(byte << bits * place for place, byte in enumerate(reversed(sizes)))
+        start += letters + digits + flags + size
     return start
 
 

@@ -15,7 +15,6 @@ MENDED: dict[str, Callable[[bytes], bytes]] = {
     "AIFF": partial(chunks.mended, layout=chunks.AIFF),
     "CAF": partial(chunks.mended, layout=chunks.CAF),
     "W64": partial(chunks.mended, layout=chunks.W64),
-    "FLAC": flac.mended,
     "MP3": mpeg.mended,
 }
 
@@ -27,7 +26,9 @@ def streams(data: bytes, kind: str) -> list[bytes]:
     Raises `DataError` for what is truncated, or holds more than can be read as one recording.
     """
     if kind == "OGG":
-        return ogg.links(data)
+        return [ogg.checked(link) for link in ogg.links(data)]
+    if kind == "FLAC":
+        return [flac.mended(link) for link in flac.links(data)]
     if kind in MENDED:
         return [MENDED[kind](data)]
     raise DataError("holds no sound behind its ID3 tag")

@@ -67,6 +67,12 @@ def test_sound_behind_the_end_that_a_header_tells_of_is_named(kind):
 
 
 @pytest.mark.parametrize("kind", FILES)
+def test_files_that_were_joined_are_named(kind):
+    with pytest.raises(DataError, match=r"^goes on for [\d,]+ bytes behind the end of the sound"):
+        decode(FILES[kind] + FILES[kind])
+
+
+@pytest.mark.parametrize("kind", FILES)
 def test_what_players_append_is_no_sound(kind):
     for tail in (bytes(9999), b"TAG" + bytes(9999)):
         np.testing.assert_array_equal(decode(FILES[kind] + tail), SOUND)

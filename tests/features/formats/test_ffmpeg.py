@@ -109,6 +109,19 @@ def test_ffmpeg_itself_counts_as_many_samples(tmp_path, name):
     assert (rate, sum(map(len, blocks))) == (44_100, len(theirs) // 4)
 
 
+@pytest.mark.parametrize("name", ["alac.m4a", "aac.m4a", "x.wma", "x.wv", "x.tta"])
+def test_files_that_were_joined_are_named(name):
+    data = coded(name)
+    with pytest.raises(DataError, match=r"^holds more than one file, as those have that were join"):
+        decode(data + data)
+
+
+@pytest.mark.parametrize("name", ["x.aac", "flac.oga", "flac.mka"])
+def test_files_that_were_joined_are_read_where_ffmpeg_reads_on(name):
+    data = coded(name)
+    assert abs(len(decode(data + data)) - 2 * len(decode(data))) <= FRAME
+
+
 def test_an_mp3_in_an_mp4_is_read_as_an_mp3_without_ffmpeg(no_ffmpeg):
     data = by_ffmpeg(SOUND, "x.mp4", "-c:a", "libmp3lame")
     no_ffmpeg()

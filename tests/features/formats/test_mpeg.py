@@ -18,6 +18,8 @@ TAG = mpeg.length_of(WHOLE[1], WHOLE[2])  # bytes of the frame that holds it
 NUMBER = slice(TAG_AT := WHOLE.index(b"Xing") + 8, TAG_AT + 4)
 ID3 = b"ID3\x04\0\0\0\0\x02\x10" + b"\0" * 272
 
+TOO_LONG = b"ID3\x03\0\0\0\0\x7f\x7f"  # without a field, of 16,383 bytes by its header
+
 
 def told(count: int) -> bytes:
     """The recording with another number of frames in its tag."""
@@ -58,6 +60,10 @@ def test_the_frames_of_an_encoder_are_those_that_its_tag_tells_of():
         (ID3 + b"\0" + WHOLE, N_FRAMES),
         (bytes(100_000) + WHOLE[TAG:], N_FRAMES),
         (ID3 + ID3 + WHOLE, N_FRAMES),
+        (TOO_LONG + WHOLE, N_FRAMES),
+        (TOO_LONG + bytes(999) + WHOLE, N_FRAMES),
+        (b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + with_title(b"", b"Too long")[10:] + WHOLE, N_FRAMES),
+        (b"ID3\x02\0\0\0\0\x7f\x7fTT2\0\0\x05\0four" + WHOLE, N_FRAMES),
     ],
 )  # fmt: skip
 def test_all_of_it_is_read(data, n_frames):

@@ -1,6 +1,8 @@
 """OGG, FLAC, WAV and AU whose headers tell of another length than there is."""
 
+import re
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +14,29 @@ from genre_mlflow.features.formats import flac, ogg
 from genre_mlflow.features.formats.kinds import kind_of
 
 SOUND = tone(3.0)
+CRC = 0x04C11DB7  # polynomial of the checksum of an OGG page
 WAV, AU, FLAC = encode(SOUND), encode(SOUND, "AU"), encode(SOUND, "FLAC")
+
+
+def ogg_pages(data: bytes) -> list[bytes]:
+    starts = [*(found.start() for found in re.finditer(b"OggS\0", data)), len(data)]
+    return [data[start:end] for start, end in pairwise(starts)]
+
+
+def position(page: bytes) -> int:
+    return int.from_bytes(page[6:14], "little")
+
+
+def at(page: bytes, position: int) -> bytes:
+    """A page at another position, with its checksum."""
+    told = page[:6] + position.to_bytes(8, "little") + page[14:22] + bytes(4) + page[26:]
+    crc = 0
+    for byte in told:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = crc << 1 ^ CRC if crc >> 31 else crc << 1
+            crc &= 0xFFFFFFFF
+    return told[:22] + crc.to_bytes(4, "little") + told[26:]
 
 
 def wav(riff_size: int, data_size: int, tail: bytes = b"") -> bytes:
@@ -62,10 +86,37 @@ def test_links_of_a_chained_ogg_are_one_recording(subtype):
     np.testing.assert_allclose(whole[-rate:], decode(second, rate)[-rate:], atol=1e-4)
 
 
-def test_a_chained_ogg_of_two_rates_is_named():
-    data = encode(SOUND, "OGG", "VORBIS") + encode(tone(2, rate=44_100), "OGG", "VORBIS", 44_100)
-    with pytest.raises(DataError, match=r"^is a chained OGG whose parts have 22,050 and 44,100 Hz"):
+@pytest.mark.parametrize("kind", ["OGG", "FLAC"])
+def test_chained_files_of_two_rates_are_named(kind):
+    data = encode(SOUND, kind) + encode(tone(2, rate=44_100), kind, rate=44_100)
+    with pytest.raises(
+        DataError, match=rf"^is a chained {kind} whose parts have 22,050 and 44,100 Hz"
+    ):
         decode(data)
+
+
+@pytest.mark.parametrize("tail", [b"", b"TAG" + bytes(125)])
+def test_flacs_that_were_joined_are_one_recording(tail):
+    whole = decode(FLAC + tail + claiming(FLAC, 0) + claiming(FLAC, 1))
+    np.testing.assert_array_equal(whole, np.tile(SOUND, 3))
+
+
+PAGES = ogg_pages(OGG := encode(SOUND, "OGG", "VORBIS"))
+LENGTH = len(SOUND)
+
+
+@pytest.mark.parametrize("position", [0, LENGTH // 3, (1 << 64) - 1])
+def test_a_last_page_that_tells_a_wrong_position_is_named(position):
+    data = b"".join([*PAGES[:-1], at(PAGES[-1], position)])
+    with pytest.raises(DataError, match=r"^is damaged: the last page of its OGG stream"):
+        decode(data)
+
+
+def test_a_stream_that_is_not_counted_from_its_start_is_named():
+    started = [at(page, told + 10**7) if (told := position(page)) else page for page in PAGES]
+    with pytest.raises(DataError, match=r"^begins at sample 1\d,\d{3},\d{3} by its OGG pages, as"):
+        decode(b"".join(started))
+    assert b"".join(at(page, position(page)) for page in PAGES) == OGG
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
