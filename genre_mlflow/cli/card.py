@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import check_output
 from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted
@@ -40,7 +40,7 @@ def card(run: str, out: str) -> None:
     if out:
         text = page if out.lower().endswith(PAGE) else markdown
         Path(out).write_text(text, encoding="utf-8")
-    click.echo(f"Run {run_id} has its card anew: model_card.md and model_card.html")
+    echo(f"Run {run_id} has its card anew: model_card.md and model_card.html")
 
 
 @click.command(cls=OneLineErrors)
@@ -58,9 +58,9 @@ def verify(ctx: click.Context, run: str) -> None:
     from genre_mlflow.jobs.verify.verify import verify as verify_run
 
     quiet_mlflow()
-    with speaking(partial(click.echo, err=True)):
+    with speaking(partial(echo, err=True)):
         found = verify_run(run)
-    click.echo(escaped(summary(found), keep="\n"))
+    echo(summary(found))
     if found.differences:
         ctx.exit(DIFFERS)
 

@@ -90,7 +90,7 @@ def evaluate(
     from genre_mlflow.jobs.evaluate import evaluate as evaluate_model
 
     quiet_mlflow()
-    with speaking(partial(click.echo, err=True)):
+    with speaking(partial(echo, err=True)):
         result = evaluate_model(model, settings, split=split, experiment=experiment, strict=strict)
     echo(evaluated(result))
 
