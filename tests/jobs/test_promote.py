@@ -36,7 +36,7 @@ def trained_twice(
 
 @pytest.fixture(autouse=True)
 def answering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares each promotion the seconds of a process that loads the model: test_answering.py."""
+    """Spares each promotion the seconds of a process that loads the model: test_gate_shown.py."""
     monkeypatch.setattr(gate, "check_answers", lambda uri, *, fresh: None)
 
 
