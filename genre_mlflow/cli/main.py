@@ -11,6 +11,7 @@ from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.promote import demote, promote
+from genre_mlflow.cli.tags import corpus_groups
 from genre_mlflow.cli.train import evaluate, serve, train
 from genre_mlflow.cli.weights import weights
 from genre_mlflow.files.home import home
@@ -33,6 +34,7 @@ for command in (
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)
+corpus.add_command(corpus_groups)
 
 
 @main.command()

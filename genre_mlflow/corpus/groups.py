@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow.corpus.manifest import components
-from genre_mlflow.corpus.settings import ALL, KINDS
+from genre_mlflow.corpus.settings import ALL, KINDS, OWN_COLUMNS
 from genre_mlflow.corpus.track_names import find_tracks, short_names
 from genre_mlflow.errors import DataError
 from genre_mlflow.files.words import counted, few
@@ -18,13 +18,17 @@ TRACK = "track_id"
 def groups_from(path: Path, group_by: str = ALL) -> pd.DataFrame:
     """Read a CSV of tracks with their artists and recordings, as text.
 
-    Columns: `track_id`, `artist` and `recording`, each empty where it is not known, or where
-    `group_by` names the other one; other columns of the file are left out. Raises `DataError` for a
+    Columns: `track_id` and the one that `group_by` names, or `artist` and `recording`, each empty
+    where it is not known; other columns of the file are left out. Raises `DataError` for a
     file that cannot be read, lacks `track_id` or what is asked for, has a row of another length, or
     names a track twice.
     """
     asked = KINDS if group_by == ALL else (group_by,)
-    words = f"{' or '.join(KINDS)}, or both" if asked == KINDS else f"{group_by}, to group by it"
+    words = (
+        f"{' or '.join(KINDS)}, or both (another column is to be named with --group-by)"
+        if asked == KINDS
+        else f"{group_by}, to group by it"
+    )
     needed = f"a table of groups is a CSV with {TRACK} and {words}"
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -41,7 +45,7 @@ def groups_from(path: Path, group_by: str = ALL) -> pd.DataFrame:
             f"such as that of {odd[0]!r}"
         )
     table = pd.DataFrame(rows, columns=header, dtype=str)[[TRACK, *kinds]]
-    table = table.reindex(columns=[TRACK, *KINDS], fill_value="")
+    table = table.reindex(columns=[TRACK, *asked], fill_value="")
     twice = list(table[TRACK][table[TRACK].duplicated()].unique())
     if twice:
         raise DataError(f"{path} has more than one row of {few([repr(name) for name in twice])}")
@@ -53,9 +57,9 @@ def join_groups(
 ) -> pd.DataFrame:
     """The manifest, or a predictions table, with wider groups.
 
-    Tracks with an artist, a recording or a `group` in common, directly or by way of others, get one
-    `group`, named after its first track; a track that `table` does not name keeps its own, and so
-    do all that share that. `table`: as `groups_from` gives it; its ids are read as those of split
+    Tracks with an artist, a recording (or what else is a column of `table`) or a `group` in common,
+    directly or by way of others, get one `group`, named after its first track; a track that `table`
+    does not name keeps its own, and so do all that share that. `table`: as `groups_from` gives it; its ids are read as those of split
     lists. Raises `DataError` for ids without a track, which `on_missing="skip"` passes over, and
     where two rows mean one track.
     """
@@ -65,16 +69,21 @@ def join_groups(
 def known_groups(
     manifest: pd.DataFrame, table: pd.DataFrame, on_missing: str = "error"
 ) -> pd.DataFrame:
-    """The `track_id`, `artist`, `recording` and wide `group` of each row; see `join_groups`."""
+    """The `track_id`, the table's columns and the wide `group` of each row; see `join_groups`."""
     found = manifest[["track_id"]].copy()
     rows = rows_by_track(manifest["track_id"], table, on_missing)
     component = components(manifest["track_id"], manifest["group"])
-    for kind in KINDS:
+    for kind in kinds_of(table):
         known = dict(zip(table[TRACK], table[kind], strict=True))
         names = [known.get(rows.get(track, ""), "") for track in manifest["track_id"]]
         found[kind] = names
         component = components(own_where_empty(names), component)
     return found.assign(group=manifest.groupby(component)["track_id"].transform("min"))
+
+
+def kinds_of(table: pd.DataFrame) -> list[str]:
+    """The columns that join tracks, of a table of groups or of what is known by one."""
+    return [column for column in table.columns if column not in OWN_COLUMNS]
 
 
 def rows_by_track(

@@ -11,6 +11,7 @@ DEMO = "demo"  # the built-in corpus, by the name that stands for its folder
 SPLITS = ("train", "val", "test")
 ON_PROBLEM = ("error", "skip")
 KINDS = ("artist", "recording")  # columns of a table of groups; it has one of them, or both
+OWN_COLUMNS = ("track_id", "group", "split")  # of a manifest: no table of groups joins by them
 ALL = "all"  # these columns together
 LONGEST_LICENCE = 200  # letters
 
@@ -57,12 +58,13 @@ class SplitSettings(Settings):
         0.1, "Share of the tracks to test on, in a random split.", above=0, below=1
     )
     split_seed: int = option(0, "Seed of the random split.", low=0, high=2**32 - 1)
-    groups: str = option("", "CSV of track_id, artist, recording; what shares one stays together.")
+    groups: str = option(
+        "", "CSV of track_id, artist, recording, ...; what shares one stays together."
+    )
     group_by: str = option(
         ALL,
-        "Column of the groups that joins tracks; a given split must not part what a named one "
-        "joins.",
-        choices=(ALL, *KINDS),
+        "Column of the groups that joins tracks, such as artist or album ('all': artist and "
+        "recording); a given split must not part what a named one joins.",
     )
     on_missing: str = option(
         "error", "What to do about listed ids without a file.", choices=ON_PROBLEM
@@ -77,6 +79,11 @@ class SplitSettings(Settings):
             raise SettingsError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave "
                 "nothing to train on; their sum must be below 1"
+            )
+        if not self.group_by.strip() or self.group_by in OWN_COLUMNS:
+            raise SettingsError(
+                f"group_by is {self.group_by!r}; allowed are {ALL!r} and the columns of the table "
+                f"of groups but {', '.join(OWN_COLUMNS)}, which the manifest has"
             )
         if self.group_by != ALL and not self.groups:
             raise SettingsError(

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from genre_mlflow.corpus.settings import KINDS, SPLITS
+from genre_mlflow.corpus.groups import kinds_of
+from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted, few
 
 RECORDING = "recording"
 LINKED = "group"  # has no artist and no recording on two sides, but a chain of them
-WORST_FIRST = (*reversed(KINDS), LINKED)
 
 
 @dataclass(frozen=True)
 class SharedGroup:
-    """Tracks that have an artist or a recording in common, on more than one side of a split.
+    """Tracks that have an artist, a recording or the like on more than one side of a split.
 
-    `name`: of the artist or recording in the table; that of a chain is its first track. `tracks`:
-    the split by track id.
+    `kind`: the column of the table; `name`: what stands in it; that of a chain is its first track.
+    `tracks`: the split by track id.
     """
 
     kind: str
@@ -43,7 +43,7 @@ def shared_groups(manifest: pd.DataFrame, known: pd.DataFrame) -> list[SharedGro
     """
     copies = dict(zip(manifest["track_id"], manifest["group"], strict=True))
     rows = manifest[["track_id", "split"]].merge(known.rename(columns={"group": LINKED}))
-    found = [one for kind in reversed(KINDS) for one in shared_of(kind, rows)]
+    found = [one for kind in reversed(kinds_of(known)) for one in shared_of(kind, rows)]
     told = {track for one in found for track in one.tracks}
     chains = [
         chain for chain in shared_of(LINKED, rows)
@@ -64,8 +64,8 @@ def shared_of(kind: str, rows: pd.DataFrame) -> list[SharedGroup]:
 
 def how_many(shared: Sequence[SharedGroup]) -> str:
     """`1 recording and 13 artists on two sides of the split, 102 tracks in all`."""
-    kinds = Counter(one.kind for one in shared)
-    texts = [counted(kinds[kind], kind) for kind in WORST_FIRST if kinds[kind]]
+    kinds = Counter(one.kind for one in shared)  # in the order in which they were found
+    texts = [counted(n, kind) for kind, n in kinds.items()]
     n_tracks = len({track for one in shared for track in one.tracks})
     tracks = counted(n_tracks, "track")
     return f"{' and '.join(texts)} on two sides of the split, {tracks} in all"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.manifest import digest
+from genre_mlflow.corpus.settings import ALL
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.evaluation.pooled import fold_table, recordings_of
 from genre_mlflow.evaluation.predictions import genres_of, write_predictions
@@ -55,8 +56,9 @@ def describe(
     left_out = {"files that cannot be used": n_bad, "files that no list names": n_unlisted}
     if not options.split.groups:
         lines.append("no --groups: tracks of one artist may lie in several folds")
-    elif options.split.group_by == "recording":
-        lines.append("--group-by recording: tracks of one artist may lie in several folds")
+    elif options.split.group_by not in (ALL, "artist"):
+        by = options.split.group_by
+        lines.append(f"--group-by {by}: tracks of one artist may lie in several folds")
     lines += [f"{name}, left out: {n}" for name, n in left_out.items() if n]
     return "\n".join(lines)
 

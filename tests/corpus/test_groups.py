@@ -301,8 +301,34 @@ def test_a_column_that_is_named_must_be_there(write: Write, music: Path, kind: s
 def test_a_column_without_a_table_is_refused():
     with pytest.raises(SettingsError, match=r"^group_by is 'artist', but there is no table"):
         SplitSettings(group_by="artist")
-    with pytest.raises(SettingsError, match=r"^group_by is 'genre'; allowed are all, artist"):
-        SplitSettings(groups="groups.csv", group_by="genre")
+
+
+@pytest.mark.parametrize("column", ["", " ", "track_id", "group", "split"])
+def test_a_column_of_the_manifest_joins_nothing(column: str):
+    with pytest.raises(SettingsError, match=rf"^group_by is '{column}'; allowed are 'all' and the"):
+        SplitSettings(groups="groups.csv", group_by=column)
+
+
+@pytest.mark.parametrize("column", ["album", "label of the record", "genre", "path"])
+def test_any_column_may_join(music: Path, lists: Path, write: Write, column: str):
+    lines = [f"{genre}.{i:05d},x,{genre} {i // 4}" for genre in GENRES for i in range(12)]
+    table = str(write("\n".join([f"track_id,artist,{column}", *lines])))
+    dealing = SplitSettings(groups=table, group_by=column)
+    found = open_corpus(CorpusSettings(data=str(music)), dealing).split
+    assert found.grouped["group"].nunique() == 9
+    assert (found.grouped.groupby("group")["split"].nunique() == 1).all()
+    message = rf"^6 {column}s on two sides of the split, .*: {column} blues 1 \(4 tracks: "
+    with pytest.raises(DataError, match=message):
+        open_corpus(CorpusSettings(data=str(music)), replace(dealing, split_dir=str(lists)))
+
+
+def test_a_column_that_the_table_has_not_is_one_line_with_those_that_it_has(write: Write):
+    path = write("track_id,artist,album\na,x,y\n")
+    with pytest.raises(DataError, match=r"has the columns track_id, artist, album; .* with track_i"
+                       r"d and label, to group by it$"):  # fmt: skip
+        groups_from(path, "label")
+    with pytest.raises(DataError, match=r"another column is to be named with --group-by\)$"):
+        groups_from(write("track_id,album\na,y\n"))
 
 
 # Groups that a given split parts
