@@ -8,6 +8,7 @@ from genre_mlflow.cli.check import corpus_check
 from genre_mlflow.cli.compare import compare
 from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.crossval import crossval
+from genre_mlflow.cli.explain import explain
 from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.promote import demote, promote
@@ -29,8 +30,8 @@ def main() -> None:
 
 
 for command in (
-    train, crossval, evaluate, compare, card, verify, models, promote, demote, predict, serve,
-    corpus, weights,
+    train, crossval, evaluate, compare, explain, card, verify, models, promote, demote, predict,
+    serve, corpus, weights,
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)

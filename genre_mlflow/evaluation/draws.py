@@ -4,6 +4,8 @@ Whole groups are drawn (Field and Welsh 2007): copies and, where a training know
 of one artist; what shares its group with no other track is one by itself.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -25,15 +27,33 @@ def drawn(table: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
     groups, sums = sums_by_group(table)
     if groups < 2:
         return np.empty(0), np.empty(0)
-    draws = min(DRAWS, max(FEWEST_DRAWS, MOST_DRAWN // groups))
-    at_once = max(1, DRAWN_AT_ONCE // max(groups, sums.shape[1]))
-    rng, parts = np.random.default_rng(seed), []
-    for first in range(0, draws, at_once):
-        numbers = rng.integers(groups, size=(min(at_once, draws - first), groups))
-        totals = times_drawn(numbers, groups) @ sums
-        parts.append((reports(totals), others(totals)))
+    parts = [(reports(totals), others(totals)) for totals in totals_drawn(sums, seed)]
     report, rest = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
     return report, rest
+
+
+def totals_drawn(sums: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Sums over groups that are drawn anew, `[draw, column]` of `[group, column]`, in portions."""
+    groups, columns = sums.shape
+    draws = min(DRAWS, max(FEWEST_DRAWS, MOST_DRAWN // groups))
+    at_once = max(1, DRAWN_AT_ONCE // max(groups, columns))
+    rng = np.random.default_rng(seed)
+    for first in range(0, draws, at_once):
+        numbers = rng.integers(groups, size=(min(at_once, draws - first), groups))
+        yield times_drawn(numbers, groups) @ sums
+
+
+def means_drawn(values: np.ndarray, groups: "pd.Series[str]", seed: int) -> np.ndarray:
+    """Means over tracks whose groups are drawn anew, `[draw, column]` of `[track, column]`.
+
+    Empty where there is one group, or none, to draw.
+    """
+    group, names = pd.factorize(groups)
+    if len(names) < 2:
+        return np.empty((0, values.shape[1]))
+    sums = np.zeros((len(names), values.shape[1] + 1))
+    np.add.at(sums, group, np.column_stack([values, np.ones(len(values))]))
+    return np.concatenate([t[:, :-1] / t[:, -1:] for t in totals_drawn(sums, seed)])
 
 
 def sums_by_group(table: pd.DataFrame) -> tuple[int, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from genre_mlflow.evaluation import metrics
-from genre_mlflow.evaluation.draws import drawn
+from genre_mlflow.evaluation.draws import drawn, means_drawn
 from genre_mlflow.evaluation.predictions import by_recording, genres_of
 from genre_mlflow.evaluation.statistics import CONFIDENCE, Interval, wilson_interval
 from genre_mlflow.evaluation.statistics import right as correct
@@ -58,6 +58,16 @@ def metric_intervals(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Inte
         alone = wilson_ends(right.sum(), len(table))
         found[name] = alone if table["group"].is_unique else wider(found[name], alone)
     return {name: Interval(values[name], *found[name], n) for name in values}
+
+
+def mean_intervals(values: np.ndarray, groups: "pd.Series[str]", seed: int = 0) -> list[Interval]:
+    """The mean of each column of `[track, column]` with its interval, by a bootstrap of groups.
+
+    Its ends are NaN, and say nothing, where all tracks are of one group.
+    """
+    draws, n = means_drawn(values, groups, seed), groups.nunique()
+    found = [ends(column) for column in draws.T]
+    return [Interval(float(m), *e, n) for m, e in zip(values.mean(axis=0), found, strict=True)]
 
 
 def report_with_intervals(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

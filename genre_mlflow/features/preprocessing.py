@@ -84,10 +84,16 @@ class Preprocessor:
             raise DataError("is no recording, and this model hears sound alone")
         kept, times = [], []
         for sound, start_s, end_s in self.sounds(data):
-            patches = musicnn_patches(musicnn_log_mel(sound), self.settings.n_patches)
-            kept.append(as_bytes(patches))
+            kept.append(self.of_sound(sound))
             times.append((start_s, end_s))
-        return torch.from_numpy(np.stack(kept)), times
+        return torch.cat(kept), times
+
+    def of_sound(self, sound: audio.Samples) -> Tensor:
+        """What the network gets of one segment, as `sounds` gives it; `[1, *settings.shape]`."""
+        if self.settings.features == MUSICNN:
+            patches = musicnn_patches(musicnn_log_mel(sound), self.settings.n_patches)
+            return torch.from_numpy(as_bytes(patches)[None])
+        return self.prepare(self.draw(sound))
 
     def segments(self, data: bytes) -> Iterator[Segment]:
         """The images that a file is or is drawn as, before the border is taken off.

@@ -240,6 +240,12 @@ def _mel_bands(settings: SpectrogramSettings) -> csr_array:
     return csr_array((triangles / areas).astype(np.float32))
 
 
+def band_edges(settings: SpectrogramSettings, n: int) -> npt.NDArray[np.float64]:
+    """Edges in Hz, lowest first, `[n + 1]`, of `n` bands equally wide in mel: rows of a picture."""
+    low_mel, high_mel = _hz_to_mel(settings.fmin), _hz_to_mel(settings.highest_hz)
+    return _mel_to_hz(np.linspace(low_mel, high_mel, n + 1))
+
+
 def _hz_to_mel(hz: float) -> float:
     if hz < SLANEY_KNEE_HZ:
         return hz / SLANEY_HZ_PER_MEL

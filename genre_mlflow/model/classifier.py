@@ -97,12 +97,15 @@ class Classifier:
 
         Raises `DataError` for what cannot be decoded.
         """
+        return self.predict_pixels(*self.read(source))
+
+    def read(self, source: bytes | str | Path) -> tuple[Tensor, list[tuple[float, float]]]:
+        """What `predict_pixels` takes, of one image or recording. Raises `DataError`."""
         try:
-            pixels, times = self.preprocessor.timed(source)
+            return self.preprocessor.timed(source)
         except DataError as error:
             name = "the input" if isinstance(source, bytes) else source
             raise DataError(f"{name} {error}") from error
-        return self.predict_pixels(pixels, times)
 
     def predict_pixels(
         self, pixels: Tensor, times: Sequence[tuple[float, float]] = ()
@@ -136,9 +139,13 @@ class Classifier:
         Raises `MemoryShortage`.
         """
         self.network.eval()
-        device = next(chain(self.network.parameters(), self.network.buffers())).device
-        with out_of_memory(str(device), SMALLER):
-            return self.network(pixels.to(device)).cpu() / self.temperature
+        with out_of_memory(str(self.device), SMALLER):
+            return self.network(pixels.to(self.device)).cpu() / self.temperature
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(chain(self.network.parameters(), self.network.buffers())).device
 
     @property
     def digest(self) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MAX_BLOCKS = 8
 TEXTURES, PIXELS = STEMS = ("textures", "pixels")
 PATCH = 8  # pixels to a texture, each way
+FEWEST_ROWS = 16  # of a map that is to tell bands of frequency apart
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,20 @@ class Family(Settings):
     `C` is 1, for levels, or 3, for colours. `is_fitted`: it is fitted at once to all training
     tracks, and learns nothing in epochs. `is_baseline`: others are compared with its like.
     `reads_files`: it answers to music; what reads the rows of a table instead is not registered.
+    `unexplained`: why there is nothing to explain; empty where there is.
     """
 
     is_fitted: ClassVar[bool] = False
     is_baseline: ClassVar[bool] = False
     reads_files: ClassVar[bool] = True
+    unexplained: ClassVar[str] = ""
+
+    def explained(self, shape: Shape) -> str:
+        """The layer, by its name in each convolutional network, whose map explains an answer.
+
+        For images of this shape; empty where nothing is convolved.
+        """
+        return ""
 
     def check_input(self, shape: Shape) -> None:
         """Raise `SettingsError` where no network can be built for images of this shape."""
@@ -128,3 +138,10 @@ def check_blocks_fit(stem: str, blocks: tuple[int, ...], shape: Shape) -> None:
             f"widths has {len(blocks)} blocks, which halve {size} {what} to nothing; allowed "
             f"are at most {size.bit_length() - 1}"
         )
+
+
+def explained_block(stem: str, n_blocks: int, convs: int, shape: Shape) -> str:
+    """The deepest block whose map has `FEWEST_ROWS`; where none has, the first before it pools."""
+    height = shape[1] // PATCH if stem == TEXTURES else shape[1]
+    deep = [n for n in range(n_blocks) if height >> (n + 1) >= FEWEST_ROWS]
+    return f"blocks.{deep[-1]}" if deep else f"blocks.0.{3 * convs - 1}"

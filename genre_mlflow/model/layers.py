@@ -1,7 +1,7 @@
 """Layers that several families of networks share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Self
 
@@ -124,10 +124,14 @@ class Crops(nn.Module):
 
     def spread(self, pixels: Tensor) -> list[Tensor]:
         """The crops that answer, `[B, C, H, columns]` each."""
-        width = crop_width(self.share, pixels.shape[3])
-        room = pixels.shape[3] - width
+        return [pixels[..., columns] for columns in self.places(pixels.shape[3])]
+
+    def places(self, n_columns: int) -> list[slice]:
+        """The columns of each of them, of so many."""
+        width = crop_width(self.share, n_columns)
+        room = n_columns - width
         starts = sorted({round(i * room / (N_CROPS - 1)) for i in range(N_CROPS)})
-        return [pixels[..., start : start + width] for start in starts]
+        return [slice(start, start + width) for start in starts]
 
 
 def crop_width(share: float, width: int) -> int:
@@ -187,6 +191,26 @@ class Committee(nn.Module):
 def together(members: Sequence[nn.Module]) -> nn.Module:
     """These networks as one."""
     return Committee(members) if len(members) > 1 else members[0]
+
+
+def learnt_part(network: nn.Module) -> tuple[nn.Module, float]:
+    """What learns in epochs, and its weight in the answer, above 0 to 1."""
+    return (network.learnt, 1 - network.share) if isinstance(network, Fused) else (network, 1.0)
+
+
+def readers(network: nn.Module, n_columns: int) -> Iterator[tuple[nn.Module, slice]]:
+    """The networks of whose answers an answer is the mean, and the columns that each is given.
+
+    Of `n_columns` in all; a network that is given several crops comes once for each.
+    """
+    if isinstance(network, Committee):
+        for member in network.members:
+            yield from readers(member, n_columns)
+    elif isinstance(network, Crops):
+        for columns in network.places(n_columns):
+            yield network.body, columns
+    else:
+        yield network, slice(0, n_columns)
 
 
 def stem_and_blocks(

@@ -104,6 +104,7 @@ class TableBaseline(Fitted):
 
     is_baseline: ClassVar[bool] = True
     reads_files: ClassVar[bool] = False
+    unexplained = "reads the rows of a table, and no spectrogram"
     name = "csv"
 
     table: str = option("", "CSV with a row of numbers for each track, for --network csv.")
@@ -147,6 +148,7 @@ class MajorityBaseline(Family):
 
     is_fitted: ClassVar[bool] = True
     is_baseline: ClassVar[bool] = True
+    unexplained = "says the same whatever it is given"
 
     def __str__(self) -> str:
         return "majority"

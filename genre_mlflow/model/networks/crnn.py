@@ -11,6 +11,7 @@ from genre_mlflow.model.family import (
     check_blocks_fit,
     dropout,
     ensemble,
+    explained_block,
     several,
     stem,
     widths,
@@ -45,6 +46,10 @@ class CRNN(Family):
     def check_input(self, shape: Shape) -> None:
         """Each block halves the image; a pixel must be left."""
         check_blocks_fit(self.stem, self.widths, shape)
+
+    def explained(self, shape: Shape) -> str:
+        """One of the blocks."""
+        return explained_block(self.stem, len(self.widths), 1, shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""

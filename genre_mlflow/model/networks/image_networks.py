@@ -22,6 +22,7 @@ class ImageNetwork(Family):
 
     constructor: ClassVar[str]  # its name in torchvision
     last: ClassVar[str]  # what its last layers are called there
+    deepest: ClassVar[str]  # and what has the last feature map
 
     dropout: float = dropout()
     weights: str = option(
@@ -55,6 +56,10 @@ class ImageNetwork(Family):
                 f"the input has {height} x {width} pixels; {self.constructor} needs "
                 f"{(1 << HALVINGS) + 1} or more one way"
             )
+
+    def explained(self, shape: Shape) -> str:
+        """The last feature map, which is averaged over the picture."""
+        return f"body.{'body.' * self.freeze}{self.deepest}"
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`; levels are grey."""
@@ -106,22 +111,22 @@ def first_linear(last: "nn.Module") -> "nn.Linear":
 class ResNet18(ImageNetwork):
     """Residual network (He et al. 2015, arXiv:1512.03385), 11.2 million parameters."""
 
-    constructor, last = "resnet18", "fc"
+    constructor, last, deepest = "resnet18", "fc", "layer4"
 
 
 class ResNet34(ImageNetwork):
     """Residual network (He et al. 2015, arXiv:1512.03385), 21.3 million parameters."""
 
-    constructor, last = "resnet34", "fc"
+    constructor, last, deepest = "resnet34", "fc", "layer4"
 
 
 class EfficientNetB0(ImageNetwork):
     """EfficientNet (Tan and Le 2019, arXiv:1905.11946), 4.0 million parameters."""
 
-    constructor, last = "efficientnet_b0", "classifier"
+    constructor, last, deepest = "efficientnet_b0", "classifier", "features"
 
 
 class MobileNetV3Small(ImageNetwork):
     """MobileNetV3 (Howard et al. 2019, arXiv:1905.02244), 0.9 million parameters."""
 
-    constructor, last = "mobilenet_v3_small", "classifier"
+    constructor, last, deepest = "mobilenet_v3_small", "classifier", "features"

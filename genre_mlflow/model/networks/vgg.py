@@ -13,6 +13,7 @@ from genre_mlflow.model.family import (
     check_levels,
     dropout,
     ensemble,
+    explained_block,
     several,
     stem,
     widths,
@@ -75,6 +76,10 @@ class VGG(Family):
                 f"network vgg with statistics_share {self.statistics_share:g}", shape, both
             )
         check_blocks_fit(self.stem, self.widths, shape)
+
+    def explained(self, shape: Shape) -> str:
+        """One of the blocks."""
+        return explained_block(self.stem, len(self.widths), self.convs_per_block, shape)
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` of uint8 pixels `[B, C, H, W]`."""
