@@ -21,11 +21,13 @@ from genre_mlflow.files.words import counted
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
 
-TEMPLATE = """# {model_name}
+HEAD = """# {model_name}
 
 A network ({network}) that tells {n_genres} music genres apart, from recordings or from
 images of their spectrograms: {genres}.
+"""
 
+RESULTS = """
 ## Results
 
 {chosen} The test set was read {reads}, after that choice.
@@ -41,7 +43,9 @@ Test set by genre, with intervals of 95 % (of the averages a bootstrap's, of a g
 Wilson's):
 
 {report}
+"""
 
+DATA = """
 ## Data
 
 Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test;
@@ -49,7 +53,9 @@ Corpus `{corpus}`: {train} files to train on, {val} to validate, {test} to test;
 {leak}
 The manifest with every track's checksum, split and format is in `data/manifest.csv`, faults of the
 corpus are in `data/faults.json`.
+"""
 
+REST = """
 ## Input and output
 
 Recordings of 1 s to 1 h as {own};
@@ -72,6 +78,7 @@ A sound that is no music gets a genre too.
 Genres are conventions of whoever labelled the corpus. Where one artist's tracks lie in train and
 in test, as in most random splits, accuracy on unknown artists is lower than stated here.
 """
+TEMPLATE = HEAD + RESULTS + DATA + REST
 
 NO_COPIES = "Copies (equal pixels or samples) are never in two splits."
 NO_GROUPS = " Nor are groups of the table `{table}`, by {columns}."
@@ -116,15 +123,9 @@ def model_card(
     report = readable(report_with_intervals(units["test"]))
     genres = [str(g) for g in report["genre"][:-2]]
     small = small_sentence(units["test"])
-    pictures = options.preprocessing
-    hears = pictures.features == MUSICNN
-    seen = what_is_heard(pictures) if hears else what_is_seen(pictures)
     return TEMPLATE.format(
         chosen=chosen(options),
-        model_name=options.model.model_name,
         network=options.family,
-        n_genres=len(genres),
-        genres=", ".join(genres),
         reads=f"{times(len(test_reads))} ({'; '.join(test_reads)})",
         results="\n".join(result_row(split, table) for split, table in units.items()),
         intervals=intervals_line(units["test"]),
@@ -132,19 +133,31 @@ def model_card(
         report=markdown_table(report),
         corpus=corpus,
         formats=formats,
-        own=either(OWN),
-        with_ffmpeg=either(WITH_FFMPEG),
         leak=what_leaks(options.split, leak),
-        images=NO_IMAGES if hears else IMAGES,
-        rate=pictures.spectrogram.sample_rate,
-        seen=seen,
         calibration=calibration,
-        segment_s=pictures.segment_s,
-        aggregation=options.model.aggregate,
-        training=", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
-        origin=f"\n\n{options.family.origin()}" if options.family.origin() else "",
         **counts,
+        **of_any_model(options, genres),
     )
+
+
+def of_any_model(options: TrainOptions, genres: Sequence[str]) -> dict[str, object]:
+    """What the head and the rest of a card say, however the model was made and measured."""
+    pictures = options.preprocessing
+    hears = pictures.features == MUSICNN
+    return {
+        "model_name": options.model.model_name,
+        "n_genres": len(genres),
+        "genres": ", ".join(genres),
+        "own": either(OWN),
+        "with_ffmpeg": either(WITH_FFMPEG),
+        "images": NO_IMAGES if hears else IMAGES,
+        "rate": pictures.spectrogram.sample_rate,
+        "seen": what_is_heard(pictures) if hears else what_is_seen(pictures),
+        "segment_s": pictures.segment_s,
+        "aggregation": options.model.aggregate,
+        "training": ", ".join(f"{k} {as_text(v)}" for k, v in training_options(options).items()),
+        "origin": f"\n\n{options.family.origin()}" if options.family.origin() else "",
+    }
 
 
 def chosen(options: TrainOptions) -> str:

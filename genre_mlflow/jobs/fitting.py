@@ -150,7 +150,7 @@ def fit_to_the_end(
     observer = Observers([Quarters(epochs), StopBetweenSteps()])
     settings = options.changed(patience=0)
     fitted = fit_classifier(classifier, tracks, settings, observer, checkpoints, device, teacher)
-    classifier.network.load_state_dict(checkpoints.load_weights(epochs))
+    classifier.network.load_state_dict(checkpoints.load_weights(len(fitted.history)))
     return classifier, fitted.history[-1].finished_ms
 
 

@@ -10,7 +10,13 @@ from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted
 from genre_mlflow.jobs.description import LEAKS, SHARED
 from genre_mlflow.model.settings import CHAMPION, check_reason
-from genre_mlflow.tracking.registry import CHALLENGER, TEST_DIGEST, RegisteredModel, Version
+from genre_mlflow.tracking.registry import (
+    CHALLENGER,
+    CROSS_VALIDATED,
+    TEST_DIGEST,
+    RegisteredModel,
+    Version,
+)
 from genre_mlflow.tracking.store import find_store, store_errors
 
 GATE = "gate"  # tag of a version: what was decided; its evidence is in tags `gate_...`
@@ -79,6 +85,7 @@ def pass_gate(
     model: RegisteredModel, champion: Version, challenger: Version, gate: GateSettings
 ) -> Promotion:
     """The verdict on the test tracks that both were tested on."""
+    check_tested(model, champion, challenger)
     digests = {model.tags(version).get(TEST_DIGEST) for version in (champion, challenger)}
     if len(digests) > 1 or None in digests:
         raise ModelError(
@@ -102,6 +109,19 @@ def pass_gate(
         (*verdict.notes(), *leak_notes(model, champion, challenger)),
         verdict.evidence() | {"digest": str(digests.pop())},
     )
+
+
+def check_tested(model: RegisteredModel, champion: Version, challenger: Version) -> None:
+    """Raise `ModelError` where one of them was cross-validated, which leaves no test set."""
+    by = {v.version: model.tags(v).get(CROSS_VALIDATED) for v in (challenger, champion)}
+    untested = [f"version {number} ({folds})" for number, folds in by.items() if folds]
+    if untested:
+        verb = "was" if len(untested) == 1 else "were"
+        raise ModelError(
+            f"{' and '.join(untested)} of {model.name!r} {verb} cross-validated and kept no test "
+            "set: such a figure cannot be compared with another model's; train with one, or use "
+            "--force --why TEXT"
+        )
 
 
 def leak_notes(model: RegisteredModel, champion: Version, challenger: Version) -> list[str]:

@@ -25,6 +25,7 @@ CHALLENGER = "challenger"
 Version = ModelVersion
 MANIFEST_FILE = "data/manifest.csv"  # among the artifacts of a run
 TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
+CROSS_VALIDATED = "cross_validated"  # tag of a version in its place: by how many folds
 
 
 class RegisteredModel:
