@@ -58,6 +58,11 @@ class TrainOptions:
                 f"network {self.model.network} is fitted at once and learns nothing in epochs: "
                 "leave the options of augmentation out"
             )
+        if self.training.refit_folds and not self.training.refit:
+            raise SettingsError(
+                f"refit_folds is {self.training.refit_folds}, but nothing is trained again: give "
+                "--refit too, or leave it out"
+            )
         if self.training.distil and getattr(self.family, "ensemble", 1) < 2:
             raise SettingsError(
                 f"distil needs several networks to learn from, but there is one {self.family}; "

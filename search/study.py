@@ -18,6 +18,7 @@ from genre_mlflow.corpus.folds import folds
 from genre_mlflow.corpus.manifest import digest
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import GenreError, StudyError
+from genre_mlflow.jobs.out_of_fold import check_folds
 from genre_mlflow.jobs.tracks import open_tracks, suited, tensors
 from genre_mlflow.model.settings import FORBIDDEN_IN_NAMES
 from genre_mlflow.options import TrainOptions, changes
@@ -106,6 +107,7 @@ def open_search(request: Request) -> Search:
     check_joined()
     corpus = suited(open_corpus(options.corpus, options.split), options)
     check_genres(corpus.genres)
+    check_folds(options, corpus)
     parts = folds(corpus.split.grouped, request.folds) if request.folds else []
     name = request.study or default_name(corpus, space)
     with storage.lock(f"study {name}"):

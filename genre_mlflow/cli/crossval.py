@@ -13,7 +13,7 @@ from genre_mlflow.cli.options import (
     options_from,
     train_options,
 )
-from genre_mlflow.jobs.crossval_settings import CrossvalSettings
+from genre_mlflow.jobs.crossval_settings import CrossvalSettings, WorkerSettings
 from genre_mlflow.settings import options_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=OneLineErrors)
-@options([*options_from(CrossvalSettings), *TRAIN_OPTIONS])
+@options([*options_from(CrossvalSettings), *options_from(WorkerSettings), *TRAIN_OPTIONS])
 @EXPERIMENT_OPTION
 @click.option(
     "--resume", default="", metavar="RUN_ID",
@@ -29,17 +29,27 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.pass_context
 def crossval(
-    ctx: click.Context, /, folds: int, repeats: int, experiment: str, resume: str, **values: Any
+    ctx: click.Context,
+    /,
+    folds: int,
+    repeats: int,
+    final: str,
+    workers: int,
+    experiment: str,
+    resume: str,
+    **values: Any,
 ) -> None:
     """Measure a training on all tracks, each by a classifier that has not seen it.
 
     Tracks are dealt to folds by whole groups (artists, with --groups), those of a split's test set
-    too; each fold is answered for by what was trained on the others. No model is registered.
+    too; each fold is answered for by what was trained on the others. No model is registered, unless
+    --final asks for one.
     """
-    settings = CrossvalSettings(folds, repeats)
+    settings, workers = CrossvalSettings(folds, repeats, final), WorkerSettings(workers).workers
     trained = train_options(ctx, values)
     if not resume:
         settings.options_of(trained)
+        settings.check_workers(workers)
         trained.check_folders()  # before the seconds of the imports
     from rich.console import Console
 
@@ -50,14 +60,15 @@ def crossval(
     given = {name for name in (*values, *options_of(CrossvalSettings)) if is_given(ctx, name)}
     with Bar(Console()) as bar, speaking(bar.say):
         found = cross_validate(
-            trained, settings, experiment=experiment, resume=resume, given=given, observer=bar
-        )
+            trained, settings, experiment=experiment, resume=resume, given=given, observer=bar,
+            workers=workers,
+        )  # fmt: skip
     echo(summary(found))
 
 
 def summary(found: "Crossval") -> str:
     """Accuracy with its intervals, the run, and how to look at it."""
-    from genre_mlflow.cli.messages import look_at
+    from genre_mlflow.cli.messages import look_at, role, serve_it
 
     m = found.metrics
     lines = [
@@ -78,8 +89,18 @@ def summary(found: "Crossval") -> str:
             f"{found.settings.repeats} repeats: 95 % t interval of the accuracy "
             f"{m['over_repeats_low']:.1%} to {m['over_repeats_high']:.1%}"
         )
-    lines += [f"Run {found.run_id}, nothing registered: a model comes from `train`", ""]
-    return "\n".join(lines + look_at(found.experiment_id, found.run_id))
+    if found.registered is None:
+        lines += [f"Run {found.run_id}, nothing registered: --final makes a model, or `train`", ""]
+        return "\n".join(lines + look_at(found.experiment_id, found.run_id))
+    it = found.registered
+    lines += [
+        f"Run {found.run_id}, registered as {it.name} version {it.version} ({role(it.role)}); it "
+        "has learnt from all tracks, and was tested on none",
+        "",
+        *look_at(found.experiment_id, found.run_id),
+        *serve_it(it.name, it.version, it.role),
+    ]
+    return "\n".join(lines)
 
 
 def share(m: dict[str, float], name: str) -> str:

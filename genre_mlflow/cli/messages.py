@@ -26,7 +26,7 @@ def summary(outcome: Outcome) -> str:
         f"Run {outcome.run_id}, {registered(outcome)}",
         "",
         *look_at(outcome.experiment_id, outcome.run_id),
-        *serve_it(outcome),
+        *serve_it(outcome.model_name, outcome.version, outcome.role),
     ]
     if outcome.tags["corpus"] == DEMO:
         own = "train --data /path/to/folder --model-name my-genres"
@@ -72,12 +72,11 @@ def registered(outcome: Outcome) -> str:
     return f"registered as {outcome.model_name} version {outcome.version} ({role(outcome.role)})"
 
 
-def serve_it(outcome: Outcome) -> list[str]:
-    """A line that says how to serve what is registered."""
-    if not outcome.version:
+def serve_it(name: str, version: str, alias: str) -> list[str]:
+    """A line that says how to serve what is registered, if anything is."""
+    if not version:
         return []
-    which = f"@{outcome.role}" if outcome.role else f"/{outcome.version}"
-    uri = f"models:/{outcome.model_name}{which}"
+    uri = f"models:/{name}" + (f"@{alias}" if alias else f"/{version}")
     return [f"  serve it        {commands.genre_mlflow(f'serve --model {shlex.quote(uri)}')}"]
 
 

@@ -20,7 +20,8 @@ def models(name: str) -> None:
     """List the versions of the registered model NAME, or of all.
 
     With alias, accuracy on the test set and its 95 % interval, digest of the test set (accuracies
-    can be compared where it is the same), corpus and day.
+    can be compared where it is the same), corpus and day. Of a version that was cross-validated
+    instead the accuracy is that of the folds, and these stand in place of a digest.
     """
     from genre_mlflow.tracking.versions import list_versions
 
@@ -42,7 +43,7 @@ def row_of(facts: "VersionFacts") -> tuple[str, ...]:
         str(facts.version),
         escaped(", ".join(facts.aliases)),
         accuracy,
-        facts.digest[:DIGEST_SHOWN],
+        f"none, {facts.folds}" if facts.folds else facts.digest[:DIGEST_SHOWN],
         escaped(facts.corpus),
         f"{facts.created:%Y-%m-%d}",
     )

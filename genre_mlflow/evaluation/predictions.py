@@ -58,6 +58,12 @@ def segment_table(
     return table.assign(**{f"{LOGIT}{g}": logits[:, i].numpy() for i, g in enumerate(genres)})
 
 
+def read_segments(path: Path) -> pd.DataFrame:
+    """Read a table of segments as it was written."""
+    table = pd.read_csv(path, dtype={"track_id": str, "split": str}, keep_default_na=False)
+    return table.astype({f"{LOGIT}{genre}": np.float32 for genre in genres_of(table)})
+
+
 def with_answers(rows: pd.DataFrame, logits: np.ndarray, genres: Sequence[str]) -> pd.DataFrame:
     """The predictions table of these rows, which say what is known, from logits `[row, genre]`."""
     shares = softmax(logits)

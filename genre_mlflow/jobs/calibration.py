@@ -4,28 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from genre_mlflow.corpus.corpus import Corpus
-from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.calibration import (
     FEWEST,
     calibration_error,
     calibration_error_interval,
-    fit_temperature,
     reliability,
 )
-from genre_mlflow.evaluation.predictions import (
-    answers_of,
-    by_recording,
-    part,
-    segment_logits,
-    segment_table,
-)
+from genre_mlflow.evaluation.held_out import HeldOut
+from genre_mlflow.evaluation.predictions import answers_of, part, segment_logits, segment_table
 from genre_mlflow.evaluation.statistics import Interval
 from genre_mlflow.figures.image import save_figure
 from genre_mlflow.figures.reliability import reliability_figure
@@ -37,16 +28,16 @@ from genre_mlflow.tracking.run import TrackedRun
 class Calibrated:
     """Predictions tables of all splits, as the networks answer (`raw`) and calibrated.
 
-    `segments`: the logits of each segment, raw. `temperature`: of the network that answers for the
-    test set; None where nothing is calibrated: validation has too few tracks to fit one, or
-    (`has_held_out`) nothing was held out of what this network has learnt from.
+    `segments`: the logits of each segment, raw. `held_out`: the answers that speak for the network
+    of the test set, None where nothing was held out of what it, or its like, has learnt from.
+    `temperature`: fitted to these; None without them, and where they are too few.
     """
 
     raw: pd.DataFrame
     predictions: pd.DataFrame
     segments: pd.DataFrame
+    held_out: HeldOut | None
     temperature: float | None
-    has_held_out: bool = True
 
     @cached_property
     def error(self) -> Interval:
@@ -73,17 +64,19 @@ class Calibrated:
     def sentence(self) -> str:
         """How far the confidences can be believed."""
         error = f"{self.error.mean:.3f} ({self.error.low:.3f} to {self.error.high:.3f})"
-        n_val = len(by_recording(part(self.raw, "val")))
-        if self.temperature is None:
-            why = f"validation has {n_val} of the {FEWEST} tracks that are needed"
-            if not self.has_held_out:
-                why = "the network has learnt from validation, and none of its kind has not"
+        if self.held_out is None or self.temperature is None:
+            why = "the network has learnt from validation, and none of its kind has not"
+            if self.held_out:
+                why = (
+                    f"{self.held_out.source} has {self.held_out.n} of the {FEWEST} tracks that are "
+                    "needed"
+                )
             return (
                 f"The probabilities are not calibrated, for {why}; calibration error on the test "
                 f"set {error}."
             )
         return (
-            f"The probabilities are calibrated on the {n_val} tracks of validation (temperature "
+            f"The probabilities are calibrated on {self.held_out.words} (temperature "
             f"{self.temperature:.2f}); calibration error on the test set {error}, before "
             f"{self.error_before:.3f}."
         )
@@ -93,43 +86,37 @@ def calibrated_answers(
     rated: Mapping[str, Classifier],
     corpus: Corpus,
     tracks: Mapping[str, TrackDataset],
-    held_out: Classifier | None,
+    held_out: Classifier | HeldOut | None,
 ) -> Calibrated:
     """What each split's classifier in `rated` answers; they get their temperatures.
 
     `held_out`: by whose answers for the validation tracks that of the one for the test set is
-    fitted; it has not learnt from them. None: nobody can say, and its temperature stays 1.
+    fitted, or the answers themselves. None: nobody can say, and its temperature stays 1.
     """
     said = {name: segment_logits(who, tracks[name]) for name, who in rated.items()}
-    val = {rated["val"]: said["val"]}
-    if held_out and held_out not in val:
-        val[held_out] = segment_logits(held_out, tracks["val"])
-    fitted = {
-        who: temperature_of(logits, who, corpus.rows("val"), tracks["val"])
-        for who, logits in val.items()
-    }
-    of_test = fitted[held_out] if held_out else None
+    of_val = validated(rated["val"], corpus, tracks["val"], said["val"])
+    if held_out is rated["val"]:
+        held_out = of_val
+    elif isinstance(held_out, Classifier):
+        held_out = validated(held_out, corpus, tracks["val"])
+    of_test = held_out.temperature(rated["test"].aggregation) if held_out else None
+    own = of_test if held_out is of_val else of_val.temperature(rated["val"].aggregation)
     for who in rated.values():
-        who.temperature = fitted.get(who, of_test) or 1.0
+        who.temperature = own or 1.0
+    rated["test"].temperature = of_test or 1.0
     tables = [tables_of(rated[n], corpus.grouped_rows(n), tracks[n], said[n]) for n in said]
     raw, calibrated, segments = (
         pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)
     )
-    return Calibrated(raw, calibrated, segments, of_test, has_held_out=held_out is not None)
+    return Calibrated(raw, calibrated, segments, held_out, of_test)
 
 
-def temperature_of(
-    logits: Tensor, classifier: Classifier, rows: pd.DataFrame, tracks: TrackDataset
-) -> float | None:
-    """The temperature by these validation tracks, a recording each; None where they are too few."""
-    codes, names = pd.factorize(np.array(recordings(rows), object))
-    if len(names) < FEWEST:
-        return None
-    places = {genre: place for place, genre in enumerate(classifier.genres)}
-    first = ~pd.Series(codes).duplicated().to_numpy()
-    labels = torch.tensor([places[genre] for genre in rows["genre"][first]])
-    owners = torch.from_numpy(codes)[tracks.owners]
-    return fit_temperature(logits, owners, labels, classifier.aggregation)
+def validated(
+    who: Classifier, corpus: Corpus, tracks: TrackDataset, logits: Tensor | None = None
+) -> HeldOut:
+    """What a classifier answers to the validation tracks, `logits` where that is known."""
+    logits = segment_logits(who, tracks) if logits is None else logits
+    return HeldOut(corpus.grouped_rows("val"), logits, tracks.owners, who.genres, "validation")
 
 
 def tables_of(

@@ -1,24 +1,25 @@
 """Cross-validation: each fold of the corpus answered for by a classifier that has not seen it."""
 
 import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
 from genre_mlflow import signals
-from genre_mlflow.corpus.corpus import Corpus
 from genre_mlflow.corpus.manifest import digest
 from genre_mlflow.errors import ModelError
-from genre_mlflow.evaluation.pooled import FIGURES, fold_table, pool, pooled_figures, recordings_of
+from genre_mlflow.evaluation.pooled import fold_table, pool, pooled_figures, recordings_of
 from genre_mlflow.files.words import counted
 from genre_mlflow.jobs.crossval_report import describe, log_pooled, log_start, run_title
-from genre_mlflow.jobs.crossval_settings import CrossvalSettings
-from genre_mlflow.jobs.held_out import Bench, Fold, answer, deal
+from genre_mlflow.jobs.crossval_settings import NONE, CrossvalSettings
+from genre_mlflow.jobs.crossval_workers import answer_by_workers
+from genre_mlflow.jobs.final_model import Made, Registered, make_model, register
+from genre_mlflow.jobs.folds import answer_fold
+from genre_mlflow.jobs.held_out import Bench, Fold, deal
 from genre_mlflow.jobs.tracks import open_source
 from genre_mlflow.options import TrainOptions, changes
-from genre_mlflow.tracking.folds import FoldRuns, Key, log_fold
+from genre_mlflow.tracking.folds import FoldRuns, Key
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import CROSSVAL, Session, find_session
 from genre_mlflow.tracking.store import open_store
@@ -35,7 +36,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Crossval:
-    """What a cross-validation has found; `metrics` are those of its run, `folds` a row each."""
+    """What a cross-validation has found; `metrics` are those of its run, `folds` a row each.
+
+    `registered`: the final model, where one was asked for.
+    """
 
     run_id: str
     experiment_id: str
@@ -44,6 +48,7 @@ class Crossval:
     folds: pd.DataFrame
     n_recordings: int
     n_groups: int
+    registered: Registered | None = None
 
 
 def crossval(
@@ -54,28 +59,38 @@ def crossval(
     resume: str = "",
     given: Collection[str] = (),
     observer: Observer | None = None,
+    workers: int = 1,
 ) -> Crossval:
     """Train on all folds but one and answer for that one, for each fold and repeat.
 
-    `resume` and `given` as of `train`, with the settings' names among the latter. Raises
-    `GenreError` for everything that a user can mend, before a run is opened where that is possible.
+    `resume` and `given` as of `train`, with the settings' names among the latter. `workers`:
+    processes to train folds; `observer` sees the epochs of one alone. Raises `GenreError` for
+    everything that a user can mend, before a run is opened where that is possible.
     """
     open_store()
     session = find_session(options, experiment, resume, given, CROSSVAL)
+    options = session.options
     settings = resumed_settings(session, settings, given)
-    device = choose_device(session.options.training.device)
-    session.options.family.check_start()
-    corpus, dealt = deal(session.options, settings)
-    table = session.options.family.data_digest()
+    settings.check_workers(workers)
+    device = choose_device(options.training.device)
+    options.family.check_start()
+    corpus, dealt = deal(options, settings)
+    table = options.family.data_digest()
     session.check_data(digest(corpus.split.grouped), table)
-    with session.opened(run_title(session.options, settings, corpus)) as run, enough_memory(device):
+    with session.opened(run_title(options, settings, corpus)) as run, enough_memory(device):
         keep_freed_memory()
         about = describe_device(device)
-        logger.info("%s", describe(run, session.options, settings, corpus, about))
-        log_start(run, session.options, settings, corpus, about)
+        logger.info("%s", describe(run, options, settings, corpus, about))
+        log_start(run, options, settings, corpus, about)
         watching = Observers([*([observer] if observer else []), StopBetweenSteps()])
-        bench = Bench(corpus, open_source(corpus, session.options), device, watching)
-        return conclude(run, settings, corpus, answer_all(run, settings, bench, dealt))
+        bench = Bench(corpus, open_source(corpus, options), device, watching)
+        tables = answer_all(run, options, settings, bench, dealt, workers)
+        found, made = conclude(run, options, settings, bench, tables)
+        if made is None:
+            return found
+        registered = register(made, options.model.model_name)
+        run.log_tags({"registered": f"{registered.name} {registered.version}"})
+        return replace(found, registered=registered)
 
 
 def resumed_settings(
@@ -94,51 +109,47 @@ def resumed_settings(
 
 
 def answer_all(
-    run: TrackedRun, settings: CrossvalSettings, bench: Bench, dealt: Sequence[Fold]
+    run: TrackedRun,
+    options: TrainOptions,
+    settings: CrossvalSettings,
+    bench: Bench,
+    dealt: Sequence[Fold],
+    workers: int,
 ) -> dict[Key, pd.DataFrame]:
     """Predictions by repeat and fold; those that are done are read."""
-    runs = FoldRuns(run, (bench.corpus.name, bench.corpus.digest))
-    tables = runs.done()
+    dataset = bench.corpus.name, bench.corpus.digest
+    tables = FoldRuns(run, dataset).done()
     if tables:
         logger.info("%d of %s are done already", len(tables), counted(len(dealt), "fold"))
+    if workers > 1:
+        answer_by_workers(run, options, settings, dealt, tables, workers)
+        return FoldRuns(run, dataset).done()
     for number, fold in enumerate(dealt, start=1):
-        signals.check()
-        if fold.key in tables:
-            continue
-        started = time.monotonic()
-        with runs.opened(fold.key, fold.params()) as child:
-            predictions, finished_ms = answer(fold, bench, child)
-            row = fold_table(recordings_of(pool({fold.key: predictions}))).iloc[0]
-            values = {f"fold_{name}": float(row[name]) for name in FIGURES}
-            run.log_metrics({"fold_accuracy": values["fold_accuracy"]}, number, finished_ms)
-            log_fold(child, predictions, values, finished_ms)
-        tables[fold.key] = predictions
-        logger.info("%s", line(row, settings, time.monotonic() - started))
+        if fold.key not in tables:
+            tables[fold.key] = answer_fold(run, settings, bench, fold, number)
     return tables
 
 
-def line(row: "pd.Series[float]", settings: CrossvalSettings, seconds: float) -> str:
-    """A fold that has ended, for people."""
-    repeat = f"repeat {row['repeat']:.0f} of {settings.repeats}, " if settings.repeats > 1 else ""
-    return (
-        f"{repeat}fold {row['fold']:2.0f} of {settings.folds}  accuracy {row['accuracy']:6.1%}  "
-        f"macro F1 {row['macro_f1']:.3f}  {row['recordings']:.0f} recordings, "
-        f"{row['groups']:.0f} groups  {seconds:7.1f} s"
-    )
-
-
 def conclude(
-    run: TrackedRun, settings: CrossvalSettings, corpus: Corpus, tables: Mapping[Key, pd.DataFrame]
-) -> Crossval:
-    """Log what all folds say together; a second time changes nothing."""
+    run: TrackedRun,
+    options: TrainOptions,
+    settings: CrossvalSettings,
+    bench: Bench,
+    tables: Mapping[Key, pd.DataFrame],
+) -> tuple[Crossval, Made | None]:
+    """Log what all folds say together, and make the final model; a second time changes nothing."""
     signals.check()
     pooled = pool(tables)
     units = recordings_of(pooled)
     values, by_fold = pooled_figures(units), fold_table(units)
     signals.check()
-    log_pooled(run, settings, corpus, pooled, values)
+    log_pooled(run, settings, bench.corpus, pooled, values)
     n_recordings = len(units) // settings.repeats
-    return Crossval(
+    found = Crossval(
         run.id, run.experiment_id, settings, values, by_fold, n_recordings,
         units["group"].nunique(),
     )  # fmt: skip
+    if settings.final == NONE:
+        return found, None
+    signals.check()
+    return found, make_model(run, options, settings, bench, tables, values)

@@ -94,24 +94,26 @@ def with_variants(
     return {**tracks, "train": tracks["train"].varied(variants)}, augmentation.without_warping
 
 
-def fit_again(
+def refit(
     options: TrainOptions,
     genres: Sequence[str],
     tracks: Mapping[str, TrackDataset],
     epochs: int,
-    checkpoints: CheckpointFolder,
+    folder: Path,
     device: torch.device,
-) -> Classifier:
+) -> tuple[Classifier, int | None]:
     """A classifier trained anew on the tracks of train and validation, for so many epochs.
 
-    Nothing is left to choose an epoch by: its last weights count.
+    Nothing is left to choose an epoch by: its last weights count. With `distil`, one network that
+    it has taught, and when it had (ms since 1970). `folder`: of the checkpoints.
     """
-    logger.info(
-        "Training again on train and validation together: %s, %s",
-        counted(len(tracks[BOTH]), "segment"), counted(epochs, "epoch"),
-    )  # fmt: skip
     both = {"train": tracks[BOTH], "val": tracks["val"]}
-    return fit_to_the_end(options.changed(epochs=epochs), genres, both, checkpoints, device)[0]
+    again = options.changed(epochs=epochs)
+    checkpoints = CheckpointFolder(folder / AGAIN)
+    final, _ = fit_to_the_end(again, genres, both, checkpoints, device)
+    if not options.training.distil:
+        return final, None
+    return distil(final, options, tracks, CheckpointFolder(folder / f"{TAUGHT}-{epochs}"), device)
 
 
 def distil(
@@ -148,7 +150,7 @@ def fit_to_the_end(
     observer = Observers([Quarters(epochs), StopBetweenSteps()])
     settings = options.changed(patience=0)
     fitted = fit_classifier(classifier, tracks, settings, observer, checkpoints, device, teacher)
-    classifier.network.load_state_dict(checkpoints.load_weights(epochs))
+    classifier.network.load_state_dict(checkpoints.load_weights(len(fitted.history)))
     return classifier, fitted.history[-1].finished_ms
 
 

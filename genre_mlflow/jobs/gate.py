@@ -18,7 +18,12 @@ from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.decision import Promotion
 from genre_mlflow.jobs.description import LEAKS, SHARED
 from genre_mlflow.tracking.asking import NoAnswerError, check_answers, measure
-from genre_mlflow.tracking.registry import TEST_DIGEST, RegisteredModel, Version
+from genre_mlflow.tracking.registry import (
+    CROSS_VALIDATED,
+    TEST_DIGEST,
+    RegisteredModel,
+    Version,
+)
 from genre_mlflow.tracking.thresholds import exceeded
 
 logger = logging.getLogger(__name__)
@@ -49,6 +54,7 @@ def pass_gate(
 
 def shared_digest(model: RegisteredModel, champion: Version, challenger: Version) -> str:
     """The digest of the test tracks of both."""
+    check_tested(model, champion, challenger)
     digests = {model.tags(version).get(TEST_DIGEST) for version in (champion, challenger)}
     if len(digests) > 1 or None in digests:
         raise ModelError(
@@ -58,6 +64,19 @@ def shared_digest(model: RegisteredModel, champion: Version, challenger: Version
             "otherwise (--model-name), or use --force --why TEXT"
         )
     return str(digests.pop())
+
+
+def check_tested(model: RegisteredModel, champion: Version, challenger: Version) -> None:
+    """Raise `ModelError` where one of them was cross-validated, which leaves no test set."""
+    by = {v.version: model.tags(v).get(CROSS_VALIDATED) for v in (challenger, champion)}
+    untested = [f"version {number} ({folds})" for number, folds in by.items() if folds]
+    if untested:
+        verb = "was" if len(untested) == 1 else "were"
+        raise ModelError(
+            f"{' and '.join(untested)} of {model.name!r} {verb} cross-validated and kept no test "
+            "set: such a figure cannot be compared with another model's; train with one, or use "
+            "--force --why TEXT"
+        )
 
 
 def judge_both(

@@ -12,11 +12,12 @@ from genre_mlflow.corpus.splits import undealt
 from genre_mlflow.data.cache import PixelCache
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.table import FeatureRows
-from genre_mlflow.evaluation.predictions import predict_tracks
+from genre_mlflow.evaluation.predictions import answers_of, segment_logits, segment_table
 from genre_mlflow.files.home import home
 from genre_mlflow.jobs.crossval_settings import CrossvalSettings
 from genre_mlflow.jobs.fitting import fit_classifier, new_classifier
 from genre_mlflow.jobs.tracks import suited
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.settings import as_text
@@ -88,8 +89,21 @@ def deal(options: TrainOptions, settings: CrossvalSettings) -> tuple[Corpus, lis
     return corpus, dealt
 
 
-def answer(fold: Fold, bench: Bench, run: TrackedRun) -> tuple[pd.DataFrame, int]:
-    """Predictions for one side of a fold after training on the other, and when that ended (ms).
+@dataclass(frozen=True)
+class Answered:
+    """What the classifier of a fold answers to it: tables of tracks and of segments.
+
+    `finished_ms`: when its weights were there.
+    """
+
+    classifier: Classifier
+    predictions: pd.DataFrame
+    segments: pd.DataFrame
+    finished_ms: int
+
+
+def answer(fold: Fold, bench: Bench, run: TrackedRun) -> Answered:
+    """What one side of a fold is answered after training on the other.
 
     The weights of the last epoch answer, so that nothing is chosen by what is measured.
     """
@@ -102,6 +116,12 @@ def answer(fold: Fold, bench: Bench, run: TrackedRun) -> tuple[pd.DataFrame, int
     classifier.network.load_state_dict(checkpoints.load_weights(len(fitted.history)))
     signals.check()
     as_scanned = bench.corpus.split.grouped.loc[unseen.index]  # with the split of the folder
+    tensors = bench.tracks(unseen)
     with remembering(classifier.network, home() / "cache"):
-        predictions = predict_tracks(classifier, as_scanned, bench.tracks(unseen))
-    return predictions, fitted.history[-1].finished_ms
+        logits = segment_logits(classifier, tensors)
+    return Answered(
+        classifier,
+        answers_of(classifier, as_scanned, tensors.owners, logits),
+        segment_table(as_scanned, tensors.owners, logits, classifier.genres),
+        fitted.history[-1].finished_ms,
+    )

@@ -11,6 +11,7 @@ from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import few
 from genre_mlflow.tracking.registry import training_manifest, training_run
+from genre_mlflow.tracking.sessions import CROSSVAL
 from genre_mlflow.tracking.store import store_errors
 
 UNKNOWN = "unknown"  # value of the tags
@@ -82,6 +83,8 @@ def find_training(model: str) -> Training:
             manifest = training_manifest(run)
             if run.entity.data.params.get("refit") == "true":  # it was trained on both in the end
                 manifest = manifest.replace({"split": {"val": "train"}})
+            if run.tags.get("task") == CROSSVAL:  # its final model has learnt from all tracks
+                manifest = manifest.assign(split="train")
             return Training(run.id, manifest)
     except (ModelError, OSError) as error:
         return Training(unknown=f"what the model was trained on cannot be known: {error}")

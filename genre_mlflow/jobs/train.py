@@ -14,6 +14,7 @@ from genre_mlflow.corpus.corpus import Corpus, open_corpus
 from genre_mlflow.corpus.manifest import conflicting_groups, copied_groups, digest
 from genre_mlflow.corpus.settings import DEMO, SPLITS
 from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.evaluation.intervals import small_sentence
 from genre_mlflow.evaluation.predictions import by_recording, part
 from genre_mlflow.files.home import home
@@ -29,11 +30,19 @@ from genre_mlflow.jobs.description import (
 )
 from genre_mlflow.jobs.fitting import (
     AGAIN,
+    BOTH,
     TAUGHT,
     distil,
-    fit_again,
     fit_classifier,
     new_classifier,
+    refit,
+)
+from genre_mlflow.jobs.out_of_fold import (
+    OUT_OF_FOLD,
+    answers_of_folds,
+    check_folds,
+    deal_folds,
+    log_answers_of_folds,
 )
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
 from genre_mlflow.jobs.rivals import (
@@ -113,6 +122,7 @@ def train(
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
     corpus = suited(open_corpus(options.corpus, options.split), options)
     check_genres(corpus.genres)
+    check_folds(options, corpus)
     session.check_data(corpus.digest, options.family.data_digest())
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
         outcome = train_in_run(run, options, corpus, device, observer)
@@ -131,6 +141,7 @@ def train_in_run(
     keep_freed_memory()
     logger.info("%s", describe(run, corpus, describe_device(device)))
     log_description(run, options, corpus, describe_device(device))
+    dealt = deal_folds(options, corpus)
     tracks = open_tracks(corpus, options, SPLITS)
     classifier = new_classifier(options, corpus.genres)
     tracker = RunTracker(run, classifier.config(), options.training.keep)
@@ -139,17 +150,24 @@ def train_in_run(
     fitted = fit_classifier(classifier, tracks, options, observers, checkpoints, device)
     classifier.network.load_state_dict(fitted.best_weights)
     final, epoch = classifier, best_epoch(fitted.history).epoch
+    finished_ms: int | None = None
+    pooled: HeldOut | None = None
+    folder = checkpoints.folder
     if options.training.refit:
         epoch = len(fitted.history)
-        again = CheckpointFolder(checkpoints.folder / AGAIN)
-        final = fit_again(options, corpus.genres, tracks, epoch, again, device)
-    finished_ms = fitted.history[epoch - 1].finished_ms
-    if options.training.distil:
-        taught = CheckpointFolder(checkpoints.folder / f"{TAUGHT}-{epoch}")
+        logger.info(
+            "Training again on train and validation together: %s, %s",
+            counted(len(tracks[BOTH]), "segment"), counted(epoch, "epoch"),
+        )  # fmt: skip
+        final, finished_ms = refit(options, corpus.genres, tracks, epoch, folder, device)
+        pooled = answers_of_folds(options, corpus, dealt, epoch, folder, device) if dealt else None
+    elif options.training.distil:
+        taught = CheckpointFolder(folder / f"{TAUGHT}-{epoch}")
         final, finished_ms = distil(final, options, tracks, taught, device)
+    finished_ms = finished_ms or fitted.history[epoch - 1].finished_ms
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
-    return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms)
+    return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled)
 
 
 def begins(run_id: str, part: str = "") -> bool:
@@ -166,20 +184,24 @@ def conclude(
     fitted: FitResult,
     epoch: int,
     finished_ms: int,
+    pooled: HeldOut | None = None,
 ) -> Outcome:
     """Evaluate, and log results and model; a run killed in here repeats it without doubles.
 
     `rated`: who answers for each split; what answers for test is the run's model, of this epoch,
-    whose weights were there at `finished_ms`.
+    whose weights were there at `finished_ms`. `pooled`: answers of its recipe to tracks that it has
+    learnt from itself, which its temperature is fitted to.
     """
     signals.check()
     note_test_read(run, len(fitted.history))
-    answers = answered(options, corpus, rated, tracks)
+    answers = answered(options, corpus, rated, tracks, pooled)
     predictions = answers.predictions
     signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(answers.raw, predictions, best) | answers.metrics()
     logger.info("%s", answers.sentence())
+    if pooled:
+        values |= log_answers_of_folds(run, pooled, options.model.aggregate)
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)
@@ -190,7 +212,8 @@ def conclude(
     log_calibration(run, answers)
     signals.check()
     model_id = log_model(run, options, rated, predictions, epoch)
-    others = {n: v for n, v in values.items() if n.startswith("best") and not answers_val(rated)}
+    strange = (OUT_OF_FOLD,) if answers_val(rated) else (OUT_OF_FOLD, "best")  # not of the model
+    others = {name: value for name, value in values.items() if name.startswith(strange)}
     ours = {name: value for name, value in values.items() if name not in others}
     if others:
         run.log_metrics(others, epoch, finished_ms)
@@ -225,12 +248,14 @@ def answered(
     corpus: Corpus,
     rated: Mapping[str, Classifier],
     tracks: Mapping[str, TrackDataset],
+    pooled: HeldOut | None,
 ) -> Calibrated:
     """What those who answer for each split say; they get their temperatures."""
     with ExitStack() as stack:
         for network in {classifier.network for classifier in rated.values()}:
             stack.enter_context(remembering(network, home() / "cache"))
-        return calibrated_answers(rated, corpus, tracks, speaks_for_test(options, rated))
+        held_out = pooled or speaks_for_test(options, rated)
+        return calibrated_answers(rated, corpus, tracks, held_out)
 
 
 def log_model(
@@ -262,8 +287,8 @@ def answers_val(rated: Mapping[str, Classifier]) -> bool:
 def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> Classifier | None:
     """Whose answers for validation say how far those for the test set can be believed.
 
-    It has not learnt from validation: the model itself, or after a refit the network before, of the
-    same recipe. None where that is an ensemble and the model one network.
+    It has not learnt from validation: the model itself, or after a refit without folds the network
+    before, of the same recipe. None where that is an ensemble and the model one network.
     """
     if not options.training.refit:
         return rated["test"]

@@ -20,7 +20,7 @@ from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.memory import MemoryShortage, out_of_memory
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.family import Family
-from genre_mlflow.model.networks import NETWORKS, family, name_of
+from genre_mlflow.model.networks import KNOWN, NETWORKS, family, name_of
 from genre_mlflow.model.settings import AGGREGATIONS, check_model
 from genre_mlflow.model.weights import to_safetensors
 
@@ -207,7 +207,7 @@ class Classifier:
         """
         network = dict(config["network"])
         name = network.pop("name")
-        if name not in NETWORKS:
+        if name not in KNOWN:
             raise ModelError(f"network is {name!r}; this version has {', '.join(NETWORKS)}")
         return cls(
             config["genres"],

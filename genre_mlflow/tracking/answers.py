@@ -88,12 +88,16 @@ def answers_of_model(address: str) -> Answers:
         raise ModelError(f"{address} names no model of the store; allowed are {WHAT}")
     client = RegisteredModel(address).client
     model = client.get_logged_model(model_id)
-    table = answered_by(model, address)
     try:
         run = TrackedRun.find(model.source_run_id or "")
     except ModelError:
         run = None
-    return Answers(address, run, table)
+    if run and run.tags.get("task") == CROSSVAL:
+        raise ModelError(
+            f"{address} has learnt from all tracks of a cross-validation and was tested on none; "
+            "compare evaluations of it on other tracks"
+        )
+    return Answers(address, run, answered_by(model, address))
 
 
 def answers_of_run(run: TrackedRun) -> pd.DataFrame:

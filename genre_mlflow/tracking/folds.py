@@ -10,15 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from genre_mlflow import signals
-from genre_mlflow.evaluation.predictions import read_predictions, write_predictions
+from genre_mlflow.errors import ModelError
+from genre_mlflow.evaluation.predictions import read_predictions, read_segments, write_predictions
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.models import PREDICTIONS_FILE
 from genre_mlflow.tracking.nested import NestedRuns
 from genre_mlflow.tracking.observer import epoch_metrics
 from genre_mlflow.tracking.run import FINISHED, TrackedRun
-from genre_mlflow.tracking.sessions import checkpoint_folder
+from genre_mlflow.tracking.sessions import checkpoint_folder, hold
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
 
+SEGMENTS_FILE = "segments.csv"  # and folder of the classifier, among the artifacts of a fold's run
+CLASSIFIER = "classifier"
 FOLD = "fold"  # what `task` is, and the tag beside `repeat`
 # Nothing of validation: a fold has no tracks for it.
 EPOCH_METRICS = ("train_loss", "train_accuracy", "lr", "epoch_seconds")
@@ -66,6 +70,7 @@ class FoldRuns(NestedRuns):
         with ExitStack() as stack:
             with signals.undisturbed():
                 run = self.known.get(key) or self.new_fold(*key)
+                stack.enter_context(hold(run.id))  # an orphan of a killed command may be at it
                 stack.enter_context(run.running(watched=False))
             run.log_params(params)
             yield run
@@ -84,10 +89,34 @@ def predictions_of(run: TrackedRun) -> pd.DataFrame | None:
         return read_predictions(path) if path else None
 
 
+def segments_of(run: TrackedRun) -> pd.DataFrame | None:
+    """The table of segments that a fold has logged."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = run.read_artifact(SEGMENTS_FILE, Path(folder))
+        return read_segments(path) if path else None
+
+
+def classifier_of(run: TrackedRun) -> Classifier:
+    """The classifier that a fold has logged. Raises `ModelError` where it is gone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = run.read_artifact(CLASSIFIER, Path(folder))
+        if path is None:
+            raise ModelError(f"run {run.id} ({run.name}) has no {CLASSIFIER} any more")
+        return Classifier.load(path)
+
+
 def log_fold(
-    run: TrackedRun, predictions: pd.DataFrame, values: Mapping[str, float], finished_ms: int
+    run: TrackedRun,
+    predictions: pd.DataFrame,
+    segments: pd.DataFrame,
+    values: Mapping[str, float],
+    finished_ms: int,
+    classifier: Classifier | None = None,
 ) -> None:
-    """What a fold has reached; a second time changes nothing."""
+    """What a fold has reached, and who has if that is to stay; a second time changes nothing."""
     run.log_metrics(values, 0, finished_ms)
     with run.folder() as folder:
         write_predictions(predictions, folder / PREDICTIONS_FILE)
+        segments.to_csv(folder / SEGMENTS_FILE, index=False)
+        if classifier:
+            classifier.save(folder / CLASSIFIER)

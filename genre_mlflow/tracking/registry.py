@@ -28,6 +28,7 @@ MANIFEST_FILE = "data/manifest.csv"  # among the artifacts of a run
 ARTIFACTS_OF_MODEL = "artifacts"  # within a logged model: what it was logged with
 WEIGHTS_ENDING = ".safetensors"
 TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
+CROSS_VALIDATED = "cross_validated"  # tag of a version in its place: by how many folds
 
 
 class RegisteredModel:

@@ -8,18 +8,20 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from genre_mlflow.errors import ModelError
-from genre_mlflow.tracking.registry import TEST_DIGEST, source_id
+from genre_mlflow.tracking.registry import CROSS_VALIDATED, TEST_DIGEST, source_id
 from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
 
 PER_PAGE = 100
 ACCURACY = "test_accuracy"
+FOLDS_ACCURACY = f"{CROSS_VALIDATED}_accuracy"
 
 
 @dataclass(frozen=True)
 class VersionFacts:
     """A version with its aliases, and its accuracy on its test set with the 95 % interval, 0 to 1.
 
-    Shares are None where they are not recorded, texts empty. `digest` tells test sets apart.
+    Shares are None where they are not recorded, texts empty. `digest` tells test sets apart; one
+    that has `folds` has none: its accuracy is that of trainings of its recipe on these.
     """
 
     name: str
@@ -29,6 +31,7 @@ class VersionFacts:
     low: float | None
     high: float | None
     digest: str
+    folds: str
     corpus: str
     created: datetime
 
@@ -82,15 +85,17 @@ def versions_of(client: MlflowClient, name: str) -> list[VersionFacts]:
 
 def facts_of(client: MlflowClient, version: ModelVersion, aliases: dict[str, str]) -> VersionFacts:
     """One version; its figures are those of its logged model, else of its tag."""
-    metrics = metrics_of(client, version)
+    metrics, folds = metrics_of(client, version), version.tags.get(CROSS_VALIDATED, "")
+    accuracy = FOLDS_ACCURACY if folds else ACCURACY
     return VersionFacts(
         name=version.name,
         version=int(version.version),
         aliases=sorted(a for a, number in aliases.items() if str(number) == str(version.version)),
-        accuracy=metrics.get(ACCURACY, number_in(version.tags.get(ACCURACY, ""))),
-        low=metrics.get(f"{ACCURACY}_low"),
-        high=metrics.get(f"{ACCURACY}_high"),
+        accuracy=metrics.get(accuracy, number_in(version.tags.get(accuracy, ""))),
+        low=metrics.get(f"{accuracy}_low"),
+        high=metrics.get(f"{accuracy}_high"),
         digest=version.tags.get(TEST_DIGEST, ""),
+        folds=folds,
         corpus=version.tags.get("corpus", ""),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
     )

@@ -23,7 +23,9 @@ class TrainingSettings(Settings):
     `label_smoothing`: share of the truth that goes to all genres alike; `mixup`:
     alpha of the Beta distribution by which pairs of tracks are mixed; `ema_decay`: of the mean of
     the weights over the steps, which is validated, kept and served; `refit`: when epochs and
-    settings are chosen, train a network anew on train and validation together; `distil`: when an
+    settings are chosen, train a network anew on train and validation together; `refit_folds`: of
+    these tracks, on each of which a training on the others answers, for the temperature; 1: the
+    network before answers to validation; 0: by cost, see `jobs.out_of_fold`; `distil`: when an
     ensemble has learnt, teach one network what it answers; `class_weights`:
     `balanced` weighs each genre by the inverse of its share, in learning, not in validation;
     `keep`: which epochs' weights stay; `segments`: of a track with several, an epoch trains on all
@@ -60,6 +62,11 @@ class TrainingSettings(Settings):
     refit: bool = option(
         False, "At the end, train anew on train and validation together; that network is tested."
     )
+    refit_folds: int = option(
+        0, "Folds of train and validation whose unseen answers calibrate after --refit; 1: those "
+        "of the network before to validation; 0: 5 for what is fitted at once, else 1.",
+        low=0, high=100,
+    )  # fmt: skip
     distil: bool = option(
         False, "At the end, one network learns what the ensemble answers, and is kept instead."
     )

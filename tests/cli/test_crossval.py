@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pandas as pd
 import pytest
@@ -14,6 +14,7 @@ from processes import Command, Hit
 from support import assert_mistake, runs_in, store_in
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.jobs.crossval_settings import cores
 
 EXPERIMENT = "genre-mlflow"
 TINY = ["--image-size=32", "--image-width=32", "--widths=4,8", "--head-width=8", "--lr=0.01",
@@ -30,6 +31,12 @@ def run(*words: str) -> Result:
     [
         (["--folds", "1"], r"^Error: folds is 1; allowed are 2 to 1000$"),
         (["--repeats", "0"], r"^Error: repeats is 0; allowed are 1 to 1000$"),
+        (["--workers", "0"], r"^Error: workers is 0; allowed are 1 to 1024$"),
+        (
+            ["--workers", "900"],
+            r"^Error: workers is 900; allowed are at most \d+, for there are 10 ",
+        ),
+        (["--final", "all", "--network", "csv", "--table", "x.csv"], r"no model to register$"),
         (["--folds", "9"], r"^Error: 9 folds need as many groups of each genre, .*'blues' with 8"),
         (["--refit"], r"^Error: refit has no meaning in a cross-validation .*; leave it out$"),
         (["--recipe", "best"], r"^Error: recipe best asks for refit, which has no meaning in a cr"),
@@ -112,7 +119,7 @@ def test_it_is_stopped_or_killed_and_ends_as_if_never_stopped(
         Hit(f"{CLIENT}.create_run", (SIGINT,), 1),  # the parent
         Hit(f"{CLIENT}.create_run", (SIGTERM, SIGINT), 3),  # the second fold
         Hit("genre_mlflow.tracking.folds:log_fold", (SIGINT, SIGINT), 1, before=True),
-        Hit("genre_mlflow.jobs.crossval:pool", (SIGTERM,), 2),
+        Hit("genre_mlflow.jobs.folds:pool", (SIGTERM,), 2),
     ]
     for number, hit in enumerate(hits):
         folder = tmp_path / f"stopped-{number}"
@@ -135,3 +142,86 @@ def test_it_is_stopped_or_killed_and_ends_as_if_never_stopped(
         command.until(lambda: "fold  1 of 3" in command.said)
         assert command.kill() != 0
         pd.testing.assert_frame_equal(resume(client, folder), reference)
+
+
+PATIENCE_S = 300  # each of them imports all that is heavy
+
+
+def workers_of(command: Command) -> list[int]:
+    """The processes that a command has started to train folds."""
+    listed = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    return [
+        int(pid) for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def training(client: MlflowClient) -> list[str]:
+    """Runs of folds that have ended an epoch and go on."""
+    if client.get_experiment_by_name(EXPERIMENT) is None:
+        return []
+    words = "tags.task = 'fold' AND attributes.status = 'RUNNING'"
+    runs = runs_in(client, EXPERIMENT, words)
+    return [run.info.run_id for run in runs if "train_loss" in run.data.metrics]
+
+
+def states(client: MlflowClient) -> list[str]:
+    return sorted(run.info.status for run in runs_in(client, EXPERIMENT))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_folds_side_by_side_are_those_of_one_process_whoever_is_killed(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    words = ["crossval", f"--data={data}", "--folds=3", *TINY, "--epochs=40"]
+    with store_in(tmp_path / "one") as client:
+        begin(tmp_path / "one", words).wait()
+        reference = pooled(client)
+    words += ["--workers=2"]
+    with store_in(tmp_path / "two") as client:
+        said = begin(tmp_path / "two", words).wait()
+        pd.testing.assert_frame_equal(pooled(client), reference)
+        assert {line[:3] for line in said.splitlines() if "accuracy" in line} >= {"[1]", "[2]"}
+        assert states(client) == ["FINISHED"] * 4
+    with store_in(tmp_path / "killed") as client:
+        command = begin(tmp_path / "killed", words)
+        command.until(lambda: len(training(client)) == 2, PATIENCE_S)
+        os.kill(workers_of(command)[0], SIGKILL)
+        assert "was killed (SIGKILL); its fold is left to another" in command.wait()
+        pd.testing.assert_frame_equal(pooled(client), reference)
+        assert states(client) == ["FINISHED"] * 4
+    with store_in(tmp_path / "stopped") as client:
+        command = begin(tmp_path / "stopped", words)
+        command.until(lambda: bool(training(client)), PATIENCE_S)
+        os.killpg(command.pid, SIGINT)  # as a terminal does: all of them hear it
+        assert command.join().code == 128 + SIGINT, command.said
+        assert "crossval --resume" in command.said
+        assert set(states(client)) <= {"KILLED", "FINISHED"}
+        pd.testing.assert_frame_equal(resume(client, tmp_path / "stopped"), reference)
+    with store_in(tmp_path / "orphans") as client:
+        command = begin(tmp_path / "orphans", words)
+        command.until(lambda: bool(training(client)), PATIENCE_S)
+        os.kill(command.pid, SIGKILL)
+        command.until(lambda: "RUNNING" not in states(client), PATIENCE_S)
+        pd.testing.assert_frame_equal(resume(client, tmp_path / "orphans"), reference)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_what_ends_all_workers_ends_the_command_in_one_line(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    data = make_corpus(tmp_path / "music")
+    words = ["crossval", f"--data={data}", "--folds=3", *TINY, "--epochs=4000", "--workers=2"]
+    with store_in(tmp_path / "work") as client:
+        command = begin(tmp_path / "work", words)
+        command.until(lambda: len(training(client)) == 2, PATIENCE_S)
+        for pid in workers_of(command):
+            os.kill(pid, SIGKILL)
+        assert command.join().code == 2
+        assert "Error: all 2 workers were killed, 3 of 3 folds are left" in command.said
+        assert "crossval --resume" in command.said
+        assert "RUNNING" not in states(client)

@@ -80,7 +80,7 @@ def read_segments(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_after_a_refit_the_network_before_gives_the_temperature(
+def test_after_a_refit_the_network_before_gives_the_temperature_unless_folds_are_asked_for(
     store: MlflowClient, options: TrainOptions
 ) -> None:
     first = train(options, experiment=EXPERIMENT)
@@ -88,17 +88,27 @@ def test_after_a_refit_the_network_before_gives_the_temperature(
     assert again.metrics["temperature"] == first.metrics["temperature"]
     served = genre_mlflow.load(f"models:/genre-classifier/{again.version}")
     assert served.temperature == first.metrics["temperature"]
+    folds = train(options.changed(refit=True, refit_folds=3), experiment=EXPERIMENT)
+    served = genre_mlflow.load(f"models:/genre-classifier/{folds.version}")
+    assert served.temperature == folds.metrics["temperature"] != first.metrics["temperature"]
 
 
 @pytest.mark.slow
-def test_one_that_was_taught_by_networks_that_know_validation_is_not_calibrated(
-    store: MlflowClient, options: TrainOptions
+@pytest.mark.parametrize("refit_folds", [0, 3])
+def test_one_that_was_taught_by_networks_that_know_validation_needs_folds(
+    store: MlflowClient, options: TrainOptions, refit_folds: int
 ) -> None:
-    outcome = train(options.changed(ensemble=2, distil=True, refit=True), experiment=EXPERIMENT)
-    assert "temperature" not in outcome.metrics
-    assert genre_mlflow.load(f"models:/genre-classifier/{outcome.version}").temperature == 1.0
+    changes = {"ensemble": 2, "distil": True, "refit": True, "refit_folds": refit_folds}
+    outcome = train(options.changed(**changes), experiment=EXPERIMENT)
     card = Path(store.download_artifacts(outcome.run_id, "model_card.md")).read_text("utf-8")
-    assert "not calibrated, for the network has learnt from validation" in card
+    served = genre_mlflow.load(f"models:/genre-classifier/{outcome.version}")
+    if refit_folds:
+        assert served.temperature == outcome.metrics["temperature"] != 1.0
+        assert "calibrated on the 108 tracks of train and validation, each answered for" in card
+    else:
+        assert "temperature" not in outcome.metrics
+        assert served.temperature == 1.0
+        assert "not calibrated, for the network has learnt from validation" in card
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_the_weights_of_the_last_epoch_answer(
     device = choose_device("cpu")
     bench = Bench(corpus, open_source(corpus, whole.options), device, Observer())
     run = TrackedRun.create(store.create_experiment(EXPERIMENT), "fold", {})
-    found, _ = answer(fold, bench, run)
+    found = answer(fold, bench, run).predictions
     classifier = new_classifier(fold.options, corpus.genres)
     weights = CheckpointFolder(checkpoint_folder(run.id)).load_weights(6)
     classifier.network.load_state_dict(weights)

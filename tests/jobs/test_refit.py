@@ -12,16 +12,17 @@ from support import EXPERIMENT, InterruptAfter, runs_in, small_options
 from torchvision.models import mobilenet_v3_small
 
 import genre_mlflow
-from genre_mlflow.errors import GenreError
+from genre_mlflow.errors import DataError, GenreError, SettingsError
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.files.home import home
-from genre_mlflow.jobs import fitting
+from genre_mlflow.jobs import fitting, out_of_fold
 from genre_mlflow.jobs.evaluate import evaluate
-from genre_mlflow.jobs.fitting import AGAIN
+from genre_mlflow.jobs.fitting import AGAIN, BOTH
 from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.sessions import checkpoint_folder
 from genre_mlflow.training.history import EpochResult
+from genre_mlflow.training.observer import Observer
 
 
 @pytest.fixture
@@ -117,6 +118,111 @@ def test_stopped_within_it_a_run_ends_as_if_it_had_never_stopped(
     assert "epoch-0005.safetensors" in names
 
 
+def tracks_seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
+    """What every further training learns from, and what is answered for by it, as they come."""
+    seen: list[tuple[set[str], set[str]]] = []
+    real = out_of_fold.logits_of_fold
+
+    def noted(options, corpus, tracks, *rest):  # type: ignore[no-untyped-def]
+        learnt, unseen = (tracks[name].manifest for name in (BOTH, "unseen"))
+        seen.append(({*learnt["group"]}, {*unseen["track_id"]}))
+        assert not {*learnt["group"]} & {*unseen["group"]}
+        return real(options, corpus, tracks, *rest)
+
+    monkeypatch.setattr(out_of_fold, "logits_of_fold", noted)
+    return seen
+
+
+@pytest.mark.slow
+def test_folds_answer_for_train_and_validation_and_a_kill_repeats_none_that_is_done(
+    store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options.changed(refit=True, refit_folds=3, split_seed=2)
+    seen = tracks_seen(monkeypatch)
+    unbroken = train(options, experiment=EXPERIMENT)
+    table = pd.read_csv(
+        store.download_artifacts(unbroken.run_id, "tables/out_of_fold_predictions.csv")
+    )
+    learnt_from = table_of(store, unbroken.run_id)
+    both = {*learnt_from["track_id"][learnt_from["split"] != "test"]}
+    assert {*table["track_id"]} == both == set().union(*(unseen for _, unseen in seen))
+    assert sorted(table["fold"].unique()) == [1, 2, 3]
+    assert "out_of_fold_accuracy_low" in unbroken.metrics
+
+    stop = Interrupt(7)  # in the second fold: three epochs again, three of the first, one
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fitting, "Quarters", lambda epochs: stop)
+        train(options, experiment=EXPERIMENT)
+    *_, begun = runs_in(store)
+    assert begun.info.status == "KILLED"
+    seen.clear()
+    resumed = train(options, experiment=EXPERIMENT, resume=begun.info.run_id)
+    assert len(seen) == 2
+    assert resumed.metrics == unbroken.metrics
+    assert not list(checkpoint_folder(resumed.run_id).glob("refit-folds/*/training"))
+    # What is asked of the model's own figures is not what its recipe has reached.
+    names = {m.key for m in store.get_logged_model(resumed.model_id).metrics}
+    assert "test_accuracy" in names
+    assert not any(name.startswith("out_of_fold") for name in names)
+
+
+class Interrupt(Observer):
+    """Interrupts as the user would, after so many epochs of whatever is trained."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("tracks", "refit_folds", "message"),
+    [
+        (12, 20, r"^refit_folds is 20: 20 folds need as many groups of each genre, .*'blues'"),
+        (8, 2, r"^refit_folds is 2: a temperature needs 30 tracks, train and val have 2\d$"),
+    ],
+)
+def test_folds_that_cannot_be_are_told_before_a_run_is_opened(
+    store: MlflowClient,
+    tmp_path: Path,
+    make_corpus: Callable[..., Path],
+    tracks: int,
+    refit_folds: int,
+    message: str,
+) -> None:
+    data = make_corpus(tmp_path / "few", tracks=tracks)
+    options = small_options(data, refit=True, refit_folds=refit_folds)
+    with pytest.raises(DataError, match=message):
+        train(options, experiment=EXPERIMENT)
+    assert store.get_experiment_by_name(EXPERIMENT) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 0),
+        ({"refit": True}, 0),
+        ({"refit": True, "refit_folds": 1}, 0),
+        ({"refit": True, "refit_folds": 4}, 4),
+        ({"refit": True, "network": "statistics"}, 5),
+        ({"refit": True, "network": "statistics", "refit_folds": 1}, 0),
+        ({"network": "statistics"}, 0),
+    ],
+)
+def test_folds_are_taken_where_they_are_cheap_or_asked_for(
+    changes: dict[str, object], expected: int
+) -> None:
+    assert out_of_fold.n_folds(TrainOptions.from_flat(changes)) == expected
+
+
+def test_folds_without_a_refit_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^refit_folds is 5, but nothing is trained again"):
+        TrainOptions.from_flat({"refit_folds": 5})
+
+
 @pytest.mark.slow
 def test_what_is_fitted_at_once_is_fitted_again(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
@@ -128,6 +234,8 @@ def test_what_is_fitted_at_once_is_fitted_again(
     outcome = train(options, experiment=EXPERIMENT)
     assert outcome.version == "1"
     assert (home() / "checkpoints" / outcome.run_id / AGAIN / "epoch-0001.safetensors").exists()
+    card = Path(store.download_artifacts(outcome.run_id, "model_card.md")).read_text("utf-8")
+    assert "train and validation, each answered for by one of 5 trainings of the same" in card
 
 
 def test_what_it_begins_with_is_looked_for_before_a_resumed_run_goes_on(

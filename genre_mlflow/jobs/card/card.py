@@ -38,11 +38,16 @@ def log_card(run: TrackedRun) -> tuple[str, str]:
     """Make the card of a run from what it holds now, log it as Markdown and page; return both."""
     facts = facts_of(run)
     card = model_card(facts)
-    text = card_page(run, card, facts.options.model.model_name)
+    return card, log_pages(run, card, facts.options.model.model_name)
+
+
+def log_pages(run: TrackedRun, card: str, title: str) -> str:
+    """Log a card as Markdown and as a page; return the page."""
+    text = card_page(run, card, title)
     with run.folder() as folder:
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         (folder / PAGE_FILE).write_text(text, encoding="utf-8")
-    return card, text
+    return text
 
 
 def make_card(address: str) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 from genre_mlflow.corpus.corpus import BAD_FILES, LEAKS, SHARED
 from genre_mlflow.corpus.manifest import recording_of
 from genre_mlflow.corpus.settings import ALL, DEMO, KINDS, SplitSettings
-from genre_mlflow.jobs.card.facts import RunFacts
+from genre_mlflow.jobs.card.facts import ModelFacts, RunFacts
 from genre_mlflow.jobs.card.markup import code, plain, table
 
 NO_COPIES = "Copies (equal pixels or samples) are never in two splits."
@@ -57,9 +57,7 @@ def data(facts: RunFacts) -> list[str]:
         "",
         f"Split {code(Path(split).name) if split else 'dealt by chance'}. {FILES}",
         *found_faults(facts),
-        "",
-        licence(facts),
-        *([GTZAN] if looks_like_gtzan(facts.manifest) else []),
+        *whose(facts),
     ]  # fmt: skip
 
 
@@ -85,7 +83,12 @@ def found_faults(facts: RunFacts) -> list[str]:
     return ["", "What the scan has found:", "", *table(("fault", "number"), rows)]
 
 
-def licence(facts: RunFacts) -> str:
+def whose(facts: ModelFacts) -> list[str]:
+    """Whose the data is, and what is known of a published corpus."""
+    return ["", licence(facts), *([GTZAN] if looks_like_gtzan(facts.manifest) else [])]
+
+
+def licence(facts: ModelFacts) -> str:
     """Under which licence the data is, as far as that is known."""
     stated = facts.options.corpus.data_licence
     if stated:

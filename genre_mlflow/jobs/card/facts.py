@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -30,6 +30,34 @@ EXPLANATIONS = "explanations"  # folder of artifacts that another command adds l
 MODEL_TAG = "model_id"  # of a run: its logged model, whose figures its card has
 CALIBRATION_TAG = "calibration"  # of a run: how far its confidences can be believed
 TEST_READS = "test_set_read"  # of a run: when its test set was read
+
+
+class ModelFacts(Protocol):
+    """What is known of any model, however it was made and measured."""
+
+    @property
+    def options(self) -> TrainOptions:
+        """Those of its training."""
+
+    @property
+    def corpus(self) -> str:
+        """What the data is called."""
+
+    @property
+    def digest(self) -> str:
+        """That of the data, with its split."""
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """Its tracks."""
+
+    @property
+    def genres(self) -> list[str]:
+        """What it can answer."""
+
+    @property
+    def model(self) -> str:
+        """Its address."""
 
 
 @dataclass(frozen=True)

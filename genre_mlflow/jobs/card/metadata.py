@@ -1,6 +1,7 @@
 """The card's metadata as Hugging Face reads it, checked by its own library without a network."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
@@ -9,7 +10,7 @@ from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.evaluation import metrics
 from genre_mlflow.files.names import escaped
 from genre_mlflow.jobs.card.corpus import DEMO_LICENCE
-from genre_mlflow.jobs.card.facts import RunFacts
+from genre_mlflow.jobs.card.facts import ModelFacts, RunFacts
 
 TASK = "audio-classification"
 LIBRARY = "genre-mlflow"
@@ -29,15 +30,22 @@ DIGITS = 4
 
 def front_matter(facts: RunFacts) -> list[str]:
     """The metadata in YAML between two lines of dashes."""
-    written = metadata(facts)
-    text = written.to_yaml()
+    ends = {name: (found.low, found.high) for name, found in facts.intervals.items()}
+    return written(
+        metadata(facts, results(facts, "test", metrics.measures(facts.units["test"]), ends))
+    )
+
+
+def written(found: ModelCardData) -> list[str]:
+    """Metadata in YAML, as Hugging Face will read it."""
+    text = found.to_yaml()
     read = ModelCardData(**yaml.safe_load(text))
-    assert read.to_dict() == written.to_dict(), "what is written is what Hugging Face will read"
+    assert read.to_dict() == found.to_dict(), "what is written is what Hugging Face will read"
     return ["---", text, "---"]
 
 
-def metadata(facts: RunFacts) -> ModelCardData:
-    """Licence, library, tags, data and results of the test set, in Hugging Face's own classes."""
+def metadata(facts: ModelFacts, found: Sequence[EvalResult]) -> ModelCardData:
+    """Licence, library, tags, data and results, in Hugging Face's own classes."""
     stated, name = licence(facts)
     return ModelCardData(
         license=stated,
@@ -48,31 +56,34 @@ def metadata(facts: RunFacts) -> ModelCardData:
         datasets=[dataset_id(facts.corpus)],
         metrics=sorted({kind for kind, _ in METRICS.values()}),
         model_name=facts.options.model.model_name,
-        eval_results=results(facts),
+        eval_results=[*found],
     )
 
 
-def results(facts: RunFacts) -> list[EvalResult]:
-    """The figures of the test set."""
-    test = facts.units["test"]
-    values, found = metrics.measures(test), facts.intervals
-    results = []
+def results(
+    facts: ModelFacts,
+    split: str,
+    values: Mapping[str, float],
+    ends: Mapping[str, tuple[float, float]],
+) -> list[EvalResult]:
+    """Figures of a split by their names, with the ends of their intervals where these are known."""
+    found = []
     for name, (kind, words) in METRICS.items():
-        ends = found.get(name)
-        interval = f" (95 % interval {ends.low:.3f} to {ends.high:.3f})" if ends else ""
-        results.append(
+        low_high = ends.get(name)
+        interval = " (95 % interval {:.3f} to {:.3f})".format(*low_high) if low_high else ""
+        found.append(
             EvalResult(
                 task_type=TASK,
                 dataset_type=dataset_id(facts.corpus),
                 dataset_name=escaped(facts.corpus),
-                dataset_split="test",
+                dataset_split=split,
                 dataset_revision=facts.digest,
                 metric_type=kind,
                 metric_name=words + interval,
                 metric_value=round(values[name], DIGITS),
             )
         )
-    return results
+    return found
 
 
 def dataset_id(corpus: str) -> str:
@@ -80,7 +91,7 @@ def dataset_id(corpus: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", corpus).strip("-.") or "music"
 
 
-def licence(facts: RunFacts) -> tuple[str, str | None]:
+def licence(facts: ModelFacts) -> tuple[str, str | None]:
     """The licence of the data, as far as it is known: nobody has stated one for the model.
 
     Hugging Face's name for it, and its own where that is `other`.

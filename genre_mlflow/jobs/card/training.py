@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from genre_mlflow.jobs.card.facts import RunFacts
+from genre_mlflow.jobs.card.facts import ModelFacts, RunFacts
 from genre_mlflow.jobs.card.markup import block, code, picture, plain
 from genre_mlflow.options import ROOMS, TrainOptions, said_by_recipe
 from genre_mlflow.settings import as_text, options_of
@@ -17,20 +17,22 @@ every figure in it anew from the model and the data, and says which differ."""
 
 def training(facts: RunFacts) -> list[str]:
     """How the network was trained, by what, and what it started from."""
-    chosen = ", ".join(f"{k} {as_text(v)}" for k, v in training_options(facts.options).items())
-    origin = facts.options.family.origin()
     versions = ", ".join(f"{name} {number}" for name, number in sorted(facts.versions.items()))
     words = "Loss and accuracy of training and validation by epoch"
     return [
-        "## Training",
-        "",
-        plain(chosen),
-        *(["", origin] if origin else []),
+        *recipe(facts),
         "",
         f"On {plain(facts.device)}, by {plain(versions)}.",
         "",
         picture(CURVES_PICTURE, words),
     ]
+
+
+def recipe(facts: ModelFacts) -> list[str]:
+    """The options of the training, and what the network started from."""
+    chosen = ", ".join(f"{k} {as_text(v)}" for k, v in training_options(facts.options).items())
+    origin = facts.options.family.origin()
+    return ["## Training", "", plain(chosen), *(["", origin] if origin else [])]
 
 
 def training_options(options: TrainOptions) -> dict[str, object]:

@@ -7,7 +7,7 @@ from genre_mlflow.features.colours import COLOUR_MAPS
 from genre_mlflow.features.formats.kinds import OWN, WITH_FFMPEG
 from genre_mlflow.features.settings import KEPT, MUSICNN, UNDONE, PreprocessingSettings
 from genre_mlflow.files.words import counted
-from genre_mlflow.jobs.card.facts import EXPLANATIONS, RunFacts
+from genre_mlflow.jobs.card.facts import EXPLANATIONS, ModelFacts, RunFacts
 from genre_mlflow.jobs.card.markup import block, code, picture, plain
 
 PIXELS = {
@@ -39,7 +39,7 @@ and no figure here speaks of it."""
 EXPLAINED = re.compile(r"^## Explanations\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 
 
-def introduction(facts: RunFacts) -> list[str]:
+def introduction(facts: ModelFacts) -> list[str]:
     """What the model is."""
     genres = ", ".join(plain(genre) for genre in facts.genres)
     return [
@@ -72,7 +72,7 @@ def name_of(path: str) -> str:
     return path.removeprefix(f"{EXPLANATIONS}/").rpartition(".")[0].replace("_", " ")
 
 
-def input_and_output(facts: RunFacts) -> list[str]:
+def input_and_output(facts: ModelFacts) -> list[str]:
     """What goes in, what becomes of it, and what comes out."""
     pictures = facts.options.preprocessing
     hears = pictures.features == MUSICNN
@@ -105,12 +105,12 @@ def what_is_heard(pictures: PreprocessingSettings) -> str:
     return HEARD.format(patches=counted(pictures.n_patches, "piece"))
 
 
-def use(facts: RunFacts) -> list[str]:
+def use(facts: ModelFacts) -> list[str]:
     """What it is for, and how it is asked."""
     command = f"genre-mlflow predict song.mp3 --model {facts.model}"
     return ["## Use", "", USE, "", *block(command, "sh")]
 
 
-def limits(facts: RunFacts) -> list[str]:
+def limits(facts: ModelFacts) -> list[str]:
     """What its figures do not say."""
     return ["## Limits", "", LIMITS]

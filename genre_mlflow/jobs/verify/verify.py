@@ -9,11 +9,13 @@ from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
+from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.jobs.calibration import Calibrated
 from genre_mlflow.jobs.card.card import CARD_FILE, PAGE_FILE, card_page, model_card
 from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
 from genre_mlflow.jobs.card.page import words_of
 from genre_mlflow.jobs.card.use import same_explanations
+from genre_mlflow.jobs.out_of_fold import read_answers_of_folds
 from genre_mlflow.jobs.report import split_figures
 from genre_mlflow.jobs.rivals import BASELINE, baseline_predictions, gain_over_baseline
 from genre_mlflow.jobs.tracks import open_tracks
@@ -64,7 +66,9 @@ def verify(address: str) -> Verified:
     found = [*music.differences, *found_otherwise(subject.facts, music)]
     found += model_differences(subject, rated["test"])
     temperature = rated["test"].temperature
-    anew = answer_anew(subject.facts, music.corpus, rated)
+    with store_errors():
+        pooled = read_answers_of_folds(subject.run)
+    anew = answer_anew(subject.facts, music.corpus, rated, pooled)
     values = figures_now(anew)
     found += differences.figures(
         {"temperature of the model": temperature},
@@ -91,10 +95,13 @@ def verify(address: str) -> Verified:
     return Verified(subject.address, n_tracks, len(values), n_lines, found, notes)
 
 
-def answer_anew(facts: RunFacts, corpus: Corpus, rated: Mapping[str, Classifier]) -> Anew:
+def answer_anew(
+    facts: RunFacts, corpus: Corpus, rated: Mapping[str, Classifier], pooled: HeldOut | None
+) -> Anew:
     """Predict all tracks and calibrate the answers, as training does at its end.
 
-    Raises `DataError` where a genre is gone.
+    `pooled`: what the folds after a refit have answered, as it was logged: no model of theirs is
+    kept. Raises `DataError` where a genre is gone.
     """
     gone = sorted({*facts.genres} - {*corpus.genres})
     if gone:
@@ -102,7 +109,7 @@ def answer_anew(facts: RunFacts, corpus: Corpus, rated: Mapping[str, Classifier]
     for classifier in rated.values():
         classifier.temperature = 1.0  # it is fitted anew
     tracks = open_tracks(corpus, facts.options, SPLITS)
-    return Anew(facts, corpus, tracks, answered(facts.options, corpus, rated, tracks))
+    return Anew(facts, corpus, tracks, answered(facts.options, corpus, rated, tracks, pooled))
 
 
 def of_splits(anew: Anew) -> dict[str, float]:

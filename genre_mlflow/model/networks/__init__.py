@@ -26,15 +26,19 @@ NETWORKS = {
     "majority": "genre_mlflow.model.networks.baselines:MajorityBaseline",
 }
 
+# Made of networks that are trained already, so no training names them.
+COMPOSED = {"fold-ensemble": "genre_mlflow.model.networks.fold_ensemble:FoldEnsemble"}
+KNOWN = {**NETWORKS, **COMPOSED}
+
 
 @cache
 def family(name: str) -> "type[Family]":
     """The settings class of a family, which makes its networks."""
-    module, _, factory = NETWORKS[name].partition(":")
+    module, _, factory = KNOWN[name].partition(":")
     found: type[Family] = getattr(import_module(module), factory)
     return found
 
 
 def name_of(settings: "Family") -> str:
     """The name of the family that these settings are of."""
-    return next(name for name in NETWORKS if family(name) is type(settings))
+    return next(name for name in KNOWN if family(name) is type(settings))

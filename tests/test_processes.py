@@ -1,9 +1,11 @@
 """Waiting for worker processes."""
 
 import multiprocessing
+import signal
+import sys
 import time
 
-from search.processes import ending
+from genre_mlflow.processes import ending, killed_by, start
 
 
 def test_workers_are_named_as_they_end_whatever_their_order() -> None:
@@ -16,3 +18,13 @@ def test_workers_are_named_as_they_end_whatever_their_order() -> None:
     assert next(workers) == (2, second)
     first.kill()
     assert list(workers) == [(1, first)]
+    assert [killed_by(worker) for worker in (first, second)] == ["SIGKILL", "SIGKILL"]
+
+
+def test_what_ends_by_itself_was_not_killed() -> None:
+    worker = start(sys.exit, 2)
+    worker.join()
+    assert killed_by(worker) == ""
+    worker = start(sys.exit, 128 + signal.SIGTERM)  # as a shell says it
+    worker.join()
+    assert killed_by(worker) == "SIGTERM"
