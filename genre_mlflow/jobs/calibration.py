@@ -40,13 +40,20 @@ class Calibrated:
     `segments`: the logits of each segment, raw. `temperature`: of the network that answers for the
     test set; None where nothing is calibrated: validation has too few tracks to fit one, or
     (`has_held_out`) nothing was held out of what this network has learnt from.
+    `held_out`: calibrated answers for validation by who has not learnt from it, and speaks for the
+    one that answers for the test set; None where nobody does.
     """
 
     raw: pd.DataFrame
     predictions: pd.DataFrame
     segments: pd.DataFrame
     temperature: float | None
-    has_held_out: bool = True
+    held_out: pd.DataFrame | None
+
+    @property
+    def has_held_out(self) -> bool:
+        """Whether anybody speaks for the network that answers for the test set."""
+        return self.held_out is not None
 
     @cached_property
     def error(self) -> Interval:
@@ -115,7 +122,12 @@ def calibrated_answers(
     raw, calibrated, segments = (
         pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)
     )
-    return Calibrated(raw, calibrated, segments, of_test, has_held_out=held_out is not None)
+    unseen = None
+    if held_out:
+        logits = val[held_out] / (of_test or 1.0)
+        rows = corpus.grouped_rows("val")
+        unseen = answers_of(held_out, rows, tracks["val"].owners, logits)
+    return Calibrated(raw, calibrated, segments, of_test, unseen)
 
 
 def temperature_of(

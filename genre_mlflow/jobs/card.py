@@ -61,7 +61,6 @@ A recording is mixed to one channel, resampled to {rate:,} Hz and cut into segme
 {segment_s:g} s; {seen} The answers for the segments become one by their {aggregation}. The model
 holds these steps: send it the file's bytes.
 It answers with the genre, its probability and the probabilities of all genres. {calibration}
-A sound that is no music gets a genre too.
 
 ## Training
 

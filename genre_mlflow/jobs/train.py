@@ -25,6 +25,7 @@ from genre_mlflow.jobs.description import (
     run_name,
     version_description,
 )
+from genre_mlflow.jobs.doubt import doubts_of
 from genre_mlflow.jobs.fitting import (
     AGAIN,
     TAUGHT,
@@ -182,14 +183,17 @@ def conclude(
     signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(answers.raw, predictions, best) | answers.metrics()
-    logger.info("%s", answers.sentence())
+    doubts = doubts_of(rated["test"], answers, corpus, tracks, options)
+    values |= doubts.metrics()
+    said = f"{answers.sentence()} {doubts.sentence()}"
+    logger.info("%s", said)
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)
         log_baseline(run, baseline)
     if isinstance(options.family, StatisticsBaseline):
         log_importance(run, rated["val"], tracks["val"])
-    log_report(run, options, corpus, fitted.history, predictions, test_reads, answers.sentence())
+    log_report(run, options, corpus, fitted.history, predictions, test_reads, said)
     log_calibration(run, answers)
     signals.check()
     model_id = log_model(run, options, rated, predictions, epoch)
