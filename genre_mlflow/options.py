@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from genre_mlflow.corpus.settings import DEMO, CorpusSettings, SplitSettings
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import NETWORKS, family
@@ -23,6 +24,7 @@ ROOMS: dict[str, type[Settings]] = {
     "model": ModelSettings,
     "augmentation": AugmentationSettings,
     "training": TrainingSettings,
+    "doubt": DoubtSettings,
 }
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -43,6 +45,7 @@ class TrainOptions:
     family: Family = field(default_factory=family(ModelSettings().network))
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    doubt: DoubtSettings = field(default_factory=DoubtSettings)
 
     def __post_init__(self) -> None:
         if type(self.family) is not family(self.model.network):

@@ -1,8 +1,10 @@
 """The served model, logged as code: MLflow runs this file when it loads the model.
 
 Input: a column `content` with the bytes of an image or a recording (base64 in JSON), told apart by
-what they are. Output, one row for each: `genre`, `confidence`, `probabilities` (the most probable
-genre first) and `segments` (how many the recording was cut into; 1 for an image).
+what they are. Output, one row for each: `genre`, `confidence`, `unsure` (the confidence is too low
+for the precision that was asked for in training), `foreign` (it sounds like nothing that was learnt
+from), both null where nobody knows, `probabilities` (the most probable genre first) and `segments`
+(how many the recording was cut into; 1 for an image).
 """
 
 import base64
@@ -42,7 +44,8 @@ class GenreModel(PythonModel):
         """Genre of each row of `content`.
 
         `params["top_k"]`: how many genres `probabilities` lists; 0 for all. `["timeline"]`: one
-        more column, with start, end (seconds) and probabilities of every segment. `["on_error"]`:
+        more column, with start, end (seconds) and probabilities of every segment. `["likely"]`: one
+        more, with all likely genres, null where nobody knows. `["on_error"]`:
         what cannot be decoded raises an error that a server answers with status 400 (`raise`), or
         has an empty genre and a reason in one more column, `error` (`row`).
         """
@@ -58,11 +61,16 @@ class GenreModel(PythonModel):
             "genre": [p.genre if p else "" for p, _ in rows],
             # Objects, or pandas would make a NaN of None, which JSON does not have.
             "confidence": pd.Series([p.confidence if p else None for p, _ in rows], dtype=object),
+            "unsure": pd.Series([p.unsure if p else None for p, _ in rows], dtype=object),
+            "foreign": pd.Series([p.foreign if p else None for p, _ in rows], dtype=object),
             "probabilities": [p.top(top_k) if p else {} for p, _ in rows],
             "segments": [len(p.timeline) if p else 0 for p, _ in rows],
         }
         if params.get("timeline", False):
             table["timeline"] = [timeline(p, top_k) if p else [] for p, _ in rows]
+        if params.get("likely", False):
+            found = [list(p.likely) if p and p.likely else None for p, _ in rows]
+            table["likely"] = pd.Series(found, dtype=object)
         if on_error == ROW:
             table["error"] = [error for _, error in rows]
         return pd.DataFrame(table)

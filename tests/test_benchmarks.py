@@ -11,8 +11,10 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "ablation": "--recipes default --seeds 1 --folds 2 --epochs 1 --image-size 64",
     "bench_audio": "--rounds 1",
+    "bench_doubt": "--networks statistics --draws 2 --folds 2 --image-size 64",
     "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
+    "bench_foreign": "--items 2 --epochs 1 --image-size 64",
     "bench_leaks": "--tracks 1000",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",

@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,12 @@ class Sorting:
 @click.argument("paths", nargs=-1, required=True)
 @MODEL_OPTION
 @click.option(
-    "--top-k", default=3, show_default=True, type=click.IntRange(min=1),
+    "--top", "--top-k", "top_k", default=3, show_default=True, type=click.IntRange(min=1),
     help="Genres to show for each file.",
+)  # fmt: skip
+@click.option(
+    "--likely", is_flag=True,
+    help="Show all likely genres instead: so many that the right one is mostly among them.",
 )  # fmt: skip
 @click.option("--out", default="", metavar="FILE", help="Write a table: .csv, which is gone on "
               "with when it is there, or .json.")  # fmt: skip
@@ -103,6 +108,7 @@ def predict(
     paths: tuple[str, ...],
     model: str,
     top_k: int,
+    likely: bool,
     out: str,
     workers: int,
     engine: str,
@@ -116,6 +122,9 @@ def predict(
 
     Of a folder, files that are no music by name and content are left out, and so are images if
     it holds recordings; the summary counts them. A file that is named is predicted in any case.
+
+    Behind the genres stands `unsure` where the confidence is too low for the precision that was
+    asked for in training, and `foreign` where it sounds like nothing that the model has learnt.
 
     Exit code 2 when one of them cannot be read; the others are predicted all the same. A table
     that is there already is gone on with. No file is moved unless asked for, and none overwritten.
@@ -134,6 +143,7 @@ def predict(
         from genre_mlflow.library import files as library
         from genre_mlflow.library import playlists
         from genre_mlflow.library import table as tables
+        from genre_mlflow.library.predict import to_line
         from genre_mlflow.library.sorting import moves_of
 
         names = file_names(predictor.genres)
@@ -145,7 +155,8 @@ def predict(
         found = library.find_files(paths, sorting.results(table, names), done, moves.keys())
         left = [file for file in found.files if library.place_of(file) not in done]
         rows = rows_of(left, predictor, model, workers, engine, master)
-        counts = write_rows(rows, left, predictor, table, top_k, quiet)
+        shown = partial(to_line, top_k=top_k, likely=likely)
+        counts = write_rows(rows, left, predictor, table, shown, quiet)
         echo(summary(counts, len(done), library.in_words(found.left_out)), err=not out)
         with signals.between_steps():
             n_failed = sort(table, names, sorting)
@@ -174,7 +185,7 @@ def write_rows(
     files: "list[Path | BadFile]",
     predictor: "Predictor",
     table: Path | None,
-    top_k: int,
+    shown: Callable[..., str],
     quiet: bool,
 ) -> Counter[str]:
     """Write and show each row as it comes; return how many there are of each answer."""
@@ -182,7 +193,6 @@ def write_rows(
 
     from genre_mlflow.cli.bars import Progress
     from genre_mlflow.library.files import name_of
-    from genre_mlflow.library.predict import to_line
     from genre_mlflow.library.table import open_table
 
     width = min(WIDEST, max((len(name_of(file)) for file in files), default=0))
@@ -197,7 +207,7 @@ def write_rows(
             write({**row, "path": os.path.abspath(str(row["path"]))})
             counts[str(row["predicted"])] += 1
             if row["error"] or not quiet:
-                progress.say(to_line(row, top_k, width))
+                progress.say(shown(row, width=width))
             progress.advance()
     return counts
 

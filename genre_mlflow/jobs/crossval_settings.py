@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.options import TrainOptions, off_default
-from genre_mlflow.settings import Settings, option
+from genre_mlflow.settings import Settings, option, options_of
 from genre_mlflow.training.recipes import RECIPES
 
 LAST_EPOCH = "the weights of the last epoch count"
@@ -13,7 +14,7 @@ ALL_DEALT = "all tracks are dealt to folds"
 NO_MODEL = "no model is kept"
 NO_EPOCHS = "the epochs of a fold are not kept"
 NONE, ALL, ENSEMBLE = FINALS = ("none", "all", "ensemble")
-OF_A_MODEL = ("model_name", "data_licence")  # options that need one
+OF_A_MODEL = ("model_name", "data_licence", *options_of(DoubtSettings))  # options that need one
 # Options that would change nothing, or choose by what is measured; and why.
 POINTLESS = {
     "refit": "a fold is trained on all others already",

@@ -172,6 +172,6 @@ def read_answers_of_folds(run: TrackedRun) -> HeldOut | None:
         pooled, segments = read_predictions(tracks), read_segments(own)
     parts = []
     for _, rows in pooled.groupby(KEYS[1], sort=True):
-        own = segments[segments["track_id"].isin(rows["track_id"])]
-        parts.append(HeldOut.from_tables(rows, own, "a fold"))
+        theirs = segments[segments["track_id"].isin(rows["track_id"])]
+        parts.append(HeldOut.from_tables(rows, theirs, "a fold"))
     return together(parts)

@@ -28,6 +28,7 @@ from genre_mlflow.jobs.description import (
     run_name,
     version_description,
 )
+from genre_mlflow.jobs.doubt import believed, doubts_of
 from genre_mlflow.jobs.fitting import (
     AGAIN,
     BOTH,
@@ -199,7 +200,10 @@ def conclude(
     signals.check()
     best = best_epoch(fitted.history)
     values = final_metrics(answers.raw, predictions, best) | answers.metrics()
-    logger.info("%s", answers.sentence())
+    doubts = doubts_of(rated["test"], answers, corpus, tracks, options)
+    values |= doubts.metrics()
+    said = believed(answers, doubts)
+    logger.info("%s", said)
     if pooled:
         values |= log_answers_of_folds(run, pooled, options.model.aggregate)
     if is_worth_comparing(options, tracks):
@@ -218,7 +222,7 @@ def conclude(
     if others:
         run.log_metrics(others, epoch, finished_ms)
     run.log_metrics(ours, epoch, finished_ms, model_id or None)
-    run.log_tags({CALIBRATION_TAG: answers.sentence()})
+    run.log_tags({CALIBRATION_TAG: said})
     if model_id:
         signals.check()
         run.log_tags({MODEL_TAG: model_id})

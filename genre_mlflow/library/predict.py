@@ -33,6 +33,8 @@ THREADS = 1  # of a process: two take four times the processor time, waiting for
 DIGITS = 6  # of a probability in a table
 FEWER = "try fewer --workers; with --out TABLE.csv the same command goes on where this one was"
 PROBABILITY = "p_"  # prefix of the columns with probabilities
+DOUBTS = ("unsure", "foreign", "likely")  # columns that are empty where nobody knows
+BETWEEN = ";"  # likely genres
 
 
 class Predictor:
@@ -57,7 +59,7 @@ class Predictor:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of a row, in their order."""
-        fixed = ["path", "predicted", "confidence", "segments", "model", "error"]
+        fixed = ["path", "predicted", "confidence", *DOUBTS, "segments", "model", "error"]
         return fixed + [f"{PROBABILITY}{genre}" for genre in self.genres]
 
     def predict_files(self, files: Sequence[Path | BadFile], workers: int = 0) -> Iterator[Row]:
@@ -92,16 +94,26 @@ class Predictor:
             prediction = self.classifier.predict(file)
         except DataError as error:
             return self.failure(file, str(error).removeprefix(f"{file} "))
-        return self.success(file, prediction.probabilities, len(prediction.timeline))
+        doubts = {name: getattr(prediction, name) for name in DOUBTS}
+        return self.success(file, prediction.probabilities, len(prediction.timeline), doubts)
 
-    def success(self, file: Path, probabilities: Mapping[str, float], n_segments: int) -> Row:
-        """The row of an answer, `probabilities` by genre."""
+    def success(
+        self,
+        file: Path,
+        probabilities: Mapping[str, float],
+        n_segments: int,
+        doubts: Mapping[str, Any],
+    ) -> Row:
+        """The row of an answer, `probabilities` by genre; a doubt that nobody knows is empty."""
+        known = {name: "" if value is None else value for name, value in doubts.items()}
         found = {genre: round(probabilities[genre], DIGITS) for genre in self.genres}
         predicted = max(self.genres, key=lambda genre: probabilities[genre])
         return {
             "path": str(file),
             "predicted": predicted,
             "confidence": found[predicted],
+            **known,
+            "likely": BETWEEN.join(doubts["likely"] or ()),
             "segments": n_segments,
             "model": self.digest,
             "error": "",
@@ -205,15 +217,18 @@ def is_text(path: Path) -> bool:
     return True
 
 
-def to_line(row: Row, top_k: int, width: int) -> str:
+def to_line(row: Row, top_k: int, width: int, *, likely: bool = False) -> str:
     """A path and its most probable genres, or what is wrong with it."""
-    return f"{row['path']:{width}}  {answer(row, top_k)}"
+    return f"{row['path']:{width}}  {answer(row, top_k, likely)}"
 
 
-def answer(row: Row, top_k: int) -> str:
-    """The most probable genres of a row with their probabilities."""
+def answer(row: Row, top_k: int, likely: bool) -> str:
+    """The most probable genres of a row, or all likely ones if asked, and what is doubtful."""
     if row["error"]:
         return f"error: {row['error']}"
     found = {k.removeprefix(PROBABILITY): v for k, v in row.items() if k.startswith(PROBABILITY)}
-    ranked = sorted(found.items(), key=lambda item: -float(item[1]))[:top_k]
-    return "  ".join(f"{genre} {probability:.3f}" for genre, probability in ranked)
+    n_shown = len(str(row["likely"]).split(BETWEEN)) if likely and row["likely"] else top_k
+    ranked = sorted(found.items(), key=lambda item: -float(item[1]))[:n_shown]
+    words = [f"{genre} {probability:.3f}" for genre, probability in ranked]
+    words += [name for name in ("unsure", "foreign") if row[name] is True]
+    return "  ".join(words)

@@ -21,7 +21,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
-from genre_mlflow.library.predict import Predictor, Row, is_text
+from genre_mlflow.library.predict import DOUBTS, Predictor, Row, is_text
 from genre_mlflow.library.spark_session import MAX_BYTES, is_local, spark_session
 from genre_mlflow.served_model import CONTENT
 from genre_mlflow.tracking.artifacts import fetched
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 CHUNK = 1000  # files a job, at the least; a chunk's answers are all that the driver holds
 CHUNK_PER_CORE = 50
-ANSWER = "genre string, segments long, error string, probabilities map<string, double>"
+ANSWER = (
+    "genre string, segments long, error string, probabilities map<string, double>, "
+    "unsure boolean, foreign boolean, likely array<string>"
+)
 
 Predict = Callable[[str], "Column"]
 
@@ -97,7 +100,7 @@ def udf(spark: "SparkSession", folder: Path) -> Predict:
     try:
         return mlflow.pyfunc.spark_udf(
             spark, str(folder), result_type=ANSWER, env_manager="local",
-            params={"on_error": "row"},
+            params={"on_error": "row", "likely": True},
         )  # fmt: skip
     finally:
         logger.setLevel(level)
@@ -135,4 +138,5 @@ def row(predictor: Predictor, file: Path | BadFile, answer: dict[str, Any]) -> R
     """The row of a file that Spark has read."""
     if answer["error"] or isinstance(file, BadFile):
         return predictor.failure(file, answer["error"])
-    return predictor.success(file, answer["probabilities"], answer["segments"])
+    doubts = {name: answer[name] for name in DOUBTS}
+    return predictor.success(file, answer["probabilities"], answer["segments"], doubts)

@@ -15,6 +15,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.locks import hold_lock
 from genre_mlflow.files.names import hidden_name
+from genre_mlflow.settings import as_text
 
 Row = dict[str, Any]
 Write = Callable[[Row], None]
@@ -47,12 +48,17 @@ def growing_csv(path: Path, columns: Sequence[str]) -> Iterator[Write]:
     with path.open("ab") as file:
 
         def write(row: Row) -> None:
-            file.write(line([row[column] for column in columns]))
+            file.write(line([plain(row[column]) for column in columns]))
             file.flush()
 
         if file.tell() == 0:
             file.write(line(columns))
         yield write
+
+
+def plain(value: Any) -> Any:
+    """A truth value as text, as other programs read it; all else as it is."""
+    return as_text(value) if isinstance(value, bool) else value
 
 
 def line(values: Sequence[Any]) -> bytes:

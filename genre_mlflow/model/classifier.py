@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,8 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.memory import MemoryShortage, out_of_memory
 from genre_mlflow.model.aggregation import aggregate
+from genre_mlflow.model.doubt import UNKNOWN, Doubt
+from genre_mlflow.model.familiarity import Familiarity, statistics_of
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import KNOWN, NETWORKS, family, name_of
 from genre_mlflow.model.settings import AGGREGATIONS, check_model
@@ -26,11 +28,12 @@ from genre_mlflow.model.weights import to_safetensors
 
 CONFIG_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
+FAMILIARITY_FILE = "familiarity.safetensors"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 DIGEST_CHARACTERS = 12
 BATCH = 32  # segments that the network sees at once
 SMALLER = "free some, or take a model of a smaller image_size or widths"
-FORMAT = 7  # of the folder; raise it when an older version could not read it
+FORMAT = 8  # of the folder; raise it when an older version could not read it
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,18 @@ class SegmentPrediction:
 class Prediction:
     """What a classifier says of one track: probabilities by genre, which sum to 1.
 
-    `timeline`: one entry a segment; empty where the answer was made from pixels alone.
+    `timeline`: one entry a segment; empty where the answer was made from pixels alone. `unsure`:
+    the confidence is too low for the precision that was asked for in training. `likely`: so many
+    genres that the right one is mostly among them, the most probable first. `foreign_score`: how
+    far the sound lies from the music that was learnt from, 0 or more; from 1 on it is `foreign`.
+    None where too few tracks were held out to know.
     """
 
     probabilities: dict[str, float]
     timeline: tuple[SegmentPrediction, ...] = ()
+    unsure: bool | None = None
+    likely: tuple[str, ...] | None = None
+    foreign_score: float | None = None
 
     @property
     def genre(self) -> str:
@@ -61,6 +71,11 @@ class Prediction:
     def confidence(self) -> float:
         """Its probability."""
         return self.probabilities[self.genre]
+
+    @property
+    def foreign(self) -> bool | None:
+        """Whether it sounds like nothing that was learnt from, such as noise, or speech."""
+        return None if self.foreign_score is None else self.foreign_score > 1
 
     def top(self, k: int) -> dict[str, float]:
         """The `k` most probable genres, the most probable first."""
@@ -73,7 +88,8 @@ class Classifier:
 
     `network` is the torch module: uint8 `[B, C, H, W]` to logits `[B, genres]`; `temperature` is
     what these are divided by, so that confidences mean something (1 where nobody has fitted it);
-    `aggregation` is how the answers for the segments of a track become one.
+    `aggregation` is how the answers for the segments of a track become one; `doubt` and
+    `familiarity` say when it does not know, as soon as training has found out.
     """
 
     def __init__(
@@ -83,12 +99,15 @@ class Classifier:
         preprocessing: PreprocessingSettings,
         aggregation: str = AGGREGATIONS[0],
         temperature: float = 1.0,
+        doubt: Doubt = UNKNOWN,
     ) -> None:
         self.genres = tuple(genres)
         self.network_settings = network_settings
         self.preprocessing = preprocessing
         self.aggregation = aggregation
         self.temperature = temperature
+        self.doubt = doubt
+        self.familiarity: Familiarity | None = None
         self.preprocessor = Preprocessor(preprocessing)
         self.network = network_settings.build(len(self.genres), preprocessing.shape)
 
@@ -120,7 +139,22 @@ class Classifier:
             SegmentPrediction(start_s, end_s, self.by_genre(row))
             for (start_s, end_s), row in zip(times, parts, strict=bool(times))
         )
-        return Prediction(self.by_genre(whole[0]), timeline)
+        answer = Prediction(self.by_genre(whole[0]), timeline)
+        return replace(
+            answer,
+            unsure=self.doubt.is_unsure(answer.confidence),
+            likely=self.doubt.likely(answer.probabilities),
+            foreign_score=self.foreign_score(pixels),
+        )
+
+    def foreign_score(self, pixels: Tensor) -> float | None:
+        """How far one track lies from what was learnt from; above 1 it is foreign.
+
+        Of its segments, uint8 `[segments, C, H, W]`. None where nobody knows.
+        """
+        if self.familiarity is None:
+            return None
+        return self.familiarity.score(statistics_of(pixels, self.preprocessing))
 
     def by_genre(self, row: Tensor) -> dict[str, float]:
         """Probabilities `[genres]` under their names."""
@@ -149,10 +183,11 @@ class Classifier:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal characters that name configuration and weights."""
+        """Twelve hexadecimal characters that name configuration, weights and familiar music."""
         content = json.dumps(self.config(), sort_keys=True).encode()
         weights = to_safetensors(self.network.state_dict())
-        return hashlib.sha256(content + weights).hexdigest()[:DIGEST_CHARACTERS]
+        known = to_safetensors(self.familiarity.arrays()) if self.familiarity else b""
+        return hashlib.sha256(content + weights + known).hexdigest()[:DIGEST_CHARACTERS]
 
     @property
     def weights_digest(self) -> str:
@@ -161,7 +196,7 @@ class Classifier:
         return hashlib.sha256(weights).hexdigest()[:DIGEST_CHARACTERS]
 
     def config(self) -> dict[str, Any]:
-        """Everything but the weights, as JSON holds it."""
+        """Everything but weights and familiar music, as JSON holds it."""
         return {
             "format": FORMAT,
             "genres": list(self.genres),
@@ -169,12 +204,17 @@ class Classifier:
             "preprocessing": asdict(self.preprocessing),
             "aggregation": self.aggregation,
             "temperature": self.temperature,
+            "doubt": asdict(self.doubt),
+            "farthest": self.familiarity.farthest if self.familiarity else None,
         }
 
     def save(self, folder: Path) -> None:
-        """Write configuration (JSON) and weights (safetensors) into `folder`."""
+        """Write configuration (JSON) and arrays (safetensors) into `folder`."""
         with atomic_write(folder / WEIGHTS_FILE) as file:
             file.write(to_safetensors(self.network.state_dict()))
+        if self.familiarity:
+            with atomic_write(folder / FAMILIARITY_FILE) as file:
+                file.write(to_safetensors(self.familiarity.arrays()))
         with atomic_write(folder / CONFIG_FILE) as file:
             file.write(json.dumps(self.config(), indent=2).encode())
 
@@ -193,6 +233,9 @@ class Classifier:
                 if not classifier.network_settings.reads_files:
                     raise ModelError(f"{folder} reads the rows of a table; it hears no music")
                 classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+                if config["farthest"] is not None:
+                    arrays = load_file(folder / FAMILIARITY_FILE)
+                    classifier.familiarity = Familiarity.of(arrays, config["farthest"])
         except (ModelError, MemoryShortage):
             raise
         except (*DAMAGE, GenreError) as error:
@@ -215,6 +258,7 @@ class Classifier:
             PreprocessingSettings.from_saved(config["preprocessing"]),
             config["aggregation"],
             config["temperature"],
+            Doubt(**config["doubt"]),
         )
 
 

@@ -36,13 +36,13 @@ EXAMPLE_WAVE = (b"\x00\x20" * 16) + (b"\x00\xe0" * 16)
 
 
 def signature() -> ModelSignature:
-    """A file in; genre, confidence, a map of probabilities and the number of segments out.
+    """A file in; genre, confidence, doubts, probabilities and the number of segments out.
 
     The column is text, base64 that the model decodes: a binary one MLflow would decode, dropping
     letters that it does not know, in two of its formats alone, and refuse a whole batch for a null.
     Bytes, as Spark and Python have them, pass as they are.
 
-    Parameters may add columns, which MLflow's schema does not hold: `timeline`, `error`.
+    Parameters may add columns, which MLflow's schema does not hold: `timeline`, `likely`, `error`.
     """
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, served_model.CONTENT)]),
@@ -50,6 +50,8 @@ def signature() -> ModelSignature:
             [
                 ColSpec(DataType.string, "genre"),
                 ColSpec(DataType.double, "confidence"),
+                ColSpec(DataType.boolean, "unsure", required=False),
+                ColSpec(DataType.boolean, "foreign", required=False),
                 ColSpec(Map(DataType.double), "probabilities"),
                 ColSpec(DataType.long, "segments"),
             ]
@@ -58,6 +60,7 @@ def signature() -> ModelSignature:
             [
                 ParamSpec("top_k", DataType.long, 0),
                 ParamSpec("timeline", DataType.boolean, False),
+                ParamSpec("likely", DataType.boolean, False),
                 ParamSpec("on_error", DataType.string, served_model.RAISE),
             ]
         ),

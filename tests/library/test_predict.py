@@ -23,8 +23,8 @@ from genre_mlflow.cli.predict import summary
 from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.library.files import find_files
-from genre_mlflow.library.predict import Predictor, Row, open_predictor
-from genre_mlflow.library.table import read_rows
+from genre_mlflow.library.predict import Predictor, Row, open_predictor, to_line
+from genre_mlflow.library.table import open_table, read_rows
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
 
@@ -62,6 +62,32 @@ def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library:
     assert str(rows[4]["error"]).startswith("is neither a PNG")
     assert {r["model"] for r in rows} == {predictor.digest}
     assert all(list(r) == predictor.columns for r in rows)
+
+
+DOUBTFUL = {
+    "path": "a.png", "error": "", "unsure": True, "foreign": False, "likely": "jazz;rock",
+    "p_blues": 0.1, "p_jazz": 0.5, "p_rock": 0.4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "likely", "line"),
+    [
+        ({}, False, "a.png  jazz 0.500  unsure"),
+        ({"foreign": True}, False, "a.png  jazz 0.500  unsure  foreign"),
+        ({"unsure": ""}, True, "a.png  jazz 0.500  rock 0.400"),
+        ({"unsure": False, "likely": ""}, True, "a.png  jazz 0.500"),
+    ],
+)
+def test_a_line_tells_likely_genres_and_doubts(changes: Row, likely: bool, line: str) -> None:
+    assert to_line(DOUBTFUL | changes, 1, 5, likely=likely) == line
+
+
+def test_doubts_are_words_in_a_csv_and_truth_values_in_json(tmp_path: Path) -> None:
+    for ending, value in ((".csv", "true,false"), (".json", "true")):
+        with open_table(tmp_path / f"t{ending}", ["unsure", "foreign"]) as write:
+            write({"unsure": True, "foreign": False})
+        assert value in (tmp_path / f"t{ending}").read_text().replace('"', "")
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:

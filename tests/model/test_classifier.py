@@ -16,11 +16,14 @@ from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import (
     CONFIG_FILE,
+    FAMILIARITY_FILE,
     FORMAT,
     WEIGHTS_FILE,
     Classifier,
     Prediction,
 )
+from genre_mlflow.model.doubt import NEVER, Doubt
+from genre_mlflow.model.familiarity import Familiarity, statistics_of
 from genre_mlflow.model.networks.vgg import VGG
 
 GENRES = ("blues", "jazz", "rock & roll")
@@ -242,3 +245,70 @@ def test_a_network_that_is_too_large_to_load_is_no_damaged_one(folder, monkeypat
     monkeypatch.setattr(VGG, "build", lambda *_: torch.empty(TOO_MUCH))
     with pytest.raises(MemoryShortage, match=rf"^out of memory on cpu {ASKED}; {SMALLER}$"):
         Classifier.load(folder)
+
+
+LIMITS = Doubt(0.5, 0.3)
+
+
+def knowing(doubt=LIMITS, farthest=1.0):
+    """A classifier that has limits, and knows the statistics of some pictures."""
+    classifier = make()
+    classifier.doubt = doubt
+    known = statistics_of(images(12), classifier.preprocessing)
+    mean, deviation = known.mean(dim=0), known.std(dim=0) + 1e-3
+    references = (known - mean) / deviation
+    classifier.familiarity = Familiarity(mean, deviation, references, farthest)
+    return classifier
+
+
+def test_when_it_does_not_know_is_saved_with_it(tmp_path):
+    saved = knowing()
+    saved.save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert (loaded.doubt, loaded.digest) == (saved.doubt, saved.digest)
+    assert loaded.predict(png()) == saved.predict(png())
+    assert loaded.predict(png()).foreign_score > 0
+
+
+def test_what_it_is_familiar_with_is_part_of_its_name():
+    one, other = knowing(), knowing()
+    other.familiarity.references[0, 0] += 1
+    assert len({one.digest, other.digest, make().digest}) == 3
+
+
+@pytest.mark.parametrize("lacking", ["doubt", "farthest"])
+def test_no_default_says_when_it_does_not_know(tmp_path, lacking):
+    knowing().save(tmp_path)
+    config = json.loads((tmp_path / CONFIG_FILE).read_text())
+    del config[lacking]
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=f"no classifier that can be read: '{lacking}'"):
+        Classifier.load(tmp_path)
+
+
+def test_without_the_music_that_it_is_familiar_with_it_is_damaged(tmp_path):
+    knowing().save(tmp_path)
+    (tmp_path / FAMILIARITY_FILE).unlink()
+    with pytest.raises(ModelError, match="no classifier that can be read"):
+        Classifier.load(tmp_path)
+
+
+def test_who_has_no_limits_says_that_nobody_knows():
+    found = make().predict(png())
+    assert (found.unsure, found.foreign, found.likely, found.foreign_score) == (None,) * 4
+
+
+@pytest.mark.parametrize(("sure_from", "unsure"), [(0.0, False), (NEVER, True)])
+def test_an_answer_below_the_limit_is_unsure(sure_from, unsure):
+    assert knowing(Doubt(sure_from, 0.3)).predict(png()).unsure is unsure
+
+
+@pytest.mark.parametrize(("likely_from", "n"), [(0.0, 3), (1.0, 1)])
+def test_likely_genres_are_those_above_the_limit_and_always_the_most_probable(likely_from, n):
+    found = knowing(Doubt(0.5, likely_from)).predict(png())
+    assert found.likely == tuple(found.top(n))
+
+
+@pytest.mark.parametrize("farthest", [1e-3, 1e6])
+def test_what_lies_farther_than_music_does_is_foreign(farthest):
+    assert knowing(farthest=farthest).predict(png()).foreign is (farthest < 1)

@@ -27,8 +27,8 @@ it, such a file gets an error that says so. {images}
 A recording is mixed to one channel, resampled to {rate:,} Hz and cut into segments of
 {segment_s:g} s; {seen} The answers for the segments become one by their {aggregation}. The model
 holds these steps: send it the file's bytes.
-It answers with the genre, its probability and the probabilities of all genres.
-A sound that is no music gets a genre too."""
+It answers with the genre, its probability and the probabilities of all genres, with all likely
+genres, and with whether it is unsure or the sound is foreign."""
 USE = """To sort music, make playlists and suggest a genre, to people who can overrule it. Not to
 decide about people, their rights or what they are paid for."""
 LIMITS = """Genres are conventions of whoever labelled the corpus. Where one artist's tracks lie in

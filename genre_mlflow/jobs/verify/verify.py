@@ -15,6 +15,7 @@ from genre_mlflow.jobs.card.card import CARD_FILE, PAGE_FILE, card_page, model_c
 from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
 from genre_mlflow.jobs.card.page import words_of
 from genre_mlflow.jobs.card.use import same_explanations
+from genre_mlflow.jobs.doubt import Doubts, believed, doubts_of
 from genre_mlflow.jobs.out_of_fold import read_answers_of_folds
 from genre_mlflow.jobs.report import split_figures
 from genre_mlflow.jobs.rivals import BASELINE, baseline_predictions, gain_over_baseline
@@ -27,7 +28,8 @@ from genre_mlflow.jobs.verify.subject import Subject, find_subject, rated_of
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.store import find_store, store_errors
 
-OF_THE_END = ("test_", "best_", "temperature", "baseline", "gain")  # metrics by their first letters
+OF_THE_END = ("test_", "best_", "temperature", "baseline", "gain", "sure_", "likely_", "val_sure",
+              "val_set")  # metrics by their first letters  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Anew:
     corpus: Corpus
     tracks: Mapping[str, TrackDataset]
     answers: Calibrated
+    doubts: Doubts
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def answer_anew(
     for classifier in rated.values():
         classifier.temperature = 1.0  # it is fitted anew
     tracks = open_tracks(corpus, facts.options, SPLITS)
-    return Anew(facts, corpus, tracks, answered(facts.options, corpus, rated, tracks, pooled))
+    answers = answered(facts.options, corpus, rated, tracks, pooled)
+    doubts = doubts_of(rated["test"], answers, corpus, tracks, facts.options)
+    return Anew(facts, corpus, tracks, answers, doubts)
 
 
 def of_splits(anew: Anew) -> dict[str, float]:
@@ -122,6 +127,11 @@ def of_calibration(anew: Anew) -> dict[str, float]:
     return anew.answers.metrics()
 
 
+def of_doubt(anew: Anew) -> dict[str, float]:
+    """From when on answers are unsure and sound is foreign, and how many are."""
+    return anew.doubts.metrics()
+
+
 def of_baseline(anew: Anew) -> dict[str, float]:
     """The statistics baseline, fitted anew, where the run has compared itself with it."""
     if BASELINE not in anew.facts.metrics:
@@ -130,7 +140,9 @@ def of_baseline(anew: Anew) -> dict[str, float]:
     return gain_over_baseline(anew.answers.predictions, rival)
 
 
-FIGURES: tuple[Callable[[Anew], dict[str, float]], ...] = (of_splits, of_calibration, of_baseline)
+FIGURES: tuple[Callable[[Anew], dict[str, float]], ...] = (
+    of_splits, of_calibration, of_doubt, of_baseline,
+)  # fmt: skip
 
 
 def figures_now(anew: Anew) -> dict[str, float]:
@@ -180,7 +192,7 @@ def expected_card(anew: Anew, values: Mapping[str, float], agreed: bool) -> str:
             facts,
             predictions=facts.predictions if agreed else anew.answers.predictions,
             metrics={**facts.metrics, **values, **settled},
-            tags={**facts.tags, CALIBRATION_TAG: anew.answers.sentence()},
+            tags={**facts.tags, CALIBRATION_TAG: believed(anew.answers, anew.doubts)},
         )
     )
 
