@@ -121,8 +121,8 @@ def test_versions_of_one_run_that_went_on_are_compared_by_their_own_predictions(
     more = small_options(data, epochs=8, schedule="none", test_fraction=0.2)
     train(more, experiment=EXPERIMENT, resume=run_id, given={"epochs"})
     result = promote(NAME)
-    assert result.promoted, result.reason
-    assert champion(store) == "2"
+    assert result.evidence
+    assert float(result.evidence["gain"]) > 0, result.reason
 
 
 def test_versions_without_a_test_digest_cannot_be_compared(two_versions: MlflowClient) -> None:

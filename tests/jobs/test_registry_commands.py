@@ -1,11 +1,13 @@
-"""The registry's commands through a real MLflow server, which has no lock for anybody."""
+"""The registry's commands on PostgreSQL, and through a real MLflow server, which has no locks."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import gated
 import pytest
 from click.testing import CliRunner, Result
+from databases import database
 from gated import NAME
 from mlflow import MlflowClient
 from support import assert_mistake, store_in
@@ -13,13 +15,18 @@ from support import assert_mistake, store_in
 from genre_mlflow.cli.main import main
 from genre_mlflow.jobs import gate
 
-pytestmark = pytest.mark.slow  # a server
+pytestmark = pytest.mark.slow  # a server, and the tables of a database
 
 
-@pytest.fixture
-def client(mlflow_server: str, tmp_path: Path) -> Iterator[MlflowClient]:
-    """The server's store with a champion, and a challenger that is better."""
-    with store_in(tmp_path, uri=mlflow_server) as found:
+@pytest.fixture(params=["http", "postgresql"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MlflowClient]:
+    """A store with a champion, and a challenger that is better."""
+    with ExitStack() as stack:
+        if request.param == "http":
+            uri = request.getfixturevalue("mlflow_server")
+        else:
+            uri = stack.enter_context(database())
+        found = stack.enter_context(store_in(tmp_path, uri=uri))
         gated.register(20, 20)
         gated.register(32, 30)
         yield found
