@@ -63,10 +63,13 @@ class Augmenter:
         """How many levels of a picture these are."""
         return decibels / self.preprocessing.top_db * LEVELS
 
-    def warped(self, pixels: Tensor, stretch: Tensor, semitones: Tensor) -> Tensor:
+    def warped(
+        self, pixels: Tensor, stretch: Tensor, semitones: Tensor, mode: str = "bilinear"
+    ) -> Tensor:
         """Time around its centre by a factor, frequencies by another; silence comes in.
 
-        Float32 `[B, C, H, W]`, and of both what each picture gets, `[B]`.
+        Float32 `[B, C, H, W]`, and of both what each picture gets, `[B]`. `mode`: between pixels,
+        `bilinear`, which blurs a little, or `nearest`, which does not.
         """
         height, width = pixels.shape[2:]
         x = torch.linspace(-1, 1, width, device=pixels.device) / stretch[:, None]  # [B, W]
@@ -74,7 +77,7 @@ class Augmenter:
         y = self.rows_below(semitones, height)  # [B, H]
         shape = len(pixels), height, width
         grid = torch.stack([x[:, None].expand(shape), y[:, :, None].expand(shape)], dim=3)
-        found: Tensor = functional.grid_sample(pixels, grid, align_corners=True)
+        found: Tensor = functional.grid_sample(pixels, grid, mode, align_corners=True)
         return found
 
     def rows_below(self, semitones: Tensor, height: int) -> Tensor:

@@ -31,7 +31,7 @@ IN_LEVELS = (GAIN, NOISE, LOW_PASS)  # which, of an image, need one channel of d
 ORDER = 8  # of the low-pass, which is run forwards and backwards: 96 dB an octave
 # What libsndfile has LAME choose from by the share of its `compression_level`, at 16 to 24 kHz.
 FEWEST_KBITS, MOST_KBITS = 8, 160
-ALIKE = 1.5  # neighbouring frequencies that a Hann window makes one
+ALIKE = 1.2  # neighbouring frequencies that count as one: a window spreads each over several
 MP3_AT_ONCE = 4096  # samples; long writes need a long stack
 
 
@@ -81,7 +81,8 @@ class Disturber:
         """A picture `[1, *shape]` changed; None for what only sound can be.
 
         Gain moves the levels, which end at both ends of the scale; noise is white, of the power
-        that it has beside the whole picture's; a low-pass takes whole bands to the floor.
+        that it has beside the whole picture's; a low-pass takes whole bands to the floor. Nothing
+        is interpolated: that blurs, which by itself may change answers.
         """
         own = self.preprocessing
         is_mel = own.features == "mel"
@@ -101,7 +102,8 @@ class Disturber:
         else:
             stretch = 1 + one.amount / 100 if one.kind == STRETCH else 1.0
             semitones = float(one.amount) if one.kind == PITCH else 0.0
-            many = augmenter.warped(many, torch.tensor([stretch]), torch.tensor([semitones]))
+            amounts = torch.tensor([stretch]), torch.tensor([semitones])
+            many = augmenter.warped(many, *amounts, mode="nearest")
         return many.clamp(0, LEVELS).round().to(torch.uint8)
 
 
@@ -164,14 +166,19 @@ def noisy(
 
     White noise has the same mean in every band, for their areas are equal; it varies from frame to
     frame as the sum of as many squares as there are frequencies in a band. As any picture, the
-    noisy one reaches from its own lowest level to its highest.
+    noisy one reaches from the lowest level of all frames to the highest.
     """
-    power = 10 ** ((levels / LEVELS - 1) * settings.top_db / 10)
+    n_columns = levels.shape[3]
+    n_frames = 1 + int(settings.segment_s * settings.sample_rate / settings.hop_length)
+    column_of = (np.arange(n_frames) + 0.5) * n_columns // n_frames
+    power = 10 ** ((levels[..., column_of.astype(int)] / LEVELS - 1) * settings.top_db / 10)
     widths = np.diff(band_edges(settings, settings.shape[1]))[::-1, None]  # [H, 1]
-    density = (power * widths).sum() / (widths.sum() * power.shape[3])
+    density = (power * widths).sum() / (widths.sum() * n_frames)
     bins = widths * settings.n_fft / settings.sample_rate
     degrees = np.maximum(1, bins / ALIKE)
     noise = density * 10 ** (-snr_db / 10) * rng.gamma(degrees, 1 / degrees, power.shape[2:])
     decibels = 10 * np.log10(power + noise)
     lowest = max(decibels.min(), decibels.max() - settings.top_db)
-    return (LEVELS * (decibels - lowest) / (decibels.max() - lowest)).astype(np.float32)
+    found = LEVELS * (decibels - lowest) / (decibels.max() - lowest)
+    frame_of = (np.arange(n_columns) + 0.5) * n_frames // n_columns
+    return found[..., frame_of.astype(int)].astype(np.float32)

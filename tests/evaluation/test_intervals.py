@@ -226,3 +226,18 @@ def test_fewer_than_ten_tracks_of_a_genre_are_few(n, small):
     rows["genre"] = rows["track_id"].str.split("/").str[0]
     said = small_sentence(with_answers(rows, np.zeros((len(ids), 4), np.float32), GENRES))
     assert said == ("A small test set: fewer than 10 tracks of soul (9)" if small else "")
+
+
+def test_means_of_columns_have_intervals_over_groups() -> None:
+    values = np.column_stack([np.ones(6), np.arange(6), [0, 0, 0, 1, 1, 1]])
+    groups = pd.Series(["a", "a", "a", "b", "b", "b"])
+    same, rising, by_group = intervals.mean_intervals(values, groups)
+    assert (same.mean, same.low, same.high, same.n) == (1, 1, 1, 2)
+    assert rising.low == 1 < rising.mean == 2.5 < rising.high == 4
+    assert (by_group.mean, by_group.low, by_group.high) == (0.5, 0, 1)
+
+
+def test_means_over_one_group_have_no_interval() -> None:
+    (one,) = intervals.mean_intervals(np.array([[1.0], [3.0]]), pd.Series(["a", "a"]))
+    assert one.mean == 2
+    assert np.isnan([one.low, one.high]).all()

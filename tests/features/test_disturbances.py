@@ -126,7 +126,8 @@ def test_noise_in_an_image_is_like_noise_in_its_sound(snr_db: int) -> None:
     heard = preprocessor.of_sound(disturbed(sound, one, RATE, seed=1)).float()
     seen = Disturber(settings).of_image(plain, one, seed=1)
     assert seen is not None
-    assert (seen.float() - heard).abs().mean() < 0.3 * (plain.float() - heard).abs().mean()
+    # Its lowest cell, from which a picture's levels are counted, is chance in both.
+    assert (seen.float() - heard).abs().mean() < 0.6 * (plain.float() - heard).abs().mean()
 
 
 @pytest.mark.parametrize(

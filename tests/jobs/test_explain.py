@@ -47,6 +47,7 @@ def explained(own: Trained) -> tuple[Explained, object, object]:
     return found, before, own.client.get_run(run_id).info
 
 
+@pytest.mark.slow
 def test_the_run_gets_its_pictures_and_tables(own: Trained, explained) -> None:
     found, _, _ = explained
     there = artifacts(own.client, own.outcome.run_id)
@@ -57,11 +58,13 @@ def test_the_run_gets_its_pictures_and_tables(own: Trained, explained) -> None:
     assert {"tables/predictions.csv", "figures/mistakes.png"} <= {*there}  # of the training
 
 
+@pytest.mark.slow
 def test_the_run_is_not_opened_again(explained) -> None:
     _, before, after = explained
     assert (after.status, after.end_time) == ("FINISHED", before.end_time)
 
 
+@pytest.mark.slow
 def test_the_tables_are_of_the_test_set(own: Trained, explained) -> None:
     found, _, _ = explained
     assert found.n_tracks == 6
@@ -79,6 +82,7 @@ def text_of(own: Trained, table: str) -> str:
     return path.read_text()
 
 
+@pytest.mark.slow
 def test_the_summary_names_bands_disturbances_and_the_run(own: Trained, explained) -> None:
     found, _, _ = explained
     lines = summary(found).splitlines()
@@ -90,12 +94,14 @@ def test_the_summary_names_bands_disturbances_and_the_run(own: Trained, explaine
     assert lines[-1].endswith(f"run {own.outcome.run_id}")
 
 
+@pytest.mark.slow
 def test_validation_tracks_may_be_explained_instead(own: Trained, explained) -> None:
     found = explain_run(own.outcome.run_id, ExplainSettings(split="val"), "cpu", nothing)
     assert found.n_tracks == 6
     assert found.robustness.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["explaining mistakes", "mean maps", "hiding bands"])
 def test_who_stops_it_finds_the_run_as_it_was(own: Trained, explained, part: str) -> None:
     run_id = own.outcome.run_id
@@ -139,6 +145,7 @@ def test_an_unknown_device_is_told_first(store: MlflowClient) -> None:
         explain_run("abc", ExplainSettings(), "abacus", nothing)
 
 
+@pytest.mark.slow
 def test_a_track_that_is_gone_is_named(own: Trained, explained, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("GENRE_HOME", str(tmp_path / "elsewhere"))  # nothing is decoded yet
     rows = pd.read_csv(
