@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.errors import DataError
+from genre_mlflow.errors import DataError, ModelError
+from genre_mlflow.evaluation.predictions import logits_of
 from genre_mlflow.jobs.calibration import Calibrated
 from genre_mlflow.jobs.card.card import CARD_FILE, PAGE_FILE, card_page, model_card
 from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
@@ -94,7 +97,7 @@ def verify(address: str) -> Verified:
 def answer_anew(facts: RunFacts, corpus: Corpus, rated: Mapping[str, Classifier]) -> Anew:
     """Predict all tracks and calibrate the answers, as training does at its end.
 
-    Raises `DataError` where a genre is gone.
+    Raises `DataError` where a genre is gone, `ModelError` for answers that are no numbers.
     """
     gone = sorted({*facts.genres} - {*corpus.genres})
     if gone:
@@ -102,7 +105,13 @@ def answer_anew(facts: RunFacts, corpus: Corpus, rated: Mapping[str, Classifier]
     for classifier in rated.values():
         classifier.temperature = 1.0  # it is fitted anew
     tracks = open_tracks(corpus, facts.options, SPLITS)
-    return Anew(facts, corpus, tracks, answered(facts.options, corpus, rated, tracks))
+    answers = answered(facts.options, corpus, rated, tracks)
+    if not np.isfinite(logits_of(answers.raw)).all():
+        raise ModelError(
+            f"the model of run {facts.run_id} answers with what is no number: its weights are "
+            "damaged"
+        )
+    return Anew(facts, corpus, tracks, answers)
 
 
 def of_splits(anew: Anew) -> dict[str, float]:
