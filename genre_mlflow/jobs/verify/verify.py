@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from genre_mlflow.corpus.corpus import Corpus, faults
 from genre_mlflow.corpus.settings import SPLITS
 from genre_mlflow.data.dataset import TrackDataset
-from genre_mlflow.errors import DataError
+from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.evaluation.held_out import HeldOut
+from genre_mlflow.evaluation.predictions import logits_of
 from genre_mlflow.jobs.calibration import Calibrated
 from genre_mlflow.jobs.card.card import CARD_FILE, PAGE_FILE, card_page, model_card
 from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
@@ -104,7 +107,7 @@ def answer_anew(
     """Predict all tracks and calibrate the answers, as training does at its end.
 
     `pooled`: what the folds after a refit have answered, as it was logged: no model of theirs is
-    kept. Raises `DataError` where a genre is gone.
+    kept. Raises `DataError` where a genre is gone, `ModelError` for answers that are no numbers.
     """
     gone = sorted({*facts.genres} - {*corpus.genres})
     if gone:
@@ -113,6 +116,11 @@ def answer_anew(
         classifier.temperature = 1.0  # it is fitted anew
     tracks = open_tracks(corpus, facts.options, SPLITS)
     answers = answered(facts.options, corpus, rated, tracks, pooled)
+    if not np.isfinite(logits_of(answers.raw)).all():
+        raise ModelError(
+            f"the model of run {facts.run_id} answers with what is no number: its weights are "
+            "damaged"
+        )
     doubts = doubts_of(rated["test"], answers, corpus, tracks, facts.options)
     return Anew(facts, corpus, tracks, answers, doubts)
 

@@ -16,7 +16,7 @@ GTZAN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "p
 
 def said(facts: RunFacts, *sections: Section) -> str:
     """Some sections of the card, which take less time than all."""
-    return "\n".join(line for section in sections for line in [*section(facts), ""])
+    return "\n\n".join("\n".join(lines) for section in sections if (lines := section(facts)))
 
 
 def test_the_card_counts_recordings(make_facts):
@@ -57,11 +57,11 @@ def test_digests_of_data_and_test_set_are_told(make_facts):
     ("metrics", "line"),
     [
         ({}, ""),
-        ({"baseline_test_accuracy": 0.5}, "has accuracy 50.0%.\n"),
+        ({"baseline_test_accuracy": 0.5}, "has accuracy 50.0%."),
         (
             {"baseline_test_accuracy": 0.5, "gain_over_baseline": 0.25,
              "gain_over_baseline_low": -0.1, "gain_over_baseline_high": 0.6},
-            "50.0%; this model has +25.0 points (95 % interval over tracks -10.0 to +60.0).\n",
+            "50.0%; this model has +25.0 points (95 % interval over tracks -10.0 to +60.0).",
         ),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -110,7 +111,7 @@ def test_a_changed_metric_and_a_changed_card_are_named_with_both_values(
         card.write_text(text.replace(line, "| test | 12 | 99.9% |"), "utf-8")
         result = call("verify", run_id)
     assert result.exit_code == 1, result.output
-    head, metric, of_card, _, last = result.output.splitlines()
+    head, metric, of_card, _, last = result.stdout.splitlines()
     assert head.split() == ["what", "recorded", "now"]
     assert metric.split() == ["test_macro_f1", f"{right + 0.001:.6g}", f"{right:.6g}"]
     number = text.splitlines().index(line) + 1
@@ -147,8 +148,12 @@ def test_changed_weights_are_named_and_so_is_what_they_answer(
     (weights,) = Path(location.removeprefix("file://")).rglob("weights.safetensors")
     with changed(weights):
         tensors = load_file(weights)
-        save_file({name: -value for name, value in tensors.items()}, weights)
+        bias = tensors["head.4.bias"]
+        save_file({**tensors, "head.4.bias": bias + torch.tensor([0, 0, 5])}, weights)
         found = told(verify(kept.outcome.run_id))
+        save_file({**tensors, "head.4.bias": bias * float("nan")}, weights)
+        broken = call("verify", kept.outcome.run_id)
+    assert_mistake(broken, r"^Error: the model of run \w+ answers with what is no number: its")
     assert found["digest of the weights"][0] != found["digest of the weights"][1]
     assert "test_loss" in found and any(what.startswith("answer for ") for what in found)
 
