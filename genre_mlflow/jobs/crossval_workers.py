@@ -117,7 +117,8 @@ def answer_by_workers(
             if todo and not crew:
                 raise TrainingError(
                     f"all {counted(workers, 'worker')} were killed, {len(todo)} of "
-                    f"{counted(len(dealt), 'fold')} are left; more memory or fewer --workers may do"
+                    f"{counted(len(dealt), 'fold')} are left; go on with crossval --resume "
+                    f"{run.id}, with fewer --workers where memory is short"
                 )
             for worker in crew:
                 if worker.is_idle and todo:
