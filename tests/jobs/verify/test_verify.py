@@ -209,7 +209,7 @@ def test_data_that_is_gone_is_one_line(kept: Trained, run: MlflowClient) -> None
     ("address", "message"),
     [
         ("nobody", r"^Error: there is no run 'nobody' in this store; .*; allowed are a run's id,"),
-        ("models:/nobody/1", r"^Error: MLflow: .*nobody"),
+        ("models:/nobody/1", r"^Error: model .nobody. has no version .1.$"),
         ("models:/nobody@champion", r"^Error: .*nobody"),
         (".", r"^Error: \. is a folder, which names no run; allowed are"),
     ],
