@@ -19,7 +19,7 @@ from genre_mlflow.evaluation.statistics import Interval, wilson_interval
 from genre_mlflow.jobs.calibration import Calibrated
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.doubt import NEVER, Doubt
-from genre_mlflow.model.familiarity import statistics_of
+from genre_mlflow.model.familiarity import Familiarity, statistics_of
 from genre_mlflow.options import TrainOptions
 
 UNKNOWN = "Too few tracks were held out to know which answers are sure, or which genres are likely."
@@ -147,15 +147,27 @@ def foreign_share(
     classifier: Classifier, corpus: Corpus, tracks: Mapping[str, TrackDataset], familiar: float
 ) -> Interval | None:
     """Tell the classifier what is familiar, and the share of the test tracks that is not."""
-    pixels, _ = tracks["train"].gather(some(len(tracks["train"])).tolist())
-    learnt = statistics_of(pixels, classifier.preprocessing)
-    found, owners = segments_of(corpus.rows("val"), tracks["val"], classifier)
-    classifier.familiarity = known = fit_familiarity(learnt, found, owners, familiar)
+    known = familiarity_of(classifier, tracks["train"], corpus.rows("val"), tracks["val"], familiar)
+    classifier.familiarity = known
     if known is None:
         return None
     found, owners = segments_of(corpus.rows("test"), tracks["test"], classifier)
     n = int(owners.max()) + 1
     return wilson_interval(sum(known.score(found[owners == i]) > 1 for i in range(n)), n)
+
+
+def familiarity_of(
+    classifier: Classifier,
+    learnt: TrackDataset,
+    rows: pd.DataFrame,
+    held_out: TrackDataset,
+    share: float,
+) -> Familiarity | None:
+    """What these tracks are like, and how far others, `rows`, lie from them."""
+    pixels, _ = learnt.gather(some(len(learnt)).tolist())
+    known = statistics_of(pixels, classifier.preprocessing)
+    found, owners = segments_of(rows, held_out, classifier)
+    return fit_familiarity(known, found, owners, share)
 
 
 def segments_of(

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from genre_mlflow import signals
-from genre_mlflow.corpus.settings import ALL as ALL_COLUMNS
-from genre_mlflow.corpus.settings import KINDS
 from genre_mlflow.errors import ModelError
+from genre_mlflow.evaluation.doubt import fit_doubt
 from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.evaluation.pooled import pool, recordings_of
 from genre_mlflow.files.words import counted
@@ -21,6 +20,8 @@ from genre_mlflow.jobs.card.card import log_pages
 from genre_mlflow.jobs.card.crossval import CrossvalFacts, crossval_card
 from genre_mlflow.jobs.crossval_report import as_words
 from genre_mlflow.jobs.crossval_settings import ENSEMBLE, CrossvalSettings
+from genre_mlflow.jobs.doubt import familiarity_of
+from genre_mlflow.jobs.final_model_words import sentences
 from genre_mlflow.jobs.fitting import fit_to_the_end
 from genre_mlflow.jobs.held_out import Bench
 from genre_mlflow.model.classifier import Classifier
@@ -80,6 +81,7 @@ def make_model(
         classifier = trained_on_all(run, options, bench)
     signals.check()
     classifier.temperature = held_out.temperature(classifier.aggregation) or 1.0
+    learn_limits(classifier, options, bench, runs, tables)
     classifier.network.cpu()
     epoch = 1 if options.family.is_fitted else options.training.epochs
     model_id = find_model(run, classifier) or log_classifier(run, classifier, epoch)
@@ -103,6 +105,29 @@ def make_model(
         "corpus": bench.corpus.name,
     }
     return Made(model_id, tags, " ".join(about))
+
+
+def learn_limits(
+    classifier: Classifier,
+    options: TrainOptions,
+    bench: Bench,
+    runs: Mapping[Key, TrackedRun],
+    tables: Mapping[Key, pd.DataFrame],
+) -> None:
+    """Tell the model when it does not know: by the answers of the first repeat, a track each.
+
+    What is familiar, all folds but the first say, and how far music of its kind may lie from that,
+    the first.
+    """
+    first = {key: table for key, table in tables.items() if key[0] == 1}
+    answers = pooled_answers(runs, first).answers(classifier.aggregation, classifier.temperature)
+    classifier.doubt = fit_doubt(answers, options.doubt)
+    rows = bench.corpus.split.grouped
+    is_unseen = rows["track_id"].isin(first[min(first)]["track_id"])
+    learnt, unseen = rows[~is_unseen], rows[is_unseen]
+    classifier.familiarity = familiarity_of(
+        classifier, bench.tracks(learnt), unseen, bench.tracks(unseen), options.doubt.familiar_share
+    )
 
 
 def pooled_answers(runs: Mapping[Key, TrackedRun], tables: Mapping[Key, pd.DataFrame]) -> HeldOut:
@@ -151,48 +176,6 @@ def log_figures(run: TrackedRun, model_id: str, values: Mapping[str, float]) -> 
     new = {name: value for name, value in found.items() if name not in known}
     if new:
         run.log_metrics(new, 0, int(time.time() * 1000), model_id)
-
-
-def sentences(
-    options: TrainOptions,
-    settings: CrossvalSettings,
-    bench: Bench,
-    held_out: HeldOut,
-    classifier: Classifier,
-    values: Mapping[str, float],
-) -> list[str]:
-    """What is to be known of the model: its figures, that it is not tested, its temperature."""
-    n_groups = bench.corpus.split.grouped["group"].nunique()
-    accuracy, low, high = (values[f"accuracy{end}"] for end in ("", "_low", "_high"))
-    if isinstance(classifier.network_settings, FoldEnsemble):
-        members = classifier.network_settings.members
-        what = f"It is the {members} networks of the folds, averaged"
-        theirs = "of its members one by one, not of all together"
-    else:
-        what = "It is one network, trained on all tracks as those of the folds were"
-        theirs = "of trainings of the same recipe on the other folds"
-    temperature = (
-        f"Its temperature, {classifier.temperature:.2f}, is fitted to {held_out.words}."
-        if classifier.temperature != 1.0
-        else "Its probabilities are not calibrated, for want of tracks."
-    )
-    return [
-        f"Cross-validated accuracy **{accuracy:.1%}** (95 % interval {low:.1%} to {high:.1%}, over "
-        f"{counted(n_groups, 'group')}), macro F1 {values['macro_f1']:.3f}, by "
-        f"{as_words(settings)}, {grouped_by(options)}.",
-        f"No test set was held out: the model has learnt from all {len(bench.corpus.manifest)} "
-        f"tracks of **{bench.corpus.name}**, and the figures are those {theirs}.",
-        f"{what} ({classifier.network_settings}).",
-        temperature,
-    ]
-
-
-def grouped_by(options: TrainOptions) -> str:
-    """What is never in two folds."""
-    if not options.split.groups:
-        return "grouped by copies and segments alone: one artist may lie in several folds"
-    named = options.split.group_by
-    return f"grouped by {' and '.join(KINDS) if named == ALL_COLUMNS else named}"
 
 
 def register(made: Made, name: str) -> Registered:

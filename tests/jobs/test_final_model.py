@@ -14,6 +14,7 @@ from support import EXPERIMENT, runs_in, small_options, store_in
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.evaluation.doubt import fit_doubt
 from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.evaluation.predictions import read_predictions, read_segments
 from genre_mlflow.jobs import final_model, fitting
@@ -23,6 +24,7 @@ from genre_mlflow.jobs.crossval_settings import CrossvalSettings
 from genre_mlflow.jobs.evaluate import evaluate
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import train
+from genre_mlflow.model.doubt import UNKNOWN
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.versions import list_versions
 from genre_mlflow.training.history import EpochResult
@@ -137,6 +139,13 @@ def test_version_model_and_card_say_that_it_was_tested_on_nothing(made: Made) ->
     names = {metric.key for metric in model.metrics}
     assert {"cross_validated_accuracy", "cross_validated_accuracy_low"} <= names
     assert not [name for name in names if name.startswith("test")]
+
+
+def test_it_says_when_it_does_not_know_by_the_answers_of_the_folds(made: Made) -> None:
+    served = genre_mlflow.load(made.address)
+    answers = pooled(made).answers("mean", served.temperature)
+    assert served.doubt == fit_doubt(answers, made.options.doubt) != UNKNOWN
+    assert served.familiarity is None, "a fold of 12 tracks is too small to know"
 
 
 def test_all_its_tracks_are_known_to_it(made: Made) -> None:
