@@ -118,7 +118,7 @@ def test_explanations_are_listed_and_pictures_shown(make_facts):
     files = ["explanations/bands.csv", "explanations/mean_map/blues 50%.png"]
     card = said(make_facts(explanations=files), explanations)
     assert "\n- `explanations/bands.csv`\n- `explanations/mean_map/blues 50%.png`\n" in card
-    assert "\n![mean map/blues 50%](explanations/mean_map/blues%2050%25.png)\n" in card
+    assert "\n![mean map/blues 50%](explanations/mean_map/blues%2050%25.png)" in card
 
 
 def test_a_card_takes_over_the_explanations_of_another(make_facts):
