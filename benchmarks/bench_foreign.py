@@ -61,6 +61,8 @@ FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "a quarter of the level": lambda sound: sound / 4,
     "noise 30 dB below": lambda sound: sound + noise_like(sound, 30),
     "noise 10 dB below": lambda sound: sound + noise_like(sound, 10),
+    "MP3 of 64 kbit/s": lambda sound: through_mp3(sound, 64),
+    "MP3 of 24 kbit/s": lambda sound: through_mp3(sound, 24),
     "low-pass of 8 kHz": lambda sound: low_pass(sound, 8000),
     "low-pass of 4 kHz": lambda sound: low_pass(sound, 4000),
 }
@@ -148,6 +150,14 @@ def as_wav(sound: np.ndarray) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, sound, RATE, format="WAV")
     return file.getvalue()
+
+
+def through_mp3(sound: np.ndarray, kbits: int) -> np.ndarray:
+    """Encoded and decoded; at this rate libsndfile counts from 160 kbit/s (0) to 8 (1)."""
+    file = io.BytesIO()
+    quality = {"bitrate_mode": "CONSTANT", "compression_level": (160 - kbits) / (160 - 8)}
+    soundfile.write(file, sound, RATE, format="MP3", **quality)
+    return soundfile.read(io.BytesIO(file.getvalue()))[0]
 
 
 def noise_like(sound: np.ndarray, below_db: float) -> np.ndarray:

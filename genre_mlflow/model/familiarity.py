@@ -6,6 +6,7 @@ nearest neighbours (Sun et al. 2022, ICML, who take it in features of the networ
 """
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Self
 
 import torch
@@ -64,9 +65,15 @@ ARRAYS = tuple(one.name for one in fields(Familiarity) if one.name != "farthest"
 @torch.inference_mode()
 def statistics_of(pixels: Tensor, pictures: PreprocessingSettings) -> Tensor:
     """Statistics of segments as they go to the network, uint8 `[B, C, H, W]`: float32 `[B, F]`."""
-    describe = Statistics(*pictures.shape[1:])
+    describe = statistics(*pictures.shape[1:])
     batches = (levels(batch, pictures)[:, None] for batch in pixels.split(BATCH))
     return torch.cat([describe(255 * batch) for batch in batches])
+
+
+@cache
+def statistics(height: int, width: int) -> Statistics:
+    """What describes pictures of a size; made once, for that costs as much as a picture."""
+    return Statistics(height, width)
 
 
 def levels(pixels: Tensor, pictures: PreprocessingSettings) -> Tensor:

@@ -77,10 +77,13 @@ def test_the_model_that_is_served_has_the_limits_of_its_run(
     assert served.doubt.sure_from == outcome.metrics["sure_from"]
     assert served.doubt.likely_from == outcome.metrics["likely_from"]
     path = store.download_artifacts(outcome.run_id, "tables/predictions.csv")
-    test = part(read_predictions(Path(path)), "test")
+    predictions = read_predictions(Path(path))
+    test = part(predictions, "test")
     expected = sure_answers(test, outcome.metrics["sure_from"]).coverage.mean
     assert outcome.metrics["test_sure_coverage"] == expected
-    music = test["path"].iloc[0]
+    called = [served.predict(path).foreign for path in test["path"]]
+    assert outcome.metrics["test_foreign"] == sum(called) / len(called)
+    music = part(predictions, "train")["path"].iloc[0]
     assert served.predict(music).foreign is False
     gradient = pictures.encode(Image.linear_gradient("L"))
     assert served.predict(gradient).foreign is True
