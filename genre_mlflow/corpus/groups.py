@@ -59,9 +59,9 @@ def join_groups(
 
     Tracks with an artist, a recording (or what else is a column of `table`) or a `group` in common,
     directly or by way of others, get one `group`, named after its first track; a track that `table`
-    does not name keeps its own, and so do all that share that. `table`: as `groups_from` gives it; its ids are read as those of split
-    lists. Raises `DataError` for ids without a track, which `on_missing="skip"` passes over, and
-    where two rows mean one track.
+    does not name keeps its own, and so do all that share that. `table`: as `groups_from` gives it;
+    its ids are read as those of split lists. Raises `DataError` for ids without a track, which
+    `on_missing="skip"` passes over, and where two rows mean one track.
     """
     return manifest.assign(group=known_groups(manifest, table, on_missing)["group"])
 
