@@ -10,22 +10,36 @@ from genre_mlflow.errors import ModelError
 SQLITE = "sqlite:///"
 HERE = f"{SQLITE}mlflow.db"  # MLflow's default, in the working folder
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?$")
+SLASHES = re.compile(r"(https?)(?!://)(?::/?|//)([^/].*)|(sqlite)(?!:///)(?::(?://)?|/+)(.+)")
 PASSWORD = re.compile(r"(?<=:)[^:/@]+@")
 
 
 def check_address(name: str, value: str) -> None:
     """Raise `ModelError` for an address that is a slip of the pen, with what may be meant."""
     meant = ""
-    if value != value.strip() or (" " in value and is_of_network(value)) or not_a_line(value):
+    slashes = SLASHES.match(value)
+    if value and not value.strip():
+        wrong, meant = "is blank", HERE
+    elif value != value.strip() or (" " in value and is_of_network(value)) or not_a_line(value):
         wrong, meant = "has a blank or a line break in it", "".join(value.split())
+    elif slashes:
+        parts = [part for part in slashes.groups() if part]
+        wrong, meant = "has not the slashes of its scheme", with_slashes(*parts)
     elif HOST_AND_PORT.match(value):
         wrong, meant = "has no scheme", f"http://{value}"
     elif value.startswith("postgres:"):
         wrong, meant = "has a scheme that SQLAlchemy does not know", value.replace(":", "ql:", 1)
     elif is_server(value) and not host_of(value):
         wrong, meant = "names no host", "http://HOST:PORT"
+    elif is_server(value) and "#" in value:
+        wrong, meant = "is the address of a page", value.partition("#")[0].rstrip("/")
     if meant:
         raise ModelError(f"{name} is {hidden(value)!r}, which {wrong}; is {hidden(meant)} meant?")
+
+
+def with_slashes(scheme: str, rest: str) -> str:
+    """An address whose scheme has the slashes that it needs."""
+    return SQLITE + rest if scheme == "sqlite" else f"{scheme}://{rest}"
 
 
 def is_of_network(uri: str) -> bool:
