@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, quiet_mlflow, speaking
+from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     MODEL_OPTION,
     check_length,
@@ -16,7 +16,6 @@ from genre_mlflow.cli.options import (
 )
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.evaluation.explain_settings import ExplainSettings
-from genre_mlflow.files.names import escaped
 from genre_mlflow.model.settings import check_model
 
 OF_FILES, OF_RUNS = ("model", "out", "genre", "csv"), ("split", "robustness")
@@ -108,4 +107,4 @@ def explain_run(run_id: str, settings: ExplainSettings, device: str) -> None:
     quiet_mlflow()
     with Bar(Console()) as bar, speaking(bar.say):
         done = job.explain_run(run_id, settings, device, bar.move)
-    click.echo(escaped(job.summary(done), keep="\n"))
+    echo(job.summary(done))

@@ -32,6 +32,7 @@ from genre_mlflow.figures.robustness import robustness_figure
 from genre_mlflow.files.home import home
 from genre_mlflow.files.names import file_name
 from genre_mlflow.files.words import counted
+from genre_mlflow.jobs.card.facts import EXPLANATIONS
 from genre_mlflow.jobs.disturbing import disturbed_answers
 from genre_mlflow.jobs.report import N_MISTAKES
 from genre_mlflow.model.classifier import Classifier
@@ -44,7 +45,6 @@ from genre_mlflow.tracking.store import find_store, store_errors
 from genre_mlflow.training.device import choose_device
 
 N_OTHERS = 3  # tracks by which occlusion hides the parts of another
-FOLDER = "explanations"  # among the artifacts of the run
 DIGITS = 4  # in tables
 SHOWN = 3  # bands and disturbances; all are in the tables
 
@@ -153,10 +153,10 @@ def write_all(
     run: TrackedRun, job: Explaining, settings: ExplainSettings, folder: Path
 ) -> Explained:
     """All tables and pictures, in a folder as they will lie in the run."""
-    for name in (FOLDER, "tables", "figures"):
+    for name in (EXPLANATIONS, "tables"):
         (folder / name).mkdir()
-    n_mistakes = write_mistakes(job, folder / FOLDER)
-    write_mean_maps(job, folder / FOLDER)
+    n_mistakes = write_mistakes(job, folder / EXPLANATIONS)
+    write_mean_maps(job, folder / EXPLANATIONS)
     bands, robustness = write_bands(job, folder), pd.DataFrame()
     if settings.robustness:
         robustness = write_robustness(job, folder)
@@ -209,7 +209,7 @@ def write_bands(job: Explaining, folder: Path) -> pd.DataFrame:
     after = band_answers(job.classifier, job.rows, job.tracks, bands, tell)
     table = band_table(job.predictions, after, bands)
     table.round(DIGITS).to_csv(folder / "tables" / "bands.csv", index=False)
-    save_figure(bands_figure(table), folder / "figures" / "bands.png")
+    save_figure(bands_figure(table), folder / EXPLANATIONS / "bands.png")
     return table
 
 
@@ -218,7 +218,7 @@ def write_robustness(job: Explaining, folder: Path) -> pd.DataFrame:
     tell = job.progress("disturbing tracks")
     table = disturbed_answers(job.classifier, job.rows, job.predictions, tell)
     table.round(DIGITS).to_csv(folder / "tables" / "robustness.csv", index=False)
-    save_figure(robustness_figure(table), folder / "figures" / "robustness.png")
+    save_figure(robustness_figure(table), folder / EXPLANATIONS / "robustness.png")
     return table
 
 
@@ -242,7 +242,7 @@ def summary(done: Explained) -> str:
         for row in done.robustness.nsmallest(SHOWN, "difference").to_dict("records"):
             change = Disturbance(str(row["change"]), int(row["amount"]))
             lines.append(f"  With {change}: {points(row, 'difference')}")
-    return "\n".join([*lines, f"In {FOLDER}, tables and figures of run {done.run.id}"])
+    return "\n".join([*lines, f"In {EXPLANATIONS}, tables and figures of run {done.run.id}"])
 
 
 def points(row: dict[Hashable, Any], name: str, sign: int = 1) -> str:

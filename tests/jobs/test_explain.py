@@ -54,7 +54,7 @@ def test_the_run_gets_its_pictures_and_tables(own: Trained, explained) -> None:
     pictures = [path for path in there if path.startswith("explanations/mistake ")]
     assert len(pictures) == found.n_mistakes
     assert {"explanations/mean_maps.png", "tables/bands.csv", "tables/robustness.csv",
-            "figures/bands.png", "figures/robustness.png"} <= {*there}  # fmt: skip
+            "explanations/bands.png", "explanations/robustness.png"} <= {*there}  # fmt: skip
     assert {"tables/predictions.csv", "figures/mistakes.png"} <= {*there}  # of the training
 
 
