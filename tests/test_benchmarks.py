@@ -15,6 +15,7 @@ SMALL = {
     "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
     "bench_foreign": "--items 2 --epochs 1 --image-size 64",
+    "bench_gate": "--tracks 100 --draws 20",
     "bench_leaks": "--tracks 1000",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",

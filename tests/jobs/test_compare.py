@@ -128,7 +128,7 @@ def test_music_of_the_same_names_is_told(
             r"^Error: there is no run 'f00' in this store; .*; allowed are a run's id, models:/",
         ),
         (f"models:/{NAME}@gone", rf"^Error: model '{NAME}' has no version with the alias gone$"),
-        (f"models:/{NAME}/9", "^Error: MLflow: .*9"),
+        (f"models:/{NAME}/9", f"^Error: model {NAME!r} has no version .9.$"),
         ("models:/m-00", "^Error: MLflow: .*m-00"),
         ("models:/nobody@champion", "model 'nobody' has no version with the alias champion"),
         (".", r"^Error: \. is a folder, which keeps no predictions; evaluate it first"),

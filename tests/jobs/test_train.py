@@ -198,7 +198,8 @@ def test_test_set_is_read_once_after_training(
     train_small(make_corpus(tmp_path / "m"), val_fraction=0.2, test_fraction=0.3)
     n_train, n_val, n_test = 30, 12, 18
     at_the_end, baseline = [n_train, n_val, n_test], [n_train, n_test]
-    assert reads == [n_train, n_val] * 3 + at_the_end + baseline
+    foreign = [n_val, n_test]
+    assert reads == [n_train, n_val] * 3 + at_the_end + foreign + baseline
 
 
 def test_keep_all_keeps_the_weights_of_every_epoch(
