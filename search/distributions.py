@@ -115,6 +115,7 @@ def nearest(values: "Distribution", value: Value) -> Value:
     number = min(max(values.low, float(value)), values.high)  # in this order: NaN becomes `low`
     if values.step:
         number = values.low + round((number - values.low) / values.step) * values.step
+        number = min(number, values.high)  # of 0.05 three are more than 0.15
     return round(number) if is_whole(values) else number
 
 
