@@ -102,6 +102,7 @@ def test_training_prints_result_run_and_next_commands(
     assert re.search(r"mlflow ui --port 5000\n", result.output)
 
 
+@pytest.mark.slow
 def test_a_recipe_is_logged_with_all_that_it_says(
     tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

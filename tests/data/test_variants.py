@@ -89,6 +89,7 @@ def test_a_file_that_has_changed_is_refused_by_name(manifest, tmp_path):
         opened(manifest, tmp_path)
 
 
+@pytest.mark.slow
 def test_each_item_is_dealt_as_it_is_or_as_one_of_its_own_variants(manifest, tmp_path):
     tracks, dealt = varied(manifest, tmp_path)
     assert len(tracks) == 6

@@ -173,6 +173,7 @@ def test_a_picture_of_nothing_but_frames_costs_no_more_than_a_few():
     assert time.process_time() - started < 1.5  # 0.3 s; one look for each frame took 2 s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1001, 1000), (2500, 1800), (20, 100_003), (7000, 7000)])
 def test_a_large_picture_loses_its_frame_to_the_step_and_keeps_its_content(size):
     step = math.ceil(math.sqrt(size[0] * size[1] / MAX_SEARCHED))
@@ -268,6 +269,7 @@ def test_real_spectrograms_come_back_as_the_same_object():
     assert [image for image in real_images() if remove(image) is not image] == []
 
 
+@pytest.mark.slow
 @needs_real_data
 def test_real_spectrograms_lose_a_white_frame_exactly():
     for image in real_images():

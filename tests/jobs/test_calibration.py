@@ -25,6 +25,7 @@ def tables(client: MlflowClient, outcome: Outcome, name: str) -> Path:
     return Path(client.download_artifacts(outcome.run_id, f"tables/{name}.csv"))
 
 
+@pytest.mark.slow
 def test_the_model_answers_with_the_temperature_that_validation_gave(
     store: MlflowClient, options: TrainOptions
 ) -> None:
@@ -49,6 +50,7 @@ def test_the_model_answers_with_the_temperature_that_validation_gave(
     assert "calibrated on the 48 tracks of validation (temperature" in card
 
 
+@pytest.mark.slow
 def test_figures_of_the_best_epoch_are_those_before_calibration(
     store: MlflowClient, options: TrainOptions
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_network_that_was_taught_gives_its_own(
     assert served.temperature == taught.metrics["temperature"]
 
 
+@pytest.mark.slow
 def test_with_too_few_tracks_nothing_is_calibrated_and_the_card_says_so(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

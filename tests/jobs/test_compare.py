@@ -19,6 +19,8 @@ from genre_mlflow.cli.main import main
 from genre_mlflow.jobs.compare import compare
 from genre_mlflow.jobs.evaluate import evaluate
 
+pytestmark = pytest.mark.slow
+
 NAME = "genre-classifier"
 HERE = "comparisons"
 

@@ -201,6 +201,7 @@ def test_nothing_is_registered(whole: Whole) -> None:
     assert whole.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fold", "epoch"), [(1, 1), (5, 2)])
 def test_one_that_was_interrupted_ends_as_if_never_stopped(
     store: MlflowClient, whole: Whole, fold: int, epoch: int
@@ -287,6 +288,7 @@ def test_other_options_are_refused_when_one_is_resumed(whole: Whole, same_home: 
         validated(more, resume=run_id, given={"epochs"})
 
 
+@pytest.mark.slow
 def test_neither_command_goes_on_with_a_run_of_the_other(store: MlflowClient, whole: Whole) -> None:
     options = baseline(whole)
     run_id = validated(options).run_id

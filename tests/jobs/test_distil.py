@@ -29,6 +29,7 @@ def last_weights(run_id: str) -> dict[str, torch.Tensor]:
     return load_file(max(folder.glob("epoch-*.safetensors")))
 
 
+@pytest.mark.slow
 def test_one_network_is_registered_tested_and_told_of(
     store: MlflowClient, options: TrainOptions
 ) -> None:
@@ -48,6 +49,7 @@ def test_one_network_is_registered_tested_and_told_of(
     assert "then distilled into one network" in version.description
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [False, True])
 def test_it_learns_from_the_best_epoch_on_the_tracks_of_its_teachers(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch, refit: bool

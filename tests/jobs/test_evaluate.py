@@ -123,6 +123,7 @@ def test_a_folder_names_no_run(trained: Trained, others: Path, tmp_path: Path, c
     assert trained.client.get_experiment_by_name("none") is None
 
 
+@pytest.mark.slow
 def test_a_run_whose_manifest_is_damaged_or_gone_says_nothing(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

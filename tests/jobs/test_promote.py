@@ -14,6 +14,8 @@ from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.registry import RegisteredModel, check_servable
 
+pytestmark = pytest.mark.slow
+
 NAME = "genre-classifier"
 
 

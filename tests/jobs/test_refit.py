@@ -39,6 +39,7 @@ def table_of(client: MlflowClient, run_id: str) -> pd.DataFrame:
     return read_predictions(Path(client.download_artifacts(run_id, "tables/predictions.csv")))
 
 
+@pytest.mark.slow
 def test_it_learns_from_both_and_only_the_test_set_is_its_own(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,7 @@ def test_run_that_dies_within_tracking_repeats_nothing(
     assert_same(client, run_id, reference.run_id, [experiment, "reference"])
 
 
+@pytest.mark.slow
 def test_more_epochs_are_allowed_and_go_on_where_it_ended(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
@@ -231,6 +232,7 @@ def test_changed_options_are_refused(
         train(changed, experiment="x", resume=reference.run_id, given=set(changes))
 
 
+@pytest.mark.slow
 def test_changed_data_is_refused(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
@@ -250,6 +252,7 @@ def test_missing_checkpoint_is_named(
         train(reference.options("m"), experiment="x", resume=reference.run_id)
 
 
+@pytest.mark.slow
 def test_damaged_configuration_is_named(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

@@ -202,6 +202,7 @@ def test_test_set_is_read_once_after_training(
     assert reads == [n_train, n_val] * 3 + at_the_end + foreign + baseline
 
 
+@pytest.mark.slow
 def test_keep_all_keeps_the_weights_of_every_epoch(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
@@ -245,6 +246,7 @@ def test_whole_way_works_over_http(
     assert not (tmp_path / "work" / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_augmentation_reaches_what_is_learnt_and_nothing_else(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
@@ -276,6 +278,7 @@ def test_colours_that_cannot_be_undone_open_no_run(
     assert train_small(folder, colours="kept", stem="pixels", epochs=1).n_genres == 3
 
 
+@pytest.mark.slow
 def test_the_colour_map_that_is_undone_is_told(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
@@ -285,6 +288,7 @@ def test_the_colour_map_that_is_undone_is_told(
     assert "Colours of the images undone: grey" in said
 
 
+@pytest.mark.slow
 def test_skipped_files_are_recorded_in_the_run(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:

@@ -16,6 +16,8 @@ from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.loop import fit
 
+pytestmark = pytest.mark.slow
+
 SHIFTED = {"pitch_shift": 2.0, "time_stretch": 0.2, "variants": 2}
 
 
@@ -77,7 +79,6 @@ def test_images_alone_are_warped_anew_in_each_epoch(
     assert not list((home() / "cache").glob("variants-*"))
 
 
-@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_if_never_stopped(
     music: Path, store: MlflowClient
 ) -> None:
@@ -97,7 +98,6 @@ def test_a_run_that_was_interrupted_ends_as_if_never_stopped(
     assert losses[0] != losses[2]
 
 
-@pytest.mark.slow
 def test_a_refit_learns_from_the_variants_of_train_and_validation(
     music: Path, store: MlflowClient, fitted: list[dict[str, object]]
 ) -> None:

@@ -91,6 +91,7 @@ def test_folds_cannot_be_changed_under_the_same_name(store, make_request: MakeRe
         open_search(make_request())
 
 
+@pytest.mark.slow
 def test_finalists_are_the_best_settings_and_the_best_on_folds_wins(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
@@ -162,6 +163,7 @@ def test_other_folds_compare_the_finalists_anew(store, make_request: MakeRequest
     assert [finalist.data.tags["folds"] for finalist in finalists] == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_a_finalist_that_cannot_be_trained_is_left_out(
     store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from search.run import run
 from search.study import Search, open_search
 from search.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 MakeRequest = Callable[..., Request]
 
 

@@ -59,6 +59,7 @@ def test_mistake_is_one_line_with_exit_code_2(
     assert_mistake(result, message)
 
 
+@pytest.mark.slow
 def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> None:
     words = ["--data", str(music), *SMALL, "--lr", "0.01", "--trials", "2", "--promote"]
     with store_in(tmp_path / "work") as client:

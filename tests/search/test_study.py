@@ -312,6 +312,7 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
     assert store.get_run(search.runs.parent.id).data.metrics["best_val_loss"] == 0.1
 
 
+@pytest.mark.slow
 def test_folder_of_any_name_has_a_study(
     store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -378,6 +379,7 @@ class Count(Observer):
             self.epochs.append(done)
 
 
+@pytest.mark.slow
 def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:

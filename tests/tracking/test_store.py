@@ -186,6 +186,7 @@ class DeleteRun(Observer):
             self.client.delete_run(self.client.search_runs([experiment])[0].info.run_id)
 
 
+@pytest.mark.slow
 def test_a_run_deleted_during_training_can_be_restored_and_resumed(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_run_that_cannot_be_locked_does_not_stay_open(
     assert [run.info.status for run in store.search_runs([experiment])] == ["FAILED"]
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_are_named_with_their_place(trained: Trained, tmp_path: Path) -> None:
     with store_in(tmp_path, like=trained.folder) as client:
         outcome = train(trained.options, experiment="other")

@@ -12,6 +12,8 @@ from genre_mlflow.cli.main import main
 from genre_mlflow.errors import ModelError
 from genre_mlflow.tracking.versions import list_versions
 
+pytestmark = pytest.mark.slow
+
 NAME = "genre-classifier"
 
 

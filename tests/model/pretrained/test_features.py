@@ -28,6 +28,7 @@ def pictures(n: int, shape: tuple[int, int, int] = SHAPE) -> torch.Tensor:
     return torch.randint(0, 256, (n, *shape), dtype=torch.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", [PhotographReader, MusicReader])
 def test_a_reader_is_frozen_and_reads_each_picture_for_itself(reader):
     torch.manual_seed(0)
