@@ -43,6 +43,7 @@ from genre_mlflow.jobs.out_of_fold import (
     answers_of_folds,
     check_folds,
     deal_folds,
+    figures_of_folds,
     log_answers_of_folds,
 )
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
@@ -205,7 +206,8 @@ def conclude(
     said = believed(answers, doubts)
     logger.info("%s", said)
     if pooled:
-        values |= log_answers_of_folds(run, pooled, options.model.aggregate)
+        log_answers_of_folds(run, pooled, options.model.aggregate)
+        values |= figures_of_folds(pooled, options.model.aggregate)
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)

@@ -19,7 +19,7 @@ from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
 from genre_mlflow.jobs.card.page import words_of
 from genre_mlflow.jobs.card.use import same_explanations
 from genre_mlflow.jobs.doubt import Doubts, believed, doubts_of
-from genre_mlflow.jobs.out_of_fold import read_answers_of_folds
+from genre_mlflow.jobs.out_of_fold import OUT_OF_FOLD, figures_of_folds, read_answers_of_folds
 from genre_mlflow.jobs.report import split_figures
 from genre_mlflow.jobs.rivals import BASELINE, baseline_predictions, gain_over_baseline
 from genre_mlflow.jobs.tracks import open_tracks
@@ -32,7 +32,7 @@ from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.store import find_store, store_errors
 
 OF_THE_END = ("test_", "best_", "temperature", "baseline", "gain", "sure_", "likely_", "val_sure",
-              "val_set")  # metrics by their first letters  # fmt: skip
+              "val_set", OUT_OF_FOLD)  # metrics by their first letters  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Anew:
     tracks: Mapping[str, TrackDataset]
     answers: Calibrated
     doubts: Doubts
+    pooled: HeldOut | None  # what the folds after a refit have answered, as it was logged
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def answer_anew(
             "damaged"
         )
     doubts = doubts_of(rated["test"], answers, corpus, tracks, facts.options)
-    return Anew(facts, corpus, tracks, answers, doubts)
+    return Anew(facts, corpus, tracks, answers, doubts, pooled)
 
 
 def of_splits(anew: Anew) -> dict[str, float]:
@@ -148,8 +149,15 @@ def of_baseline(anew: Anew) -> dict[str, float]:
     return gain_over_baseline(anew.answers.predictions, rival)
 
 
+def of_folds(anew: Anew) -> dict[str, float]:
+    """What the folds after a refit say of the recipe, where there are any."""
+    if anew.pooled is None:
+        return {}
+    return figures_of_folds(anew.pooled, anew.facts.options.model.aggregate)
+
+
 FIGURES: tuple[Callable[[Anew], dict[str, float]], ...] = (
-    of_splits, of_calibration, of_doubt, of_baseline,
+    of_splits, of_calibration, of_doubt, of_baseline, of_folds,
 )  # fmt: skip
 
 
