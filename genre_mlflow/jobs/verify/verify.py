@@ -27,6 +27,7 @@ from genre_mlflow.jobs.train import answered
 from genre_mlflow.jobs.verify import differences
 from genre_mlflow.jobs.verify.differences import Difference
 from genre_mlflow.jobs.verify.music import MusicNow, music_now
+from genre_mlflow.jobs.verify.saved import Saved
 from genre_mlflow.jobs.verify.subject import Subject, find_subject, rated_of
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.store import find_store, store_errors
@@ -72,15 +73,12 @@ def verify(address: str) -> Verified:
     music = music_now(subject.facts)
     found = [*music.differences, *found_otherwise(subject.facts, music)]
     found += model_differences(subject, rated["test"])
-    temperature = rated["test"].temperature
     with store_errors():
         pooled = read_answers_of_folds(subject.run)
+    saved = Saved.taken_from(rated["test"])
     anew = answer_anew(subject.facts, music.corpus, rated, pooled)
     values = figures_now(anew)
-    found += differences.figures(
-        {"temperature of the model": temperature},
-        {"temperature of the model": rated["test"].temperature},
-    )
+    found += saved.differences(Saved.of(rated["test"]))
     with store_errors():
         found += subject.elsewhere(values)
         answers = differences.answers(subject.facts.predictions, anew.answers.predictions)

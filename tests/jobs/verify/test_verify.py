@@ -1,6 +1,7 @@
 """What was recorded is computed anew, and what somebody has changed is named with both values."""
 
 import io
+import json
 import re
 import shlex
 import shutil
@@ -156,6 +157,30 @@ def test_changed_weights_are_named_and_so_is_what_they_answer(
     assert_mistake(broken, r"Error: the model of run \w+ answers with what is no number: its")
     assert found["digest of the weights"][0] != found["digest of the weights"][1]
     assert "test_loss" in found and any(what.startswith("answer for ") for what in found)
+
+
+@pytest.mark.slow
+def test_changed_limits_and_other_familiar_music_are_named(
+    kept: Trained, run: MlflowClient
+) -> None:
+    assert "sure_from" in kept.outcome.metrics
+    location = run.get_logged_model(kept.outcome.model_id).artifact_location
+    (config,) = Path(location.removeprefix("file://")).rglob("classifier.json")
+    with changed(config):
+        values = json.loads(config.read_text("utf-8"))
+        values |= {
+            "farthest": 2 * values["farthest"],
+            "doubt": {"sure_from": 0.01, "likely_from": 0.99},
+        }
+        config.write_text(json.dumps(values), "utf-8")
+        found = told(verify(kept.outcome.run_id))
+    assert found.pop("sure_from of the model")[0] == "0.01"
+    assert found.keys() == {"likely_from of the model", "farthest of the model"}
+    with changed(config.with_name("familiarity.safetensors")) as arrays:
+        known = load_file(arrays)
+        save_file({**known, "references": known["references"] + 1}, arrays)
+        found = told(verify(kept.outcome.run_id))
+    assert found.keys() == {"digest of the familiar music"}
 
 
 @pytest.mark.slow
