@@ -218,7 +218,7 @@ def conclude(
     log_calibration(run, answers)
     signals.check()
     model_id = log_model(run, options, rated, predictions, epoch)
-    strange = (OUT_OF_FOLD,) if answers_val(rated) else (OUT_OF_FOLD, "best")  # not of the model
+    strange = not_of_model(options)
     others = {name: value for name, value in values.items() if name.startswith(strange)}
     ours = {name: value for name, value in values.items() if name not in others}
     if others:
@@ -285,9 +285,16 @@ def log_model(
     return model_id
 
 
-def answers_val(rated: Mapping[str, Classifier]) -> bool:
-    """Whether the figures of validation are those of the model itself."""
-    return rated["val"] is rated["test"]
+def not_of_model(options: TrainOptions) -> tuple[str, ...]:
+    """Metrics by their first letters that tell of others of its recipe than the model itself.
+
+    A pupil is no network of the epoch that was chosen; of a refit it was not held out what its
+    limits were chosen on.
+    """
+    training = options.training
+    best = ("best",) if training.refit or training.distil else ()
+    held_out = ("val_sure", "val_set") if training.refit else ()
+    return (OUT_OF_FOLD, *best, *held_out)
 
 
 def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> Classifier | None:
