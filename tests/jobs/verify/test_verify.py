@@ -250,6 +250,11 @@ def test_a_run_of_something_else_is_refused(kept: Trained, run: MlflowClient, co
     other = run.create_run("0", tags={"task": "compare"}, run_name="compare a with b")
     message = r"^Error: run \w+ \(compare a with b\) is one of compare; a card tells of a training$"
     assert_mistake(call(command, other.info.run_id), message)
+    validated = run.create_run("0", tags={"task": "crossval"}, run_name="all")
+    message = (
+        r"^Error: run \w+ \(all\) is a cross-validation: a model of its --final has no test set"
+    )
+    assert_mistake(call(command, validated.info.run_id), message)
     begun = run.create_run("0", tags={"task": "train"}, run_name="begun")
     message = r"^Error: run \w+ \(begun\) has no model to tell of: it has not come to its end"
     assert_mistake(call(command, begun.info.run_id), message)
