@@ -57,6 +57,17 @@ def n_folds(options: TrainOptions) -> int:
     return asked if options.training.refit and asked > 1 else 0
 
 
+def are_left(options: TrainOptions, folder: Path) -> bool:
+    """Whether folds may still have to be trained, by what lies in the folder of a run.
+
+    After a training that has stopped early it says so though all are done.
+    """
+    epochs = 1 if options.family.is_fitted else options.training.epochs
+    places = (folder / FOLDS).glob("*")
+    done = [place for place in places if CheckpointFolder(place).weights_file(epochs).exists()]
+    return len(done) < n_folds(options)
+
+
 def deal_folds(options: TrainOptions, corpus: Corpus) -> list[pd.DataFrame]:
     """The folds of train and validation by whole groups, as manifests; none where none are needed.
 

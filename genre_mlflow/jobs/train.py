@@ -41,6 +41,7 @@ from genre_mlflow.jobs.fitting import (
 from genre_mlflow.jobs.out_of_fold import (
     OUT_OF_FOLD,
     answers_of_folds,
+    are_left,
     check_folds,
     deal_folds,
     figures_of_folds,
@@ -118,7 +119,7 @@ def train(
     session = find_session(options, experiment, resume, given)
     options = session.options
     device = choose_device(options.training.device)
-    if begins(session.run_id) or (options.training.refit and begins(session.run_id, AGAIN)):
+    if needs_start(options, session.run_id):
         options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
@@ -170,6 +171,13 @@ def train_in_run(
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
     return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled)
+
+
+def needs_start(options: TrainOptions, run_id: str) -> bool:
+    """Whether any of the trainings of a run is still to begin with what its network starts from."""
+    if begins(run_id) or (options.training.refit and begins(run_id, AGAIN)):
+        return True
+    return are_left(options, checkpoint_folder(run_id))
 
 
 def begins(run_id: str, part: str = "") -> bool:

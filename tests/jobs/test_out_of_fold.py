@@ -16,7 +16,16 @@ from genre_mlflow.evaluation.predictions import (
     segment_table,
     write_predictions,
 )
-from genre_mlflow.jobs.out_of_fold import answers_in, by_whom, figures_of_folds, pooled_table
+from genre_mlflow.jobs.out_of_fold import (
+    FOLDS,
+    answers_in,
+    are_left,
+    by_whom,
+    figures_of_folds,
+    pooled_table,
+)
+from genre_mlflow.options import TrainOptions
+from genre_mlflow.training.checkpoint import CheckpointFolder
 
 GENRES = ("blues", "jazz", "rock")
 
@@ -55,6 +64,16 @@ def test_what_is_read_again_says_the_same(tmp_path: Path) -> None:
     )
     assert read.temperature("mean") == logged.temperature("mean")
     assert figures_of_folds(read, "mean") == figures_of_folds(logged, "mean")
+
+
+def test_folds_are_left_until_all_have_answered(tmp_path: Path) -> None:
+    options = TrainOptions.from_flat({"refit": True, "refit_folds": 2, "epochs": 3})
+    assert not are_left(options.changed(refit_folds=1), tmp_path)
+    assert are_left(options, tmp_path)
+    for number, is_left in ((1, True), (2, False)):
+        CheckpointFolder(tmp_path / FOLDS / f"0{number}").save_weights(3, {"a": torch.zeros(1)})
+        assert are_left(options, tmp_path) == is_left
+    assert are_left(options.changed(epochs=4), tmp_path), "more epochs train them anew"
 
 
 def test_damaged_tables_are_refused(tmp_path: Path) -> None:
