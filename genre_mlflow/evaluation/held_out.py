@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genre_mlflow.corpus.manifest import recordings
+from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation.calibration import FEWEST, fit_temperature
 from genre_mlflow.evaluation.predictions import genres_of, logits_of, with_answers
 from genre_mlflow.model.aggregation import aggregate_logits
@@ -46,7 +47,15 @@ class HeldOut:
 
     @classmethod
     def from_tables(cls, predictions: pd.DataFrame, segments: pd.DataFrame, source: str) -> Self:
-        """The answers of a table of tracks and the table of their segments."""
+        """The answers of a table of tracks and the table of their segments.
+
+        Raises `DataError` for tables that are not of the same tracks and genres.
+        """
+        strange = {*predictions["track_id"]} ^ {*segments["track_id"]}
+        if strange:
+            raise DataError(f"{min(strange)} is in one of the tables of tracks and segments alone")
+        if genres_of(predictions) != genres_of(segments):
+            raise DataError("the tables of tracks and segments have not the same genres")
         rows = predictions.reset_index(drop=True)
         places = pd.Series(rows.index, index=rows["track_id"])
         owners = torch.tensor(places[segments["track_id"]].to_numpy())
@@ -65,12 +74,12 @@ class HeldOut:
 
     @property
     def n(self) -> int:
-        """Recordings, in each repeat anew."""
-        return int(self.recording.max()) + 1 if len(self.rows) else 0
+        """Recordings; one that several repeats answer for is still one."""
+        return len({*recordings(self.rows.drop_duplicates("track_id"))})
 
     @cached_property
     def labels(self) -> Tensor:
-        """The genre of each recording as its place in `genres`, int64 `[n]`."""
+        """The genre of each recording as its place in `genres`, int64, in each part anew."""
         places = {genre: place for place, genre in enumerate(self.genres)}
         first = ~pd.Series(self.recording.numpy()).duplicated().to_numpy()
         return torch.tensor([places[genre] for genre in self.rows["genre"][first]])

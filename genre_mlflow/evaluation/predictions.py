@@ -59,8 +59,11 @@ def segment_table(
 
 
 def read_segments(path: Path) -> pd.DataFrame:
-    """Read a table of segments as it was written."""
-    table = pd.read_csv(path, dtype={"track_id": str, "split": str}, keep_default_na=False)
+    """Read a table of segments as it was written. Raises `DataError` for another table."""
+    texts = ("track_id", "split")
+    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
+    if not {*texts} <= {*table.columns} or not genres_of(table):
+        raise DataError(f"{path.name} is no table of segments")
     return table.astype({f"{LOGIT}{genre}": np.float32 for genre in genres_of(table)})
 
 

@@ -28,10 +28,11 @@ NO_FOREIGN = "Nor is foreign sound told: it gets a genre too."
 
 @dataclass(frozen=True)
 class Doubts:
-    """The limits of a model, what validation and test tracks get by them, and what was asked for.
+    """The limits of a model, what held-out and test tracks get by them, and what was asked for.
 
     `val` and `test` are None where nobody knows a limit; `foreign`: the share of the test tracks
-    that is called so.
+    that is called so. `source`: the name of the held-out tracks, which are those of the folds
+    after a refit that has such, in a sentence.
     """
 
     doubt: Doubt
@@ -39,6 +40,7 @@ class Doubts:
     test: tuple[Sure, Sets] | None
     foreign: Interval | None
     settings: DoubtSettings
+    source: str = "validation"
 
     def metrics(self) -> dict[str, float]:
         """The limits, and coverage, precision, size of sets and foreign tracks, 0 to 1."""
@@ -73,10 +75,10 @@ class Doubts:
         """From which confidence on answers are sure, and how many of them are right."""
         assert self.val and self.test
         if self.doubt.sure_from == NEVER:
-            return f"No confidence reaches {precision} on validation: every answer is unsure."
+            return f"No confidence reaches {precision} on {self.source}: every answer is unsure."
         return (
             f"For {precision} answers below a confidence of {self.doubt.sure_from:.2f} are "
-            f"unsure: of validation {said(self.val[0])}; of the test set {said(self.test[0])}."
+            f"unsure: of {self.source} {said(self.val[0])}; of the test set {said(self.test[0])}."
         )
 
     def about_foreign(self) -> str:
@@ -125,7 +127,9 @@ def doubts_of(
     Those of answers hang on who has learnt what; how foreign a sound is does not.
     """
     val = test = None
+    source = Doubts.source
     if answers.held_out is not None:
+        source = answers.held_out.source
         unseen = answers.held_out.answers(classifier.aggregation, answers.temperature or 1.0)
         classifier.doubt = fit_doubt(unseen, options.doubt)
         val = kept(classifier.doubt, unseen)
@@ -133,7 +137,7 @@ def doubts_of(
     foreign = None
     if options.family.reads_files:
         foreign = foreign_share(classifier, corpus, tracks, options.doubt.familiar_share)
-    return Doubts(classifier.doubt, val, test, foreign, options.doubt)
+    return Doubts(classifier.doubt, val, test, foreign, options.doubt, source)
 
 
 def kept(doubt: Doubt, predictions: pd.DataFrame) -> tuple[Sure, Sets] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from genre_mlflow import signals
-from genre_mlflow.errors import ModelError
+from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.evaluation.doubt import fit_doubt
 from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.evaluation.pooled import pool, recordings_of
@@ -133,14 +133,17 @@ def learn_limits(
 def pooled_answers(runs: Mapping[Key, TrackedRun], tables: Mapping[Key, pd.DataFrame]) -> HeldOut:
     """What the folds have answered to the segments of all tracks, in all repeats.
 
-    Raises `ModelError` where the table of a fold is gone.
+    Raises `ModelError` where the table of a fold is gone, `DataError` where it is of other tracks.
     """
     parts = []
     for key in sorted(tables):
         segments = segments_of(runs[key])
         if segments is None:
             raise ModelError(f"run {runs[key].id} ({runs[key].name}) has no table of segments")
-        parts.append(HeldOut.from_tables(tables[key], segments, "a fold"))
+        try:
+            parts.append(HeldOut.from_tables(tables[key], segments, "a fold"))
+        except DataError as error:
+            raise DataError(f"run {runs[key].id} ({runs[key].name}): {error}") from error
     how = ", each answered for by a training of the same recipe that has not seen its group"
     return HeldOut.pooled(parts, "the corpus", how)
 

@@ -7,7 +7,7 @@ far its confidences can be believed. Its recipe can: trained on all folds of the
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +42,7 @@ OUT_OF_FOLD = "out_of_fold"  # prefix of the metrics, which are of the recipe an
 FOLDS = "refit-folds"  # folder of the answers and the checkpoints, in that of the run
 FITTED_FOLDS = 5  # of what is fitted at once, where nobody has asked for others
 LOGITS = "logits"
+BOTH_SPLITS = "train and validation"  # the tracks' name in a sentence
 TRACKS_FILE, SEGMENTS_FILE = (f"tables/{OUT_OF_FOLD}_{n}.csv" for n in ("predictions", "segments"))
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,17 @@ def n_folds(options: TrainOptions) -> int:
     """
     asked = options.training.refit_folds or (FITTED_FOLDS if options.family.is_fitted else 1)
     return asked if options.training.refit and asked > 1 else 0
+
+
+def are_left(options: TrainOptions, folder: Path) -> bool:
+    """Whether folds may still have to be trained, by what lies in the folder of a run.
+
+    After a training that has stopped early it says so though all are done.
+    """
+    epochs = 1 if options.family.is_fitted else options.training.epochs
+    places = (folder / FOLDS).glob("*")
+    done = [place for place in places if CheckpointFolder(place).weights_file(epochs).exists()]
+    return len(done) < n_folds(options)
 
 
 def deal_folds(options: TrainOptions, corpus: Corpus) -> list[pd.DataFrame]:
@@ -101,16 +113,15 @@ def answers_of_folds(
         logger.info("Calibration, fold %d of %d", number, len(dealt))
         place = folder / FOLDS / f"{number:02d}-{digest(fold)}"
         parts.append(answers_of_fold(options, corpus, fold, epochs, place, device))
-    return together(parts)
+    return HeldOut.pooled(parts, BOTH_SPLITS, by_whom(len(parts)))
 
 
-def together(parts: Sequence[HeldOut]) -> HeldOut:
-    """The answers to all folds."""
-    how = (
-        f", each answered for by one of {counted(len(parts), 'training')} of the same recipe that "
-        "have not seen its group"
+def by_whom(n: int) -> str:
+    """Who has answered for the tracks of so many folds, after their name in a sentence."""
+    return (
+        f", each answered for by one of {counted(n, 'training')} of the same recipe that have not "
+        "seen its group"
     )
-    return HeldOut.pooled(parts, "train and validation", how)
 
 
 def answers_of_fold(
@@ -149,29 +160,50 @@ def logits_of_fold(
         return segment_logits(classifier, tracks["unseen"])
 
 
-def log_answers_of_folds(run: TrackedRun, held_out: HeldOut, aggregation: str) -> dict[str, float]:
-    """Log these answers as tables; what they say of the recipe, as metrics of this prefix."""
+def pooled_table(held_out: HeldOut, aggregation: str) -> pd.DataFrame:
+    """The predictions table of these answers, with the columns of a cross-validation's."""
     pooled = held_out.answers(aggregation)
     pooled.insert(0, KEYS[0], 1)
     pooled.insert(1, KEYS[1], held_out.rows[PART].to_numpy() + 1)
-    with run.folder() as folder:
-        (folder / "tables").mkdir()
-        write_predictions(pooled, folder / TRACKS_FILE)
-        segments = segment_table(held_out.rows, held_out.owners, held_out.logits, held_out.genres)
-        segments.to_csv(folder / SEGMENTS_FILE, index=False)
-    figures = pooled_figures(recordings_of(pooled))
+    return pooled
+
+
+def figures_of_folds(held_out: HeldOut, aggregation: str) -> dict[str, float]:
+    """What these answers say of the recipe, as metrics of this prefix."""
+    figures = pooled_figures(recordings_of(pooled_table(held_out, aggregation)))
     return {f"{OUT_OF_FOLD}_{name}": value for name, value in figures.items()}
 
 
+def log_answers_of_folds(run: TrackedRun, held_out: HeldOut, aggregation: str) -> None:
+    """Log these answers as tables."""
+    with run.folder() as folder:
+        (folder / "tables").mkdir()
+        write_predictions(pooled_table(held_out, aggregation), folder / TRACKS_FILE)
+        segments = segment_table(held_out.rows, held_out.owners, held_out.logits, held_out.genres)
+        segments.to_csv(folder / SEGMENTS_FILE, index=False)
+
+
 def read_answers_of_folds(run: TrackedRun) -> HeldOut | None:
-    """What was logged of these answers; None where a run has none."""
+    """What was logged of these answers; None where a run has none.
+
+    Raises `DataError` for tables that are damaged.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tracks, own = (run.read_artifact(n, Path(folder)) for n in (TRACKS_FILE, SEGMENTS_FILE))
         if tracks is None or own is None:
             return None
-        pooled, segments = read_predictions(tracks), read_segments(own)
-    parts = []
-    for _, rows in pooled.groupby(KEYS[1], sort=True):
-        theirs = segments[segments["track_id"].isin(rows["track_id"])]
-        parts.append(HeldOut.from_tables(rows, theirs, "a fold"))
-    return together(parts)
+        try:
+            return answers_in(read_predictions(tracks), read_segments(own))
+        except DataError as error:
+            raise DataError(
+                f"{TRACKS_FILE} or {SEGMENTS_FILE} of run {run.id} is damaged: {error}"
+            ) from error
+
+
+def answers_in(pooled: pd.DataFrame, segments: pd.DataFrame) -> HeldOut:
+    """The answers of the tables that were logged. Raises `DataError` for others."""
+    if KEYS[1] not in pooled:
+        raise DataError(f"there is no column {KEYS[1]}")
+    parts, folds = pd.factorize(pooled[KEYS[1]], sort=True)
+    found = HeldOut.from_tables(pooled.assign(**{PART: parts}), segments, BOTH_SPLITS)
+    return replace(found, how=by_whom(len(folds)))

@@ -41,8 +41,10 @@ from genre_mlflow.jobs.fitting import (
 from genre_mlflow.jobs.out_of_fold import (
     OUT_OF_FOLD,
     answers_of_folds,
+    are_left,
     check_folds,
     deal_folds,
+    figures_of_folds,
     log_answers_of_folds,
 )
 from genre_mlflow.jobs.report import final_metrics, log_baseline, log_importance, log_report
@@ -117,7 +119,7 @@ def train(
     session = find_session(options, experiment, resume, given)
     options = session.options
     device = choose_device(options.training.device)
-    if begins(session.run_id) or (options.training.refit and begins(session.run_id, AGAIN)):
+    if needs_start(options, session.run_id):
         options.family.check_start()
     if options.corpus.data == DEMO:
         logger.info("Corpus: the built-in demo (synthesised in seconds, once)")
@@ -171,6 +173,13 @@ def train_in_run(
     return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled)
 
 
+def needs_start(options: TrainOptions, run_id: str) -> bool:
+    """Whether any of the trainings of a run is still to begin with what its network starts from."""
+    if begins(run_id) or (options.training.refit and begins(run_id, AGAIN)):
+        return True
+    return are_left(options, checkpoint_folder(run_id))
+
+
 def begins(run_id: str, part: str = "") -> bool:
     """Whether a run, or the training that follows in it, has no checkpoint to go on from."""
     return not CheckpointFolder(checkpoint_folder(run_id) / part).has_state
@@ -205,7 +214,8 @@ def conclude(
     said = believed(answers, doubts)
     logger.info("%s", said)
     if pooled:
-        values |= log_answers_of_folds(run, pooled, options.model.aggregate)
+        log_answers_of_folds(run, pooled, options.model.aggregate)
+        values |= figures_of_folds(pooled, options.model.aggregate)
     if is_worth_comparing(options, tracks):
         baseline = baseline_predictions(options, corpus, tracks)
         values |= gain_over_baseline(predictions, baseline)
@@ -216,7 +226,7 @@ def conclude(
     log_calibration(run, answers)
     signals.check()
     model_id = log_model(run, options, rated, predictions, epoch)
-    strange = (OUT_OF_FOLD,) if answers_val(rated) else (OUT_OF_FOLD, "best")  # not of the model
+    strange = not_of_model(options)
     others = {name: value for name, value in values.items() if name.startswith(strange)}
     ours = {name: value for name, value in values.items() if name not in others}
     if others:
@@ -283,9 +293,16 @@ def log_model(
     return model_id
 
 
-def answers_val(rated: Mapping[str, Classifier]) -> bool:
-    """Whether the figures of validation are those of the model itself."""
-    return rated["val"] is rated["test"]
+def not_of_model(options: TrainOptions) -> tuple[str, ...]:
+    """Metrics by their first letters that tell of others of its recipe than the model itself.
+
+    A pupil is no network of the epoch that was chosen; of a refit it was not held out what its
+    limits were chosen on.
+    """
+    training = options.training
+    best = ("best",) if training.refit or training.distil else ()
+    held_out = ("val_sure", "val_set") if training.refit else ()
+    return (OUT_OF_FOLD, *best, *held_out)
 
 
 def speaks_for_test(options: TrainOptions, rated: Mapping[str, Classifier]) -> Classifier | None:

@@ -42,6 +42,13 @@ def test_too_few_tracks_give_none(n: int, is_fitted: bool) -> None:
     assert (held_out(n).temperature("mean") is not None) == is_fitted
 
 
+def test_tracks_that_are_answered_for_twice_are_no_more_of_them() -> None:
+    few = held_out(FEWEST - 1)
+    twice = HeldOut.pooled([few, few], "two repeats")
+    assert twice.temperature("mean") is None
+    assert twice.words == f"the {FEWEST - 1} tracks of two repeats"
+
+
 def test_pooled_answers_are_those_of_all_parts_in_their_order() -> None:
     one, two = held_out(20, 1, "a", per_track=2), held_out(30, 2, "b")
     pooled = HeldOut.pooled([one, two], "all", ", by two")
@@ -65,7 +72,7 @@ def test_a_recording_counts_once_in_each_part_with_all_its_segments() -> None:
     part = HeldOut(rows, logits, torch.arange(3), GENRES, "a fold")
     assert (part.n, part.labels.tolist()) == (2, [0, 2])
     twice = HeldOut.pooled([part, part], "two repeats")
-    assert twice.n == 4
+    assert twice.n == 2, "repeats make no more recordings"
     assert twice.labels.tolist() == [0, 2, 0, 2]
 
 

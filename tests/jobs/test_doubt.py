@@ -17,7 +17,7 @@ from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.evaluation.statistics import Interval
 from genre_mlflow.jobs.doubt import Doubts
-from genre_mlflow.jobs.train import train
+from genre_mlflow.jobs.train import not_of_model, train
 from genre_mlflow.model.doubt import NEVER, UNKNOWN, Doubt
 from genre_mlflow.options import TrainOptions
 
@@ -47,6 +47,29 @@ def test_a_precision_that_no_confidence_reaches_is_told():
     doubts = Doubts(Doubt(NEVER, 0.2), NEVER_SURE, NEVER_SURE, None, DoubtSettings())
     assert "No confidence reaches a precision of 90% on validation: every" in doubts.sentence()
     assert "test_sure_precision" not in doubts.metrics()
+
+
+def test_limits_by_folds_are_not_told_as_those_of_validation():
+    source = "train and validation"
+    for doubt, shares in ((Doubt(0.7, 0.2), KNOWN), (Doubt(NEVER, 0.2), NEVER_SURE)):
+        said = Doubts(doubt, shares, shares, None, DoubtSettings(), source).about_answers()
+        assert " train and validation" in said
+        assert "of validation" not in said and "on validation" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, set()),
+        ({"ensemble": 2, "distil": True}, {"best"}),
+        ({"refit": True}, {"best", "val_sure", "val_set"}),
+        ({"refit": True, "refit_folds": 3}, {"best", "val_sure", "val_set"}),
+    ],
+)
+def test_what_tells_of_another_network_is_not_linked_to_the_model(
+    changes: dict, expected: set[str]
+) -> None:
+    assert {*not_of_model(TrainOptions.from_flat(changes))} == {"out_of_fold", *expected}
 
 
 def test_where_nobody_knows_there_are_no_metrics():

@@ -219,7 +219,7 @@ def test_of_several_repeats_the_first_makes_the_ensemble_and_all_the_temperature
     assert made.network_settings.members == 3
     description = store.get_model_version("genre-classifier", "1").description
     assert "2 times 3 folds" in description
-    assert "the 72 tracks of the corpus" in description
+    assert "the 36 tracks of the corpus" in description
 
 
 @pytest.mark.parametrize("final", ["all", "ensemble"])

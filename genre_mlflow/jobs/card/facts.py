@@ -23,7 +23,7 @@ from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.answers import RUN_PREDICTIONS, WHAT, without_alias
 from genre_mlflow.tracking.registry import MANIFEST_FILE, read_manifest, training_run
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.sessions import CONFIG_FILE, TASKS, TRAIN
+from genre_mlflow.tracking.sessions import CONFIG_FILE, CROSSVAL, TASKS, TRAIN
 
 FAULTS_FILE = "data/faults.json"
 EXPLANATIONS = "explanations"  # folder of artifacts that another command adds later
@@ -164,6 +164,11 @@ def find_run(address: str) -> TrackedRun:
 def check_trained(run: TrackedRun) -> None:
     """Raise `ModelError` for a run that is no training, or has no model of its own."""
     task = run.tags.get("task", "")
+    if task in TASKS[CROSSVAL]:
+        raise ModelError(
+            f"run {run.id} ({run.name}) is a cross-validation: a model of its --final has no test "
+            "set, and its card is neither made again nor verified"
+        )
     if task not in TASKS[TRAIN]:
         kind = f"is one of {task}" if task else "is none of genre-mlflow's"
         raise ModelError(f"run {run.id} ({run.name}) {kind}; a card tells of a training")

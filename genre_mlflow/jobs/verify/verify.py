@@ -19,7 +19,7 @@ from genre_mlflow.jobs.card.facts import CALIBRATION_TAG, RunFacts
 from genre_mlflow.jobs.card.page import words_of
 from genre_mlflow.jobs.card.use import same_explanations
 from genre_mlflow.jobs.doubt import Doubts, believed, doubts_of
-from genre_mlflow.jobs.out_of_fold import read_answers_of_folds
+from genre_mlflow.jobs.out_of_fold import OUT_OF_FOLD, figures_of_folds, read_answers_of_folds
 from genre_mlflow.jobs.report import split_figures
 from genre_mlflow.jobs.rivals import BASELINE, baseline_predictions, gain_over_baseline
 from genre_mlflow.jobs.tracks import open_tracks
@@ -27,12 +27,13 @@ from genre_mlflow.jobs.train import answered
 from genre_mlflow.jobs.verify import differences
 from genre_mlflow.jobs.verify.differences import Difference
 from genre_mlflow.jobs.verify.music import MusicNow, music_now
+from genre_mlflow.jobs.verify.saved import Saved
 from genre_mlflow.jobs.verify.subject import Subject, find_subject, rated_of
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.store import find_store, store_errors
 
 OF_THE_END = ("test_", "best_", "temperature", "baseline", "gain", "sure_", "likely_", "val_sure",
-              "val_set")  # metrics by their first letters  # fmt: skip
+              "val_set", OUT_OF_FOLD)  # metrics by their first letters  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Anew:
     tracks: Mapping[str, TrackDataset]
     answers: Calibrated
     doubts: Doubts
+    pooled: HeldOut | None  # what the folds after a refit have answered, as it was logged
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,12 @@ def verify(address: str) -> Verified:
     music = music_now(subject.facts)
     found = [*music.differences, *found_otherwise(subject.facts, music)]
     found += model_differences(subject, rated["test"])
-    temperature = rated["test"].temperature
     with store_errors():
         pooled = read_answers_of_folds(subject.run)
+    saved = Saved.taken_from(rated["test"])
     anew = answer_anew(subject.facts, music.corpus, rated, pooled)
     values = figures_now(anew)
-    found += differences.figures(
-        {"temperature of the model": temperature},
-        {"temperature of the model": rated["test"].temperature},
-    )
+    found += saved.differences(Saved.of(rated["test"]))
     with store_errors():
         found += subject.elsewhere(values)
         answers = differences.answers(subject.facts.predictions, anew.answers.predictions)
@@ -122,7 +121,7 @@ def answer_anew(
             "damaged"
         )
     doubts = doubts_of(rated["test"], answers, corpus, tracks, facts.options)
-    return Anew(facts, corpus, tracks, answers, doubts)
+    return Anew(facts, corpus, tracks, answers, doubts, pooled)
 
 
 def of_splits(anew: Anew) -> dict[str, float]:
@@ -148,8 +147,15 @@ def of_baseline(anew: Anew) -> dict[str, float]:
     return gain_over_baseline(anew.answers.predictions, rival)
 
 
+def of_folds(anew: Anew) -> dict[str, float]:
+    """What the folds after a refit say of the recipe, where there are any."""
+    if anew.pooled is None:
+        return {}
+    return figures_of_folds(anew.pooled, anew.facts.options.model.aggregate)
+
+
 FIGURES: tuple[Callable[[Anew], dict[str, float]], ...] = (
-    of_splits, of_calibration, of_doubt, of_baseline,
+    of_splits, of_calibration, of_doubt, of_baseline, of_folds,
 )  # fmt: skip
 
 

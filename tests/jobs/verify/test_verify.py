@@ -1,6 +1,7 @@
 """What was recorded is computed anew, and what somebody has changed is named with both values."""
 
 import io
+import json
 import re
 import shlex
 import shutil
@@ -159,6 +160,30 @@ def test_changed_weights_are_named_and_so_is_what_they_answer(
 
 
 @pytest.mark.slow
+def test_changed_limits_and_other_familiar_music_are_named(
+    kept: Trained, run: MlflowClient
+) -> None:
+    assert "sure_from" in kept.outcome.metrics
+    location = run.get_logged_model(kept.outcome.model_id).artifact_location
+    (config,) = Path(location.removeprefix("file://")).rglob("classifier.json")
+    with changed(config):
+        values = json.loads(config.read_text("utf-8"))
+        values |= {
+            "farthest": 2 * values["farthest"],
+            "doubt": {"sure_from": 0.01, "likely_from": 0.99},
+        }
+        config.write_text(json.dumps(values), "utf-8")
+        found = told(verify(kept.outcome.run_id))
+    assert found.pop("sure_from of the model")[0] == "0.01"
+    assert found.keys() == {"likely_from of the model", "farthest of the model"}
+    with changed(config.with_name("familiarity.safetensors")) as arrays:
+        known = load_file(arrays)
+        save_file({**known, "references": known["references"] + 1}, arrays)
+        found = told(verify(kept.outcome.run_id))
+    assert found.keys() == {"digest of the familiar music"}
+
+
+@pytest.mark.slow
 def test_what_has_changed_in_the_data_is_named_by_track(kept: Trained, run: MlflowClient) -> None:
     with changed(kept.folder / "music") as music:
         shutil.copy(music / "rock" / "rock.00001.png", music / "rock" / "rock.00002.png")
@@ -225,6 +250,11 @@ def test_a_run_of_something_else_is_refused(kept: Trained, run: MlflowClient, co
     other = run.create_run("0", tags={"task": "compare"}, run_name="compare a with b")
     message = r"^Error: run \w+ \(compare a with b\) is one of compare; a card tells of a training$"
     assert_mistake(call(command, other.info.run_id), message)
+    validated = run.create_run("0", tags={"task": "crossval"}, run_name="all")
+    message = (
+        r"^Error: run \w+ \(all\) is a cross-validation: a model of its --final has no test set"
+    )
+    assert_mistake(call(command, validated.info.run_id), message)
     begun = run.create_run("0", tags={"task": "train"}, run_name="begun")
     message = r"^Error: run \w+ \(begun\) has no model to tell of: it has not come to its end"
     assert_mistake(call(command, begun.info.run_id), message)
@@ -286,6 +316,7 @@ def test_a_page_is_written_where_it_is_wanted(
     [
         {"network": "statistics"},
         {"refit": True},
+        {"refit": True, "refit_folds": 3},
         {"ensemble": 2, "distil": True},
         {"ensemble": 2, "distil": True, "refit": True},
     ],
@@ -301,7 +332,8 @@ def test_every_kind_of_training_is_computed_anew(
     outcome = train(values, experiment=EXPERIMENT)
     found = verify(outcome.run_id)
     assert (found.differences, found.notes) == ([], [])
-    store.log_metric(outcome.run_id, "best_val_accuracy", 0.123, step=1000)
+    figure = "out_of_fold_accuracy" if "refit_folds" in options else "best_val_accuracy"
+    store.log_metric(outcome.run_id, figure, 0.123, step=1000)
     assert [one.recorded for one in verify(outcome.run_id).differences] == ["0.123"]
 
 
