@@ -63,7 +63,7 @@ def killed_by(worker: BaseProcess) -> str:
     """The signal that ended a process, by its name; empty for one that ended by itself."""
     code = worker.exitcode or 0
     number = -code if code < 0 else code - signals.FIRST_EXIT_CODE
-    return signal.Signals(number).name if number > 0 else ""
+    return {one.value: one.name for one in signal.Signals}.get(number, "")
 
 
 def is_orphan() -> bool:

@@ -28,3 +28,6 @@ def test_what_ends_by_itself_was_not_killed() -> None:
     worker = start(sys.exit, 128 + signal.SIGTERM)  # as a shell says it
     worker.join()
     assert killed_by(worker) == "SIGTERM"
+    worker = start(sys.exit, 255)  # as a program says that it has failed
+    worker.join()
+    assert killed_by(worker) == ""

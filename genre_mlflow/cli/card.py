@@ -8,6 +8,7 @@ import click
 
 from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import check_output
+from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.names import escaped
 from genre_mlflow.files.words import counted
 
@@ -39,7 +40,8 @@ def card(run: str, out: str) -> None:
     run_id, markdown, page = make_card(run)
     if out:
         text = page if out.lower().endswith(PAGE) else markdown
-        Path(out).write_text(text, encoding="utf-8")
+        with atomic_write(Path(out)) as file:
+            file.write(text.encode())
     echo(f"Run {run_id} has its card anew: model_card.md and model_card.html")
 
 

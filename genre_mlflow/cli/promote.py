@@ -5,9 +5,13 @@ from typing import Any
 import click
 
 from genre_mlflow.cli.base import NOT_PROMOTED, OneLineErrors, echo, quiet_mlflow, speaking
-from genre_mlflow.cli.options import options, options_from
-from genre_mlflow.evaluation.gate_settings import GateSettings
+from genre_mlflow.cli.options import is_given, options, options_from
+from genre_mlflow.errors import SettingsError
+from genre_mlflow.evaluation.gate_settings import LIGHTER, GateSettings
 from genre_mlflow.model.settings import ModelSettings, check_reason
+from genre_mlflow.settings import options_of
+
+OF_LIGHTER = ("margin", "min_saving")
 
 
 @click.command(cls=OneLineErrors)
@@ -35,6 +39,7 @@ def promote(
     Exit code 1 when the champion stays, 2 when the two cannot be compared.
     """
     check_reason(force, why)
+    check_asked(ctx, force, values["accept"])
     gate = GateSettings(**values)
     from genre_mlflow.jobs.promote import promote as promote_version
 
@@ -44,6 +49,16 @@ def promote(
     echo(result.message())
     if not result.promoted:
         ctx.exit(NOT_PROMOTED)
+
+
+def check_asked(ctx: click.Context, force: bool, accept: str) -> None:
+    """Refuse options that would decide nothing. Raises `SettingsError`."""
+    for name in options_of(GateSettings):
+        if force and is_given(ctx, name):
+            raise SettingsError(f"--{name.replace('_', '-')} is for the gate, which --force skips")
+    for name in OF_LIGHTER:
+        if accept != LIGHTER and is_given(ctx, name):
+            raise SettingsError(f"--{name.replace('_', '-')} is for --accept {LIGHTER} alone")
 
 
 @click.command(cls=OneLineErrors)

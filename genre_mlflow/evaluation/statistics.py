@@ -70,21 +70,6 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - reach, mean + reach, n)
 
 
-def paired_interval(ones: Sequence[float], others: Sequence[float]) -> Interval:
-    """The mean of `ones` less `others`, seed by seed, with the t interval of these differences.
-
-    The paired t-test (Student 1908) finds a difference at 5 % just where 0 is outside. Both lists
-    are in the order of the same seeds. Folds instead of seeds share what they train on, so that
-    their interval is too narrow (Dietterich 1998, Neural Computation 10). Raises `DataError` as
-    `mean_interval` does, and for lists of two lengths.
-    """
-    if len(ones) != len(others):
-        raise DataError(
-            f"differences by seed need the same seeds, not {len(ones)} and {len(others)} values"
-        )
-    return mean_interval([one - other for one, other in zip(ones, others, strict=True)])
-
-
 def accuracy_difference(
     ones: Sequence[pd.DataFrame],
     others: Sequence[pd.DataFrame],

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from genre_mlflow.jobs.crossval_report import describe, log_pooled, log_start, r
 from genre_mlflow.jobs.crossval_settings import NONE, CrossvalSettings
 from genre_mlflow.jobs.crossval_workers import answer_by_workers
 from genre_mlflow.jobs.final_model import Made, Registered, make_model, register
-from genre_mlflow.jobs.folds import answer_fold
+from genre_mlflow.jobs.folds import answer_fold, needed
 from genre_mlflow.jobs.held_out import Bench, Fold, deal
 from genre_mlflow.jobs.tracks import open_source
 from genre_mlflow.options import TrainOptions, changes
@@ -118,12 +119,14 @@ def answer_all(
 ) -> dict[Key, pd.DataFrame]:
     """Predictions by repeat and fold; those that are done are read."""
     dataset = bench.corpus.name, bench.corpus.digest
-    tables = FoldRuns(run, dataset).done()
+    whole = partial(needed, settings)
+    tables = FoldRuns(run, dataset).done(whole)
     if tables:
         logger.info("%d of %s are done already", len(tables), counted(len(dealt), "fold"))
     if workers > 1:
-        answer_by_workers(run, options, settings, dealt, tables, workers)
-        return FoldRuns(run, dataset).done()
+        recorded = digest(bench.corpus.split.grouped)
+        answer_by_workers(run, options, settings, dealt, tables, workers, recorded)
+        return FoldRuns(run, dataset).done(whole)
     for number, fold in enumerate(dealt, start=1):
         if fold.key not in tables:
             tables[fold.key] = answer_fold(run, settings, bench, fold, number)

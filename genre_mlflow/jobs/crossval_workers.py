@@ -12,7 +12,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from genre_mlflow import signals
-from genre_mlflow.errors import GenreError, ModelError, TrainingError
+from genre_mlflow.corpus.manifest import digest
+from genre_mlflow.errors import DataError, GenreError, ModelError, TrainingError
 from genre_mlflow.files.words import counted
 from genre_mlflow.jobs.crossval_settings import CrossvalSettings
 from genre_mlflow.jobs.folds import answer_fold
@@ -92,10 +93,12 @@ def answer_by_workers(
     dealt: Sequence[Fold],
     done: Collection[tuple[int, int]],
     workers: int,
+    recorded: str,
 ) -> None:
     """Have all folds trained that are not done, by so many processes; each logs its own.
 
-    The fold of a process that is killed is taken over by another one. Raises what ends one of them.
+    The fold of a process that is killed is taken over by another one. `recorded`: the digest of the
+    tracks and their groups, which each process deals to folds anew. Raises what ends one of them.
     """
     todo = deque(place for place, fold in enumerate(dealt) if fold.key not in done)
     crew: list[Worker] = []
@@ -103,7 +106,7 @@ def answer_by_workers(
         for number in range(1, min(workers, len(todo)) + 1):
             device = device_of_worker(options.training.device, number - 1)
             own = options.changed(device=device)
-            crew.append(Worker.begin(number, own, settings, run.id))
+            crew.append(Worker.begin(number, own, settings, run.id, recorded))
     try:
         while todo or any(worker.fold is not None for worker in crew):
             doors = [door for w in crew for door in (w.connection, w.process.sentinel)]
@@ -172,17 +175,23 @@ class Teller(logging.Handler):
 
 
 def worker_main(
-    connection: Connection, options: TrainOptions, settings: CrossvalSettings, run_id: str
+    connection: Connection,
+    options: TrainOptions,
+    settings: CrossvalSettings,
+    run_id: str,
+    recorded: str,
 ) -> None:
     """What a worker process does."""
     try:
         with signals.listening(), store_errors():
             follow_parent()
-            run, bench, dealt = prepare(options, settings, run_id)
+            run, bench, dealt = prepare(options, settings, run_id, recorded)
             with signals.between_steps(), enough_memory(bench.device):
                 hand_on_logs(connection)
                 while (place := asked_for(connection)) is not None:
                     answer_fold(run, settings, bench, dealt[place], place + 1)
+                if is_orphan():
+                    close_run(run_id)
     except (GenreError, OSError) as error:
         with suppress(OSError):
             connection.send((FAILED, error))
@@ -193,14 +202,23 @@ def worker_main(
 
 
 def prepare(
-    options: TrainOptions, settings: CrossvalSettings, run_id: str
+    options: TrainOptions, settings: CrossvalSettings, run_id: str, recorded: str
 ) -> tuple[TrackedRun, Bench, list[Fold]]:
-    """The run, the tracks and the folds; nothing is open yet that a signal could leave so."""
+    """The run, the tracks and the folds; nothing is open yet that a signal could leave so.
+
+    Raises `DataError` for tracks whose digest is another: they changed while it went on.
+    """
     open_store()
     keep_freed_memory()
     device = choose_device(options.training.device)
     run = TrackedRun.find(run_id)
     corpus, dealt = deal(options, settings)
+    now = digest(corpus.split.grouped)
+    if now != recorded:
+        raise DataError(
+            f"{corpus.folder}, or its table of groups, has changed since the cross-validation "
+            f"began: the digest was {recorded} and is {now}"
+        )
     run.dataset = (corpus.name, corpus.digest)
     return run, Bench(corpus, open_source(corpus, options), device, StopBetweenSteps()), dealt
 
@@ -213,13 +231,13 @@ def hand_on_logs(connection: Connection) -> None:
 
 
 def asked_for(connection: Connection) -> int | None:
-    """The next fold, by its place; None at the end."""
-    connection.send((READY, None))
-    while not connection.poll(LOOK_S):
-        signals.check()
+    """The next fold, by its place; None at the end, and where the other side is gone."""
     try:
+        connection.send((READY, None))
+        while not connection.poll(LOOK_S):
+            signals.check()
         place: int | None = connection.recv()
-    except EOFError:  # the other side is gone
+    except (EOFError, OSError):
         return None
     return place
 

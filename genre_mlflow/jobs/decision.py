@@ -11,6 +11,7 @@ GATE = "gate"  # tag of a version: what was decided; its evidence is in tags `ga
 PROMOTED, REFUSED, FORCED, DEMOTED = "promoted", "refused", "forced", "demoted"
 LINE = re.compile(r"(?:^|\n+)\*\*Gate\*\*: .*")  # of a description
 LONGEST = 5000  # letters of a description, MLflow's own limit
+SHORTEST = 100  # letters of a line that is worth its place
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,23 @@ def note_evidence(
 def note_decision(model: RegisteredModel, version: Version, decision: str, reason: str) -> None:
     """Keep what was decided, as a tag and as the last line of the version's description."""
     model.set_tag(version, GATE, decision)
-    text = with_line(model.description(version), f"{decision}, {now()}: {reason}")
-    if len(text) <= LONGEST:
-        model.describe(version, text)
+    words = f"{decision}, {now()}: {reason}"
+    model.describe(version, with_line(model.description(version), words))
 
 
 def with_line(description: str, words: str) -> str:
-    """A description with what the gate says at its end, in place of what it said before."""
+    """A description with what the gate says at its end, in place of what it said before.
+
+    Where people have left little room the line is cut; where they have left none there is none,
+    which is better than an earlier decision's.
+    """
     rest = LINE.sub("", description).strip()
+    before = f"{rest}\n\n" if rest else ""
+    room = LONGEST - len(before)
+    if room < SHORTEST:
+        return rest
     line = f"**Gate**: {' '.join(words.split())}"
-    return f"{rest}\n\n{line}" if rest else line
+    return before + (line if len(line) <= room else f"{line[: room - 4]} ...")
 
 
 def now() -> str:

@@ -17,7 +17,7 @@ from genre_mlflow.version import VERSION
 
 REPORTED_VERSIONS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "soundfile", "soxr")
 # Tags of a run and a version: groups of copies, and of a table, on two sides.
-LEAKS, SHARED = "leaking_groups", "groups_in_two_splits"
+LEAK_TAG, SHARED_TAG = "leaking_groups", "groups_in_two_splits"
 
 
 def run_name(options: TrainOptions, corpus: Corpus) -> str:
@@ -84,8 +84,8 @@ def circumstances(corpus: Corpus, device: str) -> dict[str, str]:
 def leak_tags(corpus: Corpus) -> dict[str, str]:
     """How many groups are on two sides of the split: of copies, and of the table; none without."""
     counts = {
-        LEAKS: len(corpus.split.leaks),
-        SHARED: len(corpus.split.shared),
+        LEAK_TAG: len(corpus.split.leaks),
+        SHARED_TAG: len(corpus.split.shared),
     }
     return {name: str(n) for name, n in counts.items() if n}
 

@@ -1,6 +1,7 @@
 """The answers of a finished run explained, and kept with it."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,12 @@ from genre_mlflow.evaluation.occlusion import (
     band_table,
     bands_of,
 )
-from genre_mlflow.evaluation.predictions import by_recording, predict_tracks, worst_mistakes
+from genre_mlflow.evaluation.predictions import (
+    by_recording,
+    predict_tracks,
+    read_predictions,
+    worst_mistakes,
+)
 from genre_mlflow.features.disturbances import Disturbance
 from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.figures.bands import bands_figure
@@ -36,11 +42,13 @@ from genre_mlflow.jobs.card.facts import EXPLANATIONS
 from genre_mlflow.jobs.disturbing import disturbed_answers
 from genre_mlflow.jobs.report import N_MISTAKES
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.tracking.answers import RUN_PREDICTIONS
 from genre_mlflow.tracking.artifacts import check_is_there
 from genre_mlflow.tracking.classifiers import load
 from genre_mlflow.tracking.models import MODEL_TYPE
 from genre_mlflow.tracking.registry import training_manifest
 from genre_mlflow.tracking.run import TrackedRun
+from genre_mlflow.tracking.sessions import CROSSVAL, NAMES
 from genre_mlflow.tracking.store import find_store, store_errors
 from genre_mlflow.training.device import choose_device
 
@@ -100,7 +108,7 @@ def explain_run(run_id: str, settings: ExplainSettings, device: str, move: Move)
         run = find_run(run_id)
         classifier = load(f"models:/{model_of(run)}")
         method = method_for(classifier, settings.method)
-        manifest = training_manifest(run)
+        manifest = with_groups(run, training_manifest(run))
     classifier.network.to(place)
     with signals.between_steps():
         job = opened(classifier, method, manifest, settings.split, move)
@@ -116,6 +124,11 @@ def find_run(run_id: str) -> TrackedRun:
     if run.is_deleted:
         raise ModelError(f"run {run_id} was deleted; restore it with: {run.restore_command()}")
     check_is_there(f"run {run_id}", str(run.entity.info.artifact_uri))
+    if run.tags.get("task") == CROSSVAL:
+        raise ModelError(
+            f"run {run_id} ({run.name}) is a {NAMES[CROSSVAL]}, whose model has learnt from all "
+            "tracks: none is left to explain its answers on; name a training"
+        )
     return run
 
 
@@ -129,6 +142,18 @@ def model_of(run: TrackedRun) -> str:
             "table, which hears no music"
         )
     return str(max(ready, key=lambda model: model.creation_timestamp).model_id)
+
+
+def with_groups(run: TrackedRun, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The tracks in the groups that the run was tested by; a manifest knows copies alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = run.read_artifact(RUN_PREDICTIONS, Path(folder))
+        if path is None:
+            return manifest
+        tested = read_predictions(path)
+    groups = dict(zip(tested["track_id"], tested["group"], strict=True))
+    known = zip(manifest["track_id"], manifest["group"], strict=True)
+    return manifest.assign(group=[groups.get(track, group) for track, group in known])
 
 
 def opened(

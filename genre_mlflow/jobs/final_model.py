@@ -32,12 +32,11 @@ from genre_mlflow.tracking.models import find_model, log_classifier
 from genre_mlflow.tracking.registry import CROSS_VALIDATED, RegisteredModel
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import checkpoint_folder
+from genre_mlflow.tracking.versions import FOLDS_ACCURACY, FOLDS_PREFIX
 from genre_mlflow.training.checkpoint import CheckpointFolder
 
 FINAL = "final"  # folder of the checkpoints, in that of the run
-# Figures of the folds that the model carries, under this prefix: none was measured on itself.
-PREFIX = f"{CROSS_VALIDATED}_"
-CARRIED = ("accuracy", "macro_f1", "loss", "calibration_error")
+CARRIED = ("accuracy", "macro_f1", "loss", "calibration_error")  # figures of the folds
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ def make_model(
     log_pages(run, crossval_card(facts), options.model.model_name)
     tags = {
         CROSS_VALIDATED: as_words(settings),
-        f"{PREFIX}accuracy": f"{values['accuracy']:.4f}",
+        FOLDS_ACCURACY: f"{values['accuracy']:.4f}",
         "corpus": bench.corpus.name,
     }
     return Made(model_id, tags, " ".join(about))
@@ -174,7 +173,7 @@ def joined(members: Sequence[Classifier]) -> Classifier:
 def log_figures(run: TrackedRun, model_id: str, values: Mapping[str, float]) -> None:
     """Link to the model what the folds say of it, once."""
     names = [f"{name}{end}" for name in CARRIED for end in ("", "_low", "_high")]
-    found = {f"{PREFIX}{name}": values[name] for name in names if name in values}
+    found = {f"{FOLDS_PREFIX}{name}": values[name] for name in names if name in values}
     known = {metric.key for metric in run.client.get_logged_model(model_id).metrics or ()}
     new = {name: value for name, value in found.items() if name not in known}
     if new:

@@ -7,6 +7,7 @@ from genre_mlflow.corpus.settings import KINDS
 from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.evaluation.held_out import HeldOut
 from genre_mlflow.files.words import counted
+from genre_mlflow.jobs.card.markup import plain
 from genre_mlflow.jobs.crossval_report import as_words
 from genre_mlflow.jobs.crossval_settings import CrossvalSettings
 from genre_mlflow.jobs.held_out import Bench
@@ -24,7 +25,7 @@ def sentences(
     classifier: Classifier,
     values: Mapping[str, float],
 ) -> list[str]:
-    """What is to be known of the model: its figures, that it is not tested, its temperature."""
+    """What is to be known of the model, in Markdown: figures, that it is untested, temperature."""
     n_groups = bench.corpus.split.grouped["group"].nunique()
     accuracy, low, high = (values[f"accuracy{end}"] for end in ("", "_low", "_high"))
     if isinstance(classifier.network_settings, FoldEnsemble):
@@ -44,8 +45,8 @@ def sentences(
         f"{counted(n_groups, 'group')}), macro F1 {values['macro_f1']:.3f}, by "
         f"{as_words(settings)}, {grouped_by(options)}.",
         f"No test set was held out: the model has learnt from all {len(bench.corpus.manifest)} "
-        f"tracks of **{bench.corpus.name}**, and the figures are those {theirs}.",
-        f"{what} ({classifier.network_settings}).",
+        f"tracks of **{plain(bench.corpus.name)}**, and the figures are those {theirs}.",
+        f"{what} ({plain(str(classifier.network_settings))}).",
         f"{temperature} {about_limits(classifier.doubt, options.doubt)}",
     ]
 
@@ -67,4 +68,4 @@ def grouped_by(options: TrainOptions) -> str:
     if not options.split.groups:
         return "grouped by copies and segments alone: one artist may lie in several folds"
     named = options.split.group_by
-    return f"grouped by {' and '.join(KINDS) if named == ALL_COLUMNS else named}"
+    return f"grouped by {' and '.join(KINDS) if named == ALL_COLUMNS else plain(named)}"

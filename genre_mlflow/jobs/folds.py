@@ -7,9 +7,9 @@ import pandas as pd
 
 from genre_mlflow import signals
 from genre_mlflow.evaluation.pooled import FIGURES, fold_table, pool, recordings_of
-from genre_mlflow.jobs.crossval_settings import ENSEMBLE, CrossvalSettings
+from genre_mlflow.jobs.crossval_settings import ENSEMBLE, NONE, CrossvalSettings
 from genre_mlflow.jobs.held_out import Bench, Fold, answer
-from genre_mlflow.tracking.folds import FoldRuns, log_fold
+from genre_mlflow.tracking.folds import CLASSIFIER, SEGMENTS_FILE, FoldRuns, Key, log_fold
 from genre_mlflow.tracking.run import TrackedRun
 
 logger = logging.getLogger(__name__)
@@ -27,13 +27,24 @@ def answer_fold(
         row = fold_table(recordings_of(pool({fold.key: found.predictions}))).iloc[0]
         values = {f"fold_{name}": float(row[name]) for name in FIGURES}
         run.log_metrics({"fold_accuracy": values["fold_accuracy"]}, number, found.finished_ms)
-        is_member = settings.final == ENSEMBLE and fold.key[0] == 1
         log_fold(
             child, found.predictions, found.segments, values, found.finished_ms,
-            found.classifier if is_member else None,
+            found.classifier if is_member(settings, fold.key) else None,
         )  # fmt: skip
     logger.info("%s", line(row, settings, time.monotonic() - started))
     return found.predictions
+
+
+def is_member(settings: CrossvalSettings, key: Key) -> bool:
+    """Whether the final model has the classifier of a fold in it."""
+    return settings.final == ENSEMBLE and key[0] == 1
+
+
+def needed(settings: CrossvalSettings, key: Key) -> list[str]:
+    """The artifacts of a fold, beside its predictions, that the final model is made of."""
+    if settings.final == NONE:
+        return []
+    return [SEGMENTS_FILE, *([CLASSIFIER] if is_member(settings, key) else [])]
 
 
 def line(row: "pd.Series[float]", settings: CrossvalSettings, seconds: float) -> str:

@@ -16,7 +16,7 @@ from genre_mlflow.evaluation.limits import CALIBRATION, WORDS, limits, measured_
 from genre_mlflow.evaluation.verdict_words import FORCE, sentence
 from genre_mlflow.files.words import counted, few
 from genre_mlflow.jobs.decision import Promotion
-from genre_mlflow.jobs.description import LEAKS, SHARED
+from genre_mlflow.jobs.description import LEAK_TAG, SHARED_TAG
 from genre_mlflow.tracking.asking import NoAnswerError, check_answers, measure
 from genre_mlflow.tracking.registry import (
     CROSS_VALIDATED,
@@ -37,7 +37,7 @@ def pass_gate(
     Raises `ModelError` where the two were tested on different tracks.
     """
     digest = shared_digest(model, champion, challenger) if champion else ""
-    leaks = model.tags(challenger).get(LEAKS)
+    leaks = model.tags(challenger).get(LEAK_TAG)
     if leaks:
         return Promotion(
             False,
@@ -106,12 +106,21 @@ def judge_both(
 def measured(
     verdict: Verdict, model: RegisteredModel, versions: Sequence[Version], gate: GateSettings
 ) -> Verdict:
-    """The verdict with latency and memory of challenger and champion, which answer in turns."""
+    """The verdict with latency and memory of challenger and champion, which answer in turns.
+
+    Raises `ModelError` where the champion does not answer.
+    """
     logger.info("Measuring latency and memory of %s ...", named(versions))
     try:
         costs = measure([address(model, version) for version in versions])
     except NoAnswerError as error:
-        return replace(verdict, over=(*verdict.over, f"one does not answer: {error}"))
+        champion = versions[1]
+        if error.uri == address(model, champion):
+            raise ModelError(
+                f"version {champion.version} (champion) of {model.name!r} does not answer, so its "
+                f"latency and memory cannot be compared with: {error}; {FORCE}"
+            ) from error
+        return replace(verdict, over=(*verdict.over, f"it does not answer: {error}"))
     weights = verdict.cost.weights, verdict.cost_before.weights
     cost, before = (replace(c, weights=w) for c, w in zip(costs, weights, strict=True))
     limited = (*verdict.over, *over(gate, measured_figures(cost)))
@@ -174,12 +183,12 @@ def named(versions: Sequence[Version]) -> str:
 def leak_notes(model: RegisteredModel, champion: Version, challenger: Version) -> list[str]:
     """What the splits of both had on two sides; it does not decide."""
     notes = []
-    if model.tags(champion).get(LEAKS):
+    if model.tags(champion).get(LEAK_TAG):
         notes.append(
             f"the split of the champion, version {champion.version}, had copies on two sides, so "
             "its figures may say too much"
         )
-    shared = model.tags(challenger).get(SHARED)
+    shared = model.tags(challenger).get(SHARED_TAG)
     if shared:
         notes.append(
             f"the split of version {challenger.version} has {counted(int(shared), 'group')} of its "

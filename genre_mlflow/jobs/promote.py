@@ -34,7 +34,7 @@ def promote(
     """Make a version of `name` the champion if it passes the gate on the same test tracks.
 
     `version`: its number; empty for the challenger. `force` skips the gate and keeps `why` as a tag
-    of the version, as the decision and its evidence are. Raises `ModelError` when there is no such
+    of the version, with the decision and its evidence. Raises `ModelError` when there is no such
     version, or when it and the champion were tested on different tracks.
     """
     check_reason(force, why)
@@ -58,8 +58,8 @@ def force_through(model: RegisteredModel, challenger: Version, why: str) -> Prom
         champion = model.find(CHAMPION)
         if is_one(champion, challenger):
             return already(challenger)
-        found = Promotion(True, f"version {challenger.version} is the champion now, because {why}")
-        model.set_tag(challenger, "forced_because", why)
+        reason = f"version {challenger.version} is the champion now, because {why}"
+        found = Promotion(True, reason, evidence={"forced_because": why})
         note_evidence(model, challenger, found, champion)
         hand_over(model, champion, challenger)
         note_decision(model, challenger, FORCED, found.reason)
@@ -74,6 +74,8 @@ def decide(
     Judging takes its time, and others may promote meanwhile.
     """
     with champion_lock():
+        if is_one(model.find(CHAMPION), challenger):
+            return already(challenger)
         note_evidence(model, challenger, found, judged)
         # Through a server, which knows no lock, little must happen between this look and the act.
         champion = model.find(CHAMPION)

@@ -74,14 +74,14 @@ def read_file(name: str, location: str, path: str, folder: Path) -> Path:
         raise ModelError(f"{name} has no {path} in {location}") from error
 
 
-def bytes_below(location: str, path: str, ending: str) -> int:
-    """Bytes of all files with an ending below a path within an artifact location."""
+def bytes_below(location: str, path: str, name: str) -> int:
+    """Bytes of all files of a name below a path within an artifact location."""
     repository, folders, found = get_artifact_repository(location), [path], 0
     while folders:
         for entry in repository.list_artifacts(folders.pop()):
             if entry.is_dir:
                 folders.append(entry.path)
-            elif entry.path.endswith(ending):
+            elif entry.path.rpartition("/")[2] == name:
                 found += entry.file_size or 0
     return found
 

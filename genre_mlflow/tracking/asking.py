@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -25,9 +26,11 @@ from genre_mlflow.tracking import asked
 WARM_UP, ASKED = 5, 60  # answers that are not counted, and those that are
 RATE_HZ, LENGTH_S = 22_050, 30
 CHORDS_HZ = (220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6)
+LONGEST_S = 600  # that an answer may take; the first waits for the model, or its environment
 LOCAL = "local"  # MLflow's word for the environment that we are in
 LONGEST_REASON = 400  # letters
 LOG_LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (INFO|WARNING) ")
+TOO_LONG = f"no answer has come within {LONGEST_S} s"
 FRAMES = "Traceback (most recent call last):"
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 CROSS = "\u00d7"  # with which uv begins an error
@@ -35,7 +38,11 @@ RULES = re.compile(rf"[\s{CROSS}╰├│─▶]+")  # and with which it draws w
 
 
 class NoAnswerError(ModelError):
-    """A model does not answer; the message is the reason."""
+    """A model does not answer; the message is the reason, `uri` is its address."""
+
+    def __init__(self, reason: str, uri: str = "") -> None:
+        super().__init__(reason)
+        self.uri = uri
 
 
 def recording() -> bytes:
@@ -62,9 +69,12 @@ def check_answers(uri: str, *, fresh: bool) -> None:
         manager = asked.UV if fresh else LOCAL
         words = ["once", uri, str(file), str(out), manager]
         with started(words, folder) as process:
-            process.wait()
+            try:
+                process.wait(LONGEST_S)
+            except subprocess.TimeoutExpired as error:
+                raise NoAnswerError(TOO_LONG, uri) from error
         if process.returncode or not out.exists():
-            raise NoAnswerError(reason_in((folder / "said").read_text(errors="replace")))
+            raise NoAnswerError(reason_in((folder / "said").read_text(errors="replace")), uri)
         check_genre(out.read_text(errors="replace"))
 
 
@@ -92,7 +102,8 @@ def measure(uris: Sequence[str]) -> list[Cost]:
         for place, uri in enumerate(uris):
             own = folder / str(place)
             own.mkdir()
-            processes.append((stack.enter_context(started(["often", uri, str(file)], own)), own))
+            process = stack.enter_context(started(["often", uri, str(file)], own))
+            processes.append((process, own, uri))
         rounds = [[answer(*one) for one in processes] for _ in range(WARM_UP + ASKED)]
     found = []
     for answers in zip(*rounds, strict=True):
@@ -101,16 +112,18 @@ def measure(uris: Sequence[str]) -> list[Cost]:
     return found
 
 
-def answer(process: subprocess.Popen[str], folder: Path) -> tuple[float, float]:
-    """Ask a process once: milliseconds that it took, megabytes that it has had."""
+def answer(process: subprocess.Popen[str], folder: Path, uri: str) -> tuple[float, float]:
+    """Ask the process of a model once: milliseconds that it took, megabytes that it has had."""
     assert process.stdin and process.stdout
     line = ""
     with suppress(BrokenPipeError):
         process.stdin.write("\n")
         process.stdin.flush()
+        if not select.select([process.stdout], [], [], LONGEST_S)[0]:
+            raise NoAnswerError(TOO_LONG, uri)
         line = process.stdout.readline()
     if not line:
-        raise NoAnswerError(reason_in((folder / "said").read_text(errors="replace")))
+        raise NoAnswerError(reason_in((folder / "said").read_text(errors="replace")), uri)
     took_ms, memory_mb = line.split()
     return float(took_ms), float(memory_mb)
 

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -52,11 +52,15 @@ class FoldRuns(NestedRuns):
         runs = sorted(self.children(FOLD), key=lambda run: run.status == FINISHED)
         return {(int(run.tags["repeat"]), int(run.tags[FOLD])): run for run in runs}
 
-    def done(self) -> dict[Key, pd.DataFrame]:
-        """Predictions of the folds that have ended; one whose table is gone is done again."""
+    def done(self, needed: Callable[[Key], Collection[str]]) -> dict[Key, pd.DataFrame]:
+        """Predictions of the folds that have ended; one whose table is gone is done again.
+
+        So is one that lacks what else is `needed` of it among its artifacts.
+        """
         tables = {}
         for key, run in self.known.items():
-            table = predictions_of(run) if run.status == FINISHED else None
+            is_whole = run.status == FINISHED and {*needed(key)} <= {*run.artifacts()}
+            table = predictions_of(run) if is_whole else None
             if table is not None:
                 tables[key] = table
         return tables

@@ -14,6 +14,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import part, read_predictions
+from genre_mlflow.model.classifier import WEIGHTS_FILE
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking.artifacts import bytes_below, fetched, read_file, readable_place
 from genre_mlflow.tracking.locks import champion_lock
@@ -26,7 +27,6 @@ CHALLENGER = "challenger"
 Version = ModelVersion
 MANIFEST_FILE = "data/manifest.csv"  # among the artifacts of a run
 ARTIFACTS_OF_MODEL = "artifacts"  # within a logged model: what it was logged with
-WEIGHTS_ENDING = ".safetensors"
 TEST_DIGEST = "test_digest"  # tag of a version: the tracks that it was tested on
 CROSS_VALIDATED = "cross_validated"  # tag of a version in its place: by how many folds
 
@@ -123,7 +123,7 @@ class RegisteredModel:
     def weights_bytes(self, version: ModelVersion) -> int:
         """Bytes of the weights of a version's classifier; 0 where it holds none."""
         location = self.client.get_logged_model(source_id(version)).artifact_location
-        return bytes_below(location, ARTIFACTS_OF_MODEL, WEIGHTS_ENDING)
+        return bytes_below(location, ARTIFACTS_OF_MODEL, WEIGHTS_FILE)
 
 
 def answered_by(model: LoggedModel, name: str) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
 
 PER_PAGE = 100
 ACCURACY = "test_accuracy"
-FOLDS_ACCURACY = f"{CROSS_VALIDATED}_accuracy"
+FOLDS_PREFIX = f"{CROSS_VALIDATED}_"  # of figures that the folds say of a model, none its own
+FOLDS_ACCURACY = f"{FOLDS_PREFIX}accuracy"
 
 
 @dataclass(frozen=True)

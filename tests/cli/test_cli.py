@@ -224,6 +224,16 @@ def test_promote_tells_by_its_exit_code(trained: Trained) -> None:
     assert_mistake(run("promote", "--min-gain", "-1"), "^Error: min_gain is -1.0; allowed are 0 to")
 
 
+@pytest.mark.parametrize(("words", "message"), [
+    (("--margin", "3"), r"^Error: --margin is for --accept lighter alone$"),
+    (("--min-saving", "5", "--accept", "better"), r"^Error: --min-saving is for --accept lighter"),
+    (("--force", "--why", "x", "--smoke", "here"),
+     r"^Error: --smoke is for the gate, which --force skips$"),
+])  # fmt: skip
+def test_options_that_would_decide_nothing_are_refused(words, message) -> None:
+    assert_mistake(run("promote", *words), message)
+
+
 def test_scan_shows_counts_and_faults(tmp_path: Path, make_corpus: Callable[..., Path]) -> None:
     data = make_corpus(tmp_path / "music")
     first = sorted((data / "jazz").iterdir())[0]

@@ -17,7 +17,6 @@ from genre_mlflow.evaluation.statistics import (
     accuracy_difference,
     mcnemar,
     mean_interval,
-    paired_interval,
     wilson_interval,
 )
 
@@ -73,11 +72,10 @@ def test_what_is_no_share_is_refused(n_right, n):
 
 
 def test_students_own_figures():
-    found = paired_interval(LAEVO, DEXTRO)
+    found = mean_interval(np.subtract(LAEVO, DEXTRO))
     assert found.n == 10
     assert found.mean == pytest.approx(1.58)
     assert ends(found) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)  # of t.test in R
-    assert ends(paired_interval(DEXTRO, LAEVO)) == pytest.approx((-2.4598858, -0.7001142))
 
 
 numbers = st.lists(st.floats(0, 1), min_size=2, max_size=9).filter(lambda v: np.std(v) > 1e-6)
@@ -91,16 +89,6 @@ def test_interval_of_a_mean_is_that_of_scipy(values):
     assert found.mean == pytest.approx((found.low + found.high) / 2)
 
 
-@given(values=numbers, data=st.data())
-def test_zero_is_outside_just_where_the_paired_test_finds_a_difference(values, data):
-    shifts = data.draw(st.lists(st.floats(0.1, 1), min_size=len(values), max_size=len(values)))
-    others = [value - shift for value, shift in zip(values, shifts, strict=True)]
-    found = paired_interval(values, others)
-    if np.std(np.subtract(values, others)) > 1e-6:
-        p = scipy.stats.ttest_rel(values, others).pvalue
-        assert (found.low > 0 or found.high < 0) == (p < 0.05)
-
-
 def test_equal_values_have_an_interval_without_width():
     assert mean_interval([0.5] * 3) == Interval(0.5, 0.5, 0.5, 3)
 
@@ -109,19 +97,12 @@ def test_equal_values_have_an_interval_without_width():
 def test_fewer_than_two_seeds_are_refused(values):
     with pytest.raises(DataError, match=f"needs two values or more, not {len(values)}$"):
         mean_interval(values)
-    with pytest.raises(DataError, match=f"needs two values or more, not {len(values)}$"):
-        paired_interval(values, values)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(DataError, match=rf"needs numbers, not 0\.5, {value}$"):
         mean_interval([0.5, value])
-
-
-def test_seeds_that_are_not_the_same_are_refused():
-    with pytest.raises(DataError, match="need the same seeds, not 3 and 2 values"):
-        paired_interval([1, 2, 3], [1, 2])
 
 
 # Tracks

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genre_mlflow.jobs.decision import with_line
+from genre_mlflow.jobs.decision import LONGEST, with_line
 
 BEFORE = "Test accuracy **70%**.\n\nMy own words\nin two lines."
 
@@ -17,3 +17,13 @@ def test_the_line_stands_at_the_end_once(before):
 def test_what_people_write_after_it_stays():
     text = with_line("One.", "refused") + "\n\nTwo.\nThree."
     assert with_line(text, "promoted") == "One.\n\nTwo.\nThree.\n\n**Gate**: promoted"
+
+
+@pytest.mark.parametrize(("n_letters", "kept"), [(4700, 300), (4898, 102), (4899, 0), (5000, 0)])
+def test_a_line_that_is_too_long_is_cut_and_never_an_earlier_one_s(n_letters, kept):
+    people = "x" * n_letters
+    text = with_line(f"{people}\n\n**Gate**: promoted", f"refused: {'y' * 400}")
+    assert len(text) <= LONGEST
+    assert "promoted" not in text
+    assert text.startswith(people)
+    assert ("**Gate**: refused: yy" in text, text.endswith("y ...")) == (kept > 0, kept > 0)

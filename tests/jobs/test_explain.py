@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import gated
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -11,7 +12,8 @@ from support import EXPERIMENT, Trained, runs_in, small_options, store_in
 
 from genre_mlflow.errors import DataError, ModelError, SettingsError
 from genre_mlflow.evaluation.explain_settings import ExplainSettings
-from genre_mlflow.jobs.explain_run import Explained, explain_run, important, summary
+from genre_mlflow.evaluation.predictions import write_predictions
+from genre_mlflow.jobs.explain_run import Explained, explain_run, important, summary, with_groups
 from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.run import TrackedRun
 
@@ -138,6 +140,25 @@ def test_a_deleted_run_is_told_with_what_restores_it(store: MlflowClient) -> Non
     store.delete_run(run.info.run_id)
     with pytest.raises(ModelError, match=r"was deleted; restore it with: .*runs restore"):
         explain_run(run.info.run_id, ExplainSettings(), "cpu", nothing)
+
+
+def test_a_cross_validation_is_refused_whose_model_has_learnt_from_all(store: MlflowClient) -> None:
+    run = store.create_run(store.create_experiment("folds"), tags={"task": "crossval"})
+    store.log_text(run.info.run_id, "something", "notes.txt")
+    with pytest.raises(ModelError, match=r"is a cross-validation, whose model has learnt from all"):
+        explain_run(run.info.run_id, ExplainSettings(), "cpu", nothing)
+
+
+def test_tracks_are_grouped_as_the_run_was_tested(store: MlflowClient, tmp_path: Path) -> None:
+    run = TrackedRun.create(store.create_experiment("groups"), "groups", {})
+    manifest = gated.answers(20, 20).drop(index=0)
+    assert with_groups(run, manifest) is manifest
+    with run.folder("tables") as folder:
+        tested = gated.answers(20, 20).assign(group=lambda table: "of " + table["genre"])
+        write_predictions(tested[tested["genre"] == "jazz"], folder / "predictions.csv")
+    found = with_groups(run, manifest)
+    assert found["group"].value_counts()["of jazz"] == 39
+    assert found["group"].nunique() == 41  # those of rock, which the table does not name, each
 
 
 def test_an_unknown_device_is_told_first(store: MlflowClient) -> None:

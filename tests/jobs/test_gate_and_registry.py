@@ -163,6 +163,53 @@ def test_a_better_one_that_does_not_answer_is_refused(client, register, monkeypa
     assert (kept["gate"], kept["gate_smoke"], kept["gate_gain"]) == ("refused", "fresh", "+27.50")
 
 
+@pytest.mark.parametrize(("number", "told"), [
+    ("2", r"but it does not answer: no soxr; use --force"),
+    ("1", r"^version 1 \(champion\) of 'gated' does not answer, so .* compared with: no soxr; use"),
+])  # fmt: skip
+def test_who_does_not_answer_when_both_are_measured_is_told(
+    client, register, monkeypatch, number, told
+):
+    def measure(uris: list[str]) -> list[Cost]:
+        raise NoAnswerError("no soxr", f"models:/gated/{number}")
+
+    monkeypatch.setattr(gate, "measure", measure)
+    register(20, 20)
+    register(32, 30)
+    rule = GateSettings(max_latency_ms=20)
+    if number == "1":  # which says nothing against version 2
+        with pytest.raises(ModelError, match=told):
+            promote(NAME, gate=rule)
+        assert "gate" not in tags(client, "2")
+    else:
+        assert re.search(told, promote(NAME, gate=rule).reason)
+
+
+def test_a_challenger_that_another_promotes_meanwhile_keeps_that_evidence(
+    client, register, monkeypatch
+):
+    register(20, 20)
+    register(32, 30)
+
+    def meanwhile(uri: str, *, fresh: bool) -> None:
+        promote(NAME, force=True, why="the demo goes")
+
+    monkeypatch.setattr(gate, "check_answers", meanwhile)
+    assert promote(NAME).reason == "version 2 is the champion already"
+    kept = tags(client, "2")
+    assert (kept["gate"], kept["gate_forced_because"]) == ("forced", "the demo goes")
+    assert "gate_gain" not in kept
+
+
+def test_the_reason_of_a_forced_promotion_goes_with_it(client, register):
+    register(20, 20)
+    register(20, 20)
+    promote(NAME, force=True, why="the demo goes")
+    demote(NAME)
+    promote(NAME)
+    assert "gate_forced_because" not in tags(client, "2")
+
+
 @pytest.mark.parametrize(("rule", "reason"), [
     ({"max_latency_ms": 20}, r"points \(.*\), but its p95 latency is 30\.0 ms \(20 allowed\); use"),
     ({"max_memory_mb": 500}, r"but its memory is 600 MB \(500 allowed\)"),
@@ -267,7 +314,7 @@ def test_a_forced_promotion_keeps_no_figures_of_an_earlier_decision(client, regi
     assert "gate_low" in tags(client, "2")
     assert promote(NAME, force=True, why="the demo goes").promoted
     kept = tags(client, "2")
-    assert (kept["gate"], kept["forced_because"]) == ("forced", "the demo goes")
+    assert (kept["gate"], kept["gate_forced_because"]) == ("forced", "the demo goes")
     assert "gate_low" not in kept
     assert (kept["gate_against"], kept["replaced"]) == ("1", "1")
 

@@ -112,7 +112,7 @@ def test_other_test_tracks_are_refused_unless_forced_with_a_reason(
     assert champion(two_versions) == "1"
     assert promote(NAME, force=True, why="the demo goes").promoted
     assert champion(two_versions) == "3"
-    assert two_versions.get_model_version(NAME, "3").tags["forced_because"] == "the demo goes"
+    assert two_versions.get_model_version(NAME, "3").tags["gate_forced_because"] == "the demo goes"
 
 
 def test_versions_of_one_run_that_went_on_are_compared_by_their_own_predictions(

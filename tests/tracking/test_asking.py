@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from support import Trained
 
+from genre_mlflow.tracking import asking
 from genre_mlflow.tracking.artifacts import local_path
 from genre_mlflow.tracking.asking import (
     ASKED,
     NoAnswerError,
+    answer,
     check_answers,
     check_genre,
     measure,
     reason_in,
     recording,
+    started,
 )
 
 CHAMPION = "models:/genre-classifier@champion"
@@ -90,6 +93,16 @@ def test_what_is_no_genre_is_no_answer(answer):
 
 def test_a_genre_is_one():
     check_genre(json.dumps({"predictions": [{"genre": "jazz", "confidence": 0.4}]}))
+
+
+def test_a_model_that_answers_never_is_waited_for_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(asking, "LONGEST_S", 0)
+    with (
+        started(["often", "models:/a/1", "none"], tmp_path) as process,
+        pytest.raises(NoAnswerError, match=r"^no answer has come within 600 s$") as error,
+    ):
+        answer(process, tmp_path, "models:/a/1")
+    assert error.value.uri == "models:/a/1"
 
 
 @pytest.fixture
