@@ -112,6 +112,12 @@ def test_a_last_page_that_tells_a_wrong_position_is_named(position):
         decode(data)
 
 
+def test_an_ogg_without_any_position_is_named():
+    data = b"".join(at(page, (1 << 64) - 1) if position(page) else page for page in PAGES)
+    with pytest.raises(DataError, match=r"^is damaged: the last page of its OGG stream"):
+        decode(data)
+
+
 def test_a_stream_that_is_not_counted_from_its_start_is_named():
     started = [at(page, told + 10**7) if (told := position(page)) else page for page in PAGES]
     with pytest.raises(DataError, match=r"^begins at sample 1\d,\d{3},\d{3} by its OGG pages, as"):
