@@ -174,6 +174,8 @@ def segments_of(
     rows: pd.DataFrame, tracks: TrackDataset, classifier: Classifier
 ) -> tuple[Tensor, Tensor]:
     """Statistics of all segments, `[segments, F]`, and the recording of each, from 0 on."""
-    batches = [statistics_of(pixels, classifier.preprocessing) for pixels, _ in tracks.batches(BATCH)]
+    batches = [
+        statistics_of(pixels, classifier.preprocessing) for pixels, _ in tracks.batches(BATCH)
+    ]
     codes, _ = pd.factorize(np.array(recordings(rows), object))
     return torch.cat(batches), torch.tensor(codes)[tracks.owners]
