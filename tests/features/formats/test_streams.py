@@ -101,6 +101,14 @@ def test_flacs_that_were_joined_are_one_recording(tail):
     np.testing.assert_array_equal(whole, np.tile(SOUND, 3))
 
 
+@pytest.mark.parametrize("n_files", [1, 2])
+def test_the_head_of_a_flac_within_the_metadata_of_one_is_none(n_files):
+    held = b"\x02" + len(FLAC).to_bytes(3) + FLAC  # a block of some application
+    data = FLAC[:4] + b"\0" + FLAC[5:42] + held + FLAC[42:]
+    assert flac.links(n_files * data) == n_files * [data]
+    np.testing.assert_array_equal(decode(n_files * data), np.tile(SOUND, n_files))
+
+
 PAGES = ogg_pages(OGG := encode(SOUND, "OGG", "VORBIS"))
 LENGTH = len(SOUND)
 
