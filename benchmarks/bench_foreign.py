@@ -71,6 +71,7 @@ FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=30, help="of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated set")
     parser.add_argument("--network", default="vgg")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--image-size", type=int, default=128)
@@ -87,7 +88,7 @@ def main() -> None:
         }
     )  # fmt: skip
     pictures, labels, classifier = music(options, args.test)
-    kinds = foreign(classifier.preprocessor, args.items)
+    kinds = foreign(classifier.preprocessor, args.items, args.seed)
     forms = recordings(classifier.preprocessor, data / "gtzan-audio")
     scores = {
         name: {one: score(one) for one in (*pictures, *kinds, *forms) if one != TRAIN}
@@ -115,10 +116,10 @@ def music(options: TrainOptions, with_test: bool) -> tuple[dict[str, Tensor], Te
     return pictures, tracks[TRAIN].labels, classifier
 
 
-def foreign(preprocessor: Preprocessor, items: int) -> dict[str, Tensor]:
+def foreign(preprocessor: Preprocessor, items: int, seed: int) -> dict[str, Tensor]:
     """Pictures of each kind of foreign files; those that are refused are told and left out."""
     found = {}
-    files = foreign_files(items)
+    files = foreign_files(items, seed)
     if SPEECH not in files:
         print(f"left out: {SPEECH}, for the program espeak-ng is not there")
     for kind, contents in files.items():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("local", "spark")
 WIDEST = 60  # characters of a path before its answer
+NO_LIMITS = "too few tracks were held out in training; shown are as many as --top names"
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ def predict(
         from genre_mlflow.library.predict import to_line
         from genre_mlflow.library.sorting import moves_of
 
+        if likely and predictor.classifier.doubt.likely_from is None:
+            echo(f"Nobody knows which genres are likely: {NO_LIMITS}", err=True)
         names = file_names(predictor.genres)
         if m3u:
             playlists.check_playlists(Path(m3u), names)

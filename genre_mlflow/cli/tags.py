@@ -1,5 +1,6 @@
 """The command `corpus groups`: a table of artists and albums from the tags of files."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 from genre_mlflow.cli.base import echo
 from genre_mlflow.cli.options import BAD_FILE_OPTION, check_output, options
 from genre_mlflow.corpus.settings import CorpusSettings
+from genre_mlflow.errors import SettingsError
 
 
 @click.command("groups")
@@ -22,6 +24,10 @@ def corpus_groups(folder: str, on_bad_file: str, out: str) -> None:
     "Various Artists" and the like. Names that differ in capitals or blanks are one.
     """
     check_output(out, (".csv",))
+    if os.path.lexists(out):
+        raise SettingsError(
+            f"--out {out} is there already, mended by hand perhaps; name another, or move it away"
+        )
     settings = CorpusSettings(folder, on_bad_file)
     settings.check_folder()
     from genre_mlflow.corpus.corpus import corpus_folder

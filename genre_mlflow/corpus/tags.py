@@ -1,5 +1,6 @@
 """Artist and album of recordings, from the tags in their files, as a table of groups."""
 
+import threading
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from mutagen.id3 import _frames
 
 from genre_mlflow.corpus.groups import TRACK
 from genre_mlflow.corpus.manifest import recording_of
+from genre_mlflow.errors import DataError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.names import as_seen, escaped
 from genre_mlflow.files.words import counted
@@ -33,7 +35,7 @@ NOBODY = frozenset({
     "no album", "various", "various artists", "va", "v.a.", "v/a",
 })  # fmt: skip
 LONGEST = 200  # letters of a name; what follows is no part of one
-INFLATED = 1 << 20  # bytes that a compressed field may have
+INFLATED = 1 << 20  # bytes that the compressed fields of a file may have together
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,21 @@ def tagged(manifest: pd.DataFrame) -> Tagged:
     ids = set(manifest[TRACK])
     is_meant = [recording_of(one) != one and recording_of(one) in ids for one in manifest[TRACK]]
     rows = manifest[~np.array(is_meant, bool)]
-    bound_inflating()
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(read_tags, rows["path"]))
     names = [one or {} for one in found]
     columns = {column: one_spelling([name.get(column, "") for name in names]) for column in COLUMNS}
-    owners = [
-        owner or artist
-        for owner, artist in zip(columns[ALBUM_ARTIST], columns[ARTIST], strict=True)
-    ]
-    columns[ALBUM] = [
-        f"{album} ({owner})" if album and owner else album
-        for album, owner in zip(columns[ALBUM], owners, strict=True)
-    ]
-    table = pd.DataFrame({TRACK: list(rows[TRACK]), **columns}, dtype=str)
+    named = pd.DataFrame({TRACK: list(rows[TRACK]), **columns}, dtype=str)
+    table = named.assign(**{column: named[column].map(somebody) for column in COLUMNS})
+    owners = table[ALBUM_ARTIST].where(named[ALBUM_ARTIST] != "", table[ARTIST])
+    is_owned = (table[ALBUM] != "") & (owners != "")
+    table[ALBUM] = table[ALBUM].mask(is_owned, table[ALBUM] + " (" + owners + ")")
     return Tagged(table, found.count(None))
 
 
 def read_tags(path: str) -> dict[str, str] | None:
-    """Names of one file, without what is not known; None for tags that cannot be read."""
+    """Names of one file, empty where there is none; None for tags that cannot be read."""
+    bound_inflating()
     try:
         tags = tags_of(path)
         return {column: name_in(tags, NAMES[column]) for column in COLUMNS}
@@ -106,16 +104,20 @@ def tags_of(path: str) -> Any:
 
 
 def name_in(tags: Any, names: Sequence[str]) -> str:
-    """The first of the values of the first of these names that is there; empty if it is nobody."""
+    """The first of the values of the first of these names that is there, or nothing."""
     for name in names:
         value = tags.get(name)
         value = getattr(value, "text", value)  # of a frame of ID3
         first = value[0] if isinstance(value, list) and value else value
         text = " ".join(str(first or "").split("\0")[0].split())[:LONGEST]
         if text:
-            known = as_seen(text).strip("[]<>() ") not in NOBODY
-            return escaped(text) if known else ""
+            return escaped(text)
     return ""
+
+
+def somebody(name: str) -> str:
+    """The same name; nothing of one that stands where nobody is known."""
+    return "" if as_seen(name).strip("[]<>() ") in NOBODY else name
 
 
 def one_spelling(names: Sequence[str]) -> list[str]:
@@ -124,15 +126,36 @@ def one_spelling(names: Sequence[str]) -> list[str]:
     return [first.setdefault(as_seen(name), name) for name in names]
 
 
+class Budget(threading.local):
+    """What the file that this thread reads may still inflate, in bytes."""
+
+    left = 0
+
+
+BUDGET = Budget()
+
+
 def bound_inflating() -> None:
-    """Let no field of an ID3 tag inflate beyond `INFLATED`: mutagen itself sets no bound."""
+    """Let the ID3 tag that is read next inflate to `INFLATED`: mutagen itself sets no bound.
+
+    Raises `DataError` for a mutagen that would not keep to it.
+    """
+    if not hasattr(_frames, "zlib"):
+        raise DataError(
+            f"mutagen {mutagen.version_string} inflates tags in a way of its own, without a bound; "
+            "tags are read with mutagen 1.47"
+        )
     vars(_frames)["zlib"] = SimpleNamespace(decompress=inflate, error=zlib.error)
+    BUDGET.left = INFLATED
 
 
 def inflate(data: bytes) -> bytes:
     """The same as `zlib.decompress`, which raises `zlib.error` for too much, too."""
+    if not BUDGET.left:
+        raise zlib.error("too long for a tag")
     stream = zlib.decompressobj()
-    found = stream.decompress(data, INFLATED)
+    found = stream.decompress(data, BUDGET.left)
+    BUDGET.left -= len(found)
     if not stream.eof:
         raise zlib.error("cut off, or too long for a tag")
     return found

@@ -96,8 +96,8 @@ def method_for(classifier: Classifier, method: str = AUTO) -> str:
     """The method that is asked for, or that suits the classifier. Raises `ModelError`."""
     family = classifier.network_settings
     name, is_convolved = name_of(family), bool(family.explained(classifier.preprocessing.shape))
-    if family.unexplained:
-        raise ModelError(f"network {name} {family.unexplained}: there is nothing to explain")
+    if family.unexplained():
+        raise ModelError(f"network {name} {family.unexplained()}: there is nothing to explain")
     if classifier.preprocessing.features == MUSICNN:
         raise ModelError(
             f"features {MUSICNN} are numbers that nobody sees, and no part of them can be hidden; "

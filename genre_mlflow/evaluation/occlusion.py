@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import DataError
 from genre_mlflow.evaluation import metrics
@@ -110,10 +111,12 @@ def band_answers(
     By the mean of each row over the tracks once, by other tracks `DEALS` times. Raises `DataError`
     for fewer than two tracks.
     """
-    if len(manifest) < 2:
+    codes, names = pd.factorize(np.array(recordings(manifest), object))
+    if len(names) < 2:
         raise DataError("bands are hidden by those of other tracks, but there is one track")
     mean = row_means(tracks)
-    covers: dict[str, list[Tensor | None]] = {OTHERS: list(deals(len(tracks))), MEAN: [None]}
+    others = deals(torch.tensor(codes)[tracks.owners])
+    covers: dict[str, list[Tensor | None]] = {OTHERS: list(others), MEAN: [None]}
     steps = [(how, i, c) for how in HIDDEN_BY for i in range(len(bands)) for c in covers[how]]
     found: dict[tuple[str, int], list[pd.DataFrame]] = {}
     for done, (how, place, donors) in enumerate(steps):
@@ -130,14 +133,21 @@ def band_answers(
     return found
 
 
-def deals(n: int) -> list[Tensor]:
-    """For each of `n` items another one, int64 `[n]`, dealt several times; always the same."""
+def deals(owners: Tensor) -> list[Tensor]:
+    """For each segment one of another track, int64 `[segments]`, several times; always the same.
+
+    `owners`: the track of each, from 0 on. A track has all of its segments from one other, those
+    of a shorter one more than once.
+    """
     generator = torch.Generator().manual_seed(0)
+    places = [(owners == track).nonzero().flatten() for track in range(int(owners.max()) + 1)]
     found = []
     for _ in range(DEALS):
-        order = torch.randperm(n, generator=generator)
-        donors = torch.empty_like(order)
-        donors[order] = order.roll(1)
+        order = torch.randperm(len(places), generator=generator)
+        donors = torch.empty_like(owners)
+        for track, other in zip(order.tolist(), order.roll(1).tolist(), strict=True):
+            own, given = places[track], places[other]
+            donors[own] = given[torch.arange(len(own)) % len(given)]
         found.append(donors)
     return found
 

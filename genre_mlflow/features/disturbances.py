@@ -54,7 +54,8 @@ DISTURBANCES = tuple(Disturbance(kind, n) for kind, many in AMOUNTS.items() for 
 class Disturber:
     """Makes of a track all of `DISTURBANCES`: of a recording as sound, of an image along its axes.
 
-    Noise follows from the name that the track is given: it is the same in every run.
+    Noise follows from the name that the track is given, and is another one in each segment: it is
+    the same in every run.
     """
 
     preprocessing: PreprocessingSettings
@@ -73,7 +74,12 @@ class Disturber:
             sounds = [sound for sound, *_ in preprocessor.sounds(data)]
             rate = self.preprocessing.spectrogram.sample_rate
             return [
-                torch.cat([preprocessor.of_sound(disturbed(s, one, rate, seed)) for s in sounds])
+                torch.cat(
+                    [
+                        preprocessor.of_sound(disturbed(sound, one, rate, seed + place))
+                        for place, sound in enumerate(sounds)
+                    ]
+                )
                 for one in DISTURBANCES
             ]
 
@@ -108,11 +114,11 @@ class Disturber:
 
 
 def disturbed(sound: Samples, one: Disturbance, rate: int, seed: int) -> Samples:
-    """Sound changed, float32 `[samples]`, as long as before; what is louder than 1 is clipped."""
+    """Sound changed, float32 `[samples]`, as long; clipped where gain or noise makes it louder."""
     if one.kind == GAIN:
         return np.clip(sound * np.float32(10 ** (one.amount / 20)), -1, 1)
     if one.kind == NOISE:
-        return with_noise(sound, one.amount, seed)
+        return np.clip(with_noise(sound, one.amount, seed), -1, 1)
     if one.kind == STRETCH:
         return stretched(sound, 1 + one.amount / 100, 0)
     if one.kind == PITCH:

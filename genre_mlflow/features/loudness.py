@@ -15,7 +15,9 @@ Powers = npt.NDArray[np.float64]
 
 WINDOW_S = 0.05
 AUDIBLE_DB = -70.0  # root mean square of a window, of full scale; 16-bit dither has -96 to -90
-CANCELLED_DB = -15.0  # of the mix beside its loudest channel: less is what coding has left of it
+# Power of the mix beside that of a mix of channels that have nothing in common, of which it is the
+# mean over their number: less is what coding has left of channels that cancel.
+CANCELLED_DB = -12.0
 AUDIBLE, CANCELLED = 10 ** (AUDIBLE_DB / 10), 10 ** (CANCELLED_DB / 10)  # as powers
 ENOUGH_S, SHARE = 1.0, 0.1  # seconds of audible windows, or this share of what lasts less than ten
 
@@ -37,11 +39,12 @@ class Heard:
             return
         mix = window_powers(mixed, self.rate)
         scale = 1 / 32768 if block.dtype == np.int16 else 1.0
-        loudest = mix
+        loudest = unrelated = mix
         if block.ndim == 2 and block.shape[1] > 1:
             powers = [window_powers(channel, self.rate) * scale**2 for channel in block.T]
             loudest = np.maximum.reduce(powers)
-        is_cancelled = mix < CANCELLED * loudest
+            unrelated = np.sum(powers, axis=0) / len(powers) ** 2
+        is_cancelled = mix < CANCELLED * unrelated
         self.audible_s += WINDOW_S * np.count_nonzero((mix > AUDIBLE) & ~is_cancelled)
         self.cancelled_s += WINDOW_S * np.count_nonzero((loudest > AUDIBLE) & is_cancelled)
 

@@ -7,12 +7,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from genre_mlflow.data.cache import CHUNK, known_bytes, naming
+from genre_mlflow.data.cache import known_bytes, naming
 from genre_mlflow.evaluation.predictions import answers_of
 from genre_mlflow.evaluation.robustness import robustness_table
 from genre_mlflow.features.disturbances import DISTURBANCES, Disturber
 from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.model.classifier import BATCH, Classifier
+
+AT_ONCE = 4  # files; one of an hour takes half a GB with all that is made of it
 
 Progress = Callable[[int, int], None]
 
@@ -33,10 +35,10 @@ def disturbed_answers(
 
     items = list(zip(rows["sha256"], rows["path"], strict=True))
     logits: list[list[Tensor]] = [[] for _ in DISTURBANCES]  # [disturbance][track]
-    with muted_decoders(), ThreadPoolExecutor() as pool:
-        for start in range(0, len(items), CHUNK):
+    with muted_decoders(), ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(items), AT_ONCE):
             progress(start, len(items))
-            for pictures in pool.map(read, items[start : start + CHUNK]):
+            for pictures in pool.map(read, items[start : start + AT_ONCE]):
                 for said, one in zip(logits, pictures, strict=True):
                     said.append(answers(classifier, one))
     tables = [answered(classifier, rows, said) for said in logits]

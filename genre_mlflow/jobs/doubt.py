@@ -19,7 +19,7 @@ from genre_mlflow.evaluation.statistics import Interval, wilson_interval
 from genre_mlflow.jobs.calibration import Calibrated
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.doubt import NEVER, Doubt
-from genre_mlflow.model.familiarity import Familiarity, statistics_of
+from genre_mlflow.model.familiarity import BATCH, Familiarity, statistics_of
 from genre_mlflow.options import TrainOptions
 
 UNKNOWN = "Too few tracks were held out to know which answers are sure, or which genres are likely."
@@ -168,8 +168,8 @@ def familiarity_of(
     share: float,
 ) -> Familiarity | None:
     """What these tracks are like, and how far others, `rows`, lie from them."""
-    pixels, _ = learnt.gather(some(len(learnt)).tolist())
-    known = statistics_of(pixels, classifier.preprocessing)
+    batches = (learnt.gather(places.tolist())[0] for places in some(len(learnt)).split(BATCH))
+    known = torch.cat([statistics_of(pixels, classifier.preprocessing) for pixels in batches])
     found, owners = segments_of(rows, held_out, classifier)
     return fit_familiarity(known, found, owners, share)
 
@@ -178,6 +178,8 @@ def segments_of(
     rows: pd.DataFrame, tracks: TrackDataset, classifier: Classifier
 ) -> tuple[Tensor, Tensor]:
     """Statistics of all segments, `[segments, F]`, and the recording of each, from 0 on."""
-    batches = [statistics_of(pixels, classifier.preprocessing) for pixels, _ in tracks.batches(32)]
+    batches = [
+        statistics_of(pixels, classifier.preprocessing) for pixels, _ in tracks.batches(BATCH)
+    ]
     codes, _ = pd.factorize(np.array(recordings(rows), object))
     return torch.cat(batches), torch.tensor(codes)[tracks.owners]

@@ -224,14 +224,14 @@ def write_mean_maps(job: Explaining, folder: Path) -> None:
 
 
 def write_bands(job: Explaining, folder: Path) -> pd.DataFrame:
-    """What hiding each band of frequency costs; nothing where rows are no bands."""
+    """What hiding each band of frequency costs; nothing where rows are none, or for one track."""
     try:
         bands = bands_of(job.classifier.preprocessing)
+        tell = job.progress("hiding bands")
+        after = band_answers(job.classifier, job.rows, job.tracks, bands, tell)
     except DataError as error:
         logger.info("No table of bands: %s", error)
         return pd.DataFrame()
-    tell = job.progress("hiding bands")
-    after = band_answers(job.classifier, job.rows, job.tracks, bands, tell)
     table = band_table(job.predictions, after, bands)
     table.round(DIGITS).to_csv(folder / "tables" / "bands.csv", index=False)
     save_figure(bands_figure(table), folder / EXPLANATIONS / "bands.png")

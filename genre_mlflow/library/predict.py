@@ -25,7 +25,7 @@ from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.tracking.classifiers import classifier_folder
 
-Row = dict[str, str | float | int]
+Row = dict[str, Any]
 
 ALONE = 200  # files that one process predicts before another has imported everything
 AHEAD = 4  # files that each process may be ahead of the slowest one
@@ -34,7 +34,6 @@ DIGITS = 6  # of a probability in a table
 FEWER = "try fewer --workers; with --out TABLE.csv the same command goes on where this one was"
 PROBABILITY = "p_"  # prefix of the columns with probabilities
 DOUBTS = ("unsure", "foreign", "likely")  # columns that are empty where nobody knows
-BETWEEN = ";"  # likely genres
 
 
 class Predictor:
@@ -113,7 +112,7 @@ class Predictor:
             "predicted": predicted,
             "confidence": found[predicted],
             **known,
-            "likely": BETWEEN.join(doubts["likely"] or ()),
+            "likely": list(doubts["likely"] or ()) or "",
             "segments": n_segments,
             "model": self.digest,
             "error": "",
@@ -227,8 +226,8 @@ def answer(row: Row, top_k: int, likely: bool) -> str:
     if row["error"]:
         return f"error: {row['error']}"
     found = {k.removeprefix(PROBABILITY): v for k, v in row.items() if k.startswith(PROBABILITY)}
-    n_shown = len(str(row["likely"]).split(BETWEEN)) if likely and row["likely"] else top_k
-    ranked = sorted(found.items(), key=lambda item: -float(item[1]))[:n_shown]
+    n_shown = len(row["likely"] or ()) if likely else 0
+    ranked = sorted(found.items(), key=lambda item: -float(item[1]))[: n_shown or top_k]
     words = [f"{genre} {probability:.3f}" for genre, probability in ranked]
     words += [name for name in ("unsure", "foreign") if row[name] is True]
     return "  ".join(words)

@@ -57,7 +57,9 @@ def growing_csv(path: Path, columns: Sequence[str]) -> Iterator[Write]:
 
 
 def plain(value: Any) -> Any:
-    """A truth value as text, as other programs read it; all else as it is."""
+    """A truth value or a list as text, as other programs read it; all else as it is."""
+    if isinstance(value, list):  # of genres, in whose names any letter may be
+        return json.dumps(value, ensure_ascii=False)
     return as_text(value) if isinstance(value, bool) else value
 
 

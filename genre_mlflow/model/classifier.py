@@ -20,7 +20,7 @@ from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.memory import MemoryShortage, out_of_memory
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.doubt import UNKNOWN, Doubt
-from genre_mlflow.model.familiarity import Familiarity, statistics_of
+from genre_mlflow.model.familiarity import Familiarity, n_statistics, statistics_of
 from genre_mlflow.model.family import Family
 from genre_mlflow.model.networks import KNOWN, NETWORKS, family, name_of
 from genre_mlflow.model.settings import AGGREGATIONS, check_model
@@ -235,7 +235,9 @@ class Classifier:
                 classifier.network.load_state_dict(load_file(folder / WEIGHTS_FILE))
                 if config["farthest"] is not None:
                     arrays = load_file(folder / FAMILIARITY_FILE)
-                    classifier.familiarity = Familiarity.of(arrays, config["farthest"])
+                    known = Familiarity.of(arrays, config["farthest"])
+                    known.check_width(n_statistics(classifier.preprocessing))
+                    classifier.familiarity = known
         except (ModelError, MemoryShortage):
             raise
         except (*DAMAGE, GenreError) as error:

@@ -53,6 +53,13 @@ class Familiarity:
         """What is saved beside the weights."""
         return {name: value.contiguous() for name, value in vars(self).items() if name in ARRAYS}
 
+    def check_width(self, n: int) -> None:
+        """Raise `ValueError` where the arrays are not of so many statistics."""
+        widths = self.mean.shape, self.deviation.shape, self.references.shape[1:]
+        if set(widths) != {(n,)} or not len(self.references):
+            told = ", ".join(f"{name} {list(one.shape)}" for name, one in self.arrays().items())
+            raise ValueError(f"familiar music has {told}; needed are {n} statistics")
+
     @classmethod
     def of(cls, arrays: dict[str, Tensor], farthest: float) -> Self:
         """What `arrays` gave. Raises `TypeError` for others."""
@@ -68,6 +75,12 @@ def statistics_of(pixels: Tensor, pictures: PreprocessingSettings) -> Tensor:
     describe = statistics(*pictures.shape[1:])
     batches = (levels(batch, pictures)[:, None] for batch in pixels.split(BATCH))
     return torch.cat([describe(255 * batch) for batch in batches])
+
+
+@cache
+def n_statistics(pictures: PreprocessingSettings) -> int:
+    """How many `statistics_of` there are of a segment."""
+    return statistics_of(torch.zeros(1, *pictures.shape, dtype=torch.uint8), pictures).shape[1]
 
 
 @cache

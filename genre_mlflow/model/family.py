@@ -24,13 +24,15 @@ class Family(Settings):
     `C` is 1, for levels, or 3, for colours. `is_fitted`: it is fitted at once to all training
     tracks, and learns nothing in epochs. `is_baseline`: others are compared with its like.
     `reads_files`: it answers to music; what reads the rows of a table instead is not registered.
-    `unexplained`: why there is nothing to explain; empty where there is.
     """
 
     is_fitted: ClassVar[bool] = False
     is_baseline: ClassVar[bool] = False
     reads_files: ClassVar[bool] = True
-    unexplained: ClassVar[str] = ""
+
+    def unexplained(self) -> str:
+        """Why there is nothing to explain; empty where there is."""
+        return ""
 
     def explained(self, shape: Shape) -> str:
         """The layer, by its name in each convolutional network, whose map explains an answer.

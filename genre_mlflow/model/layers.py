@@ -195,7 +195,12 @@ def together(members: Sequence[nn.Module]) -> nn.Module:
 
 def learnt_part(network: nn.Module) -> tuple[nn.Module, float]:
     """What learns in epochs, and its weight in the answer, above 0 to 1."""
-    return (network.learnt, 1 - network.share) if isinstance(network, Fused) else (network, 1.0)
+    if isinstance(network, Fused):
+        return network.learnt, 1 - network.share
+    if isinstance(network, Committee):
+        parts, weights = zip(*map(learnt_part, network.members), strict=True)
+        return Committee(parts).train(network.training), sum(weights) / len(weights)
+    return network, 1.0
 
 
 def readers(network: nn.Module, n_columns: int) -> Iterator[tuple[nn.Module, slice]]:

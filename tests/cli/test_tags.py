@@ -1,5 +1,7 @@
 """Mistakes of `corpus groups` are told before any work."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 from support import assert_mistake
@@ -17,3 +19,11 @@ from genre_mlflow.cli.main import main
 )
 def test_mistakes_are_one_line(words, message):
     assert_mistake(CliRunner().invoke(main, ["corpus", "groups", *words]), message)
+
+
+def test_a_table_that_was_mended_by_hand_is_not_replaced(tmp_path: Path) -> None:
+    table = tmp_path / "artists.csv"
+    table.write_text("mine")
+    result = CliRunner().invoke(main, ["corpus", "groups", str(tmp_path), "--out", str(table)])
+    assert_mistake(result, "is there already, mended by hand perhaps; name another")
+    assert table.read_text() == "mine"

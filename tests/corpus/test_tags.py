@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import mutagen
@@ -17,6 +18,7 @@ from genre_mlflow.corpus.corpus import open_corpus
 from genre_mlflow.corpus.groups import groups_from
 from genre_mlflow.corpus.settings import CorpusSettings, SplitSettings
 from genre_mlflow.corpus.tags import INFLATED, NOBODY, read_tags, tagged, write_tagged
+from genre_mlflow.errors import DataError
 
 SOUND = tone(1.5)
 TAGS = {"artist": "Björk", "album": "Début", "albumartist": "Björk & Co"}
@@ -114,20 +116,28 @@ def test_capitals_blanks_and_forms_of_letters_do_not_part(tmp_path):
 
 def test_an_album_is_named_with_whose_it_is(tmp_path):
     by = {"a": {"artist": "A"}, "b": {"artist": "B"}, "c": {"artist": "C", "albumartist": "B"},
-          "d": {"albumartist": "Various Artists"}}  # fmt: skip
+          "d": {"artist": "D", "albumartist": "Various Artists"},
+          "e": {"artist": "E", "albumartist": "VA"}}  # fmt: skip
     paths = {name: write_tags(tmp_path / f"{name}.flac", album="Hits", **one)
              for name, one in by.items()}  # fmt: skip
     manifest = pd.DataFrame({"track_id": list(paths), "path": [str(p) for p in paths.values()]})
-    assert list(tagged(manifest).table["album"]) == ["Hits (A)", "Hits (B)", "Hits (B)", "Hits"]
+    table = tagged(manifest).table
+    assert list(table["album"]) == ["Hits (A)", "Hits (B)", "Hits (B)", "Hits", "Hits"]
+    assert list(table["albumartist"]) == ["", "", "B", "", ""]
 
 
-def packed(size: int) -> bytes:
-    """An ID3 tag whose artist inflates to so many bytes."""
-    text = zlib.compress(b"\3" + b"A" * size)
-    field = b"TPE1" + (len(text) + 4).to_bytes(4) + b"\0\x80" + (size + 1).to_bytes(4) + text
-    n = len(field)
+def packed(size: int, comments: Sequence[int] = ()) -> bytes:
+    """An ID3 tag whose artist inflates to so many bytes, behind other fields that do."""
+    fields = b"".join(field(b"TXXX", one) for one in comments) + field(b"TPE1", size)
+    n = len(fields)
     told = bytes([n >> 21 & 127, n >> 14 & 127, n >> 7 & 127, n & 127])
-    return b"ID3\x03\0\0" + told + field
+    return b"ID3\x03\0\0" + told + fields
+
+
+def field(name: bytes, size: int) -> bytes:
+    """A compressed field of ID3."""
+    text = zlib.compress(b"\3" + b"A" * size)
+    return name + (len(text) + 4).to_bytes(4) + b"\0\x80" + (size + 1).to_bytes(4) + text
 
 
 def test_a_field_that_inflates_without_end_is_not_followed(tmp_path):
@@ -136,6 +146,21 @@ def test_a_field_that_inflates_without_end_is_not_followed(tmp_path):
     large.write_bytes(packed(2 * INFLATED) + encode(SOUND, "MP3"))
     manifest = pd.DataFrame({"track_id": ["large", "small"], "path": [str(large), str(small)]})
     assert list(tagged(manifest).table["artist"]) == ["", "A" * 50]
+
+
+@pytest.mark.parametrize(("size", "artist"), [(INFLATED // 8, "A" * 50), (INFLATED // 4, "")])
+def test_what_the_fields_of_a_file_inflate_to_together_is_bounded(tmp_path, size, artist):
+    path = tmp_path / "x.mp3"
+    path.write_bytes(packed(50, [size] * 4) + encode(SOUND, "MP3"))
+    for _ in range(2):  # each file may as much
+        assert read_tags(str(path))["artist"] == artist
+
+
+def test_the_installed_mutagen_inflates_by_what_bounds_it(tmp_path, monkeypatch):
+    read_tags(str(tmp_path))
+    monkeypatch.delattr(id3._frames, "zlib")
+    with pytest.raises(DataError, match=rf"^mutagen {mutagen.version_string} inflates"):
+        read_tags(str(tmp_path))
 
 
 HOSTILE = {

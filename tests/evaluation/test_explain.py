@@ -14,6 +14,7 @@ from genre_mlflow.evaluation.song import along_song, frame_times
 from genre_mlflow.features.settings import PreprocessingSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.networks import family
+from genre_mlflow.model.networks.fold_ensemble import FoldEnsemble
 
 SMALL = {"widths": (4, 8), "crop": 0.5}
 
@@ -143,6 +144,27 @@ def test_beside_statistics_the_map_tells_of_the_rest_of_the_answer(files) -> Non
     both = explain(fresh("vgg", **SMALL, statistics_share=0.75), files["rock"])
     assert both.weight == 0.25
     assert explain(fresh("vgg", **SMALL, statistics_share=0.0), files["rock"]).weight == 1
+
+
+def fold_ensemble(name: str, **options: object) -> Classifier:
+    torch.manual_seed(0)
+    drawn = PreprocessingSettings(image_size=64, image_width=96)
+    return Classifier(GENRES, FoldEnsemble.of(family(name)(**options), 2), drawn)
+
+
+def test_networks_of_folds_are_explained_as_one_of_them(files) -> None:
+    pixels, places = torch.randint(0, 256, (2, 1, 64, 96), dtype=torch.uint8), torch.arange(2)
+    options = {**SMALL, "statistics_share": 0.75}
+    many, single, maps = fold_ensemble("vgg", **options), fresh("vgg", **options), []
+    for member in many.network.members:
+        single.network.load_state_dict(member.state_dict())
+        maps.append(class_maps(single, pixels, places))
+    assert torch.allclose(class_maps(many, pixels, places), torch.stack(maps).mean(dim=0))
+    found = explain(many, files["rock"])
+    assert (found.method, found.weight) == ("grad-cam", 0.25)
+    assert method_for(fold_ensemble("statistics")) == "occlusion"
+    with pytest.raises(ModelError, match=r"^network fold-ensemble says the same whatever it is"):
+        method_for(fold_ensemble("majority"))
 
 
 @pytest.mark.parametrize(

@@ -88,13 +88,22 @@ def test_rows_that_are_no_frequencies_have_no_bands() -> None:
 
 def test_no_track_is_hidden_by_itself() -> None:
     for n in (2, 3, 50):
-        for donors in deals(n):
+        for donors in deals(torch.arange(n)):
             assert sorted(donors.tolist()) == list(range(n))
             assert (donors != torch.arange(n)).all()
 
 
-def test_one_track_alone_has_none_to_be_hidden_by() -> None:
-    manifest, tracks = corpus(*pictures(1, seed=0))
+def test_no_segment_is_hidden_by_one_of_its_own_track() -> None:
+    owners = torch.tensor([0] * 9 + [1] + [2] * 4 + [0])
+    for donors in deals(owners):
+        assert (owners[donors] != owners).all()
+        assert len(set(owners[donors][owners == 0].tolist())) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_track_alone_has_none_to_be_hidden_by(n: int) -> None:
+    manifest, tracks = corpus(*pictures(n, seed=0))
+    manifest = manifest.assign(track_id=[f"song.seg00{i}" for i in range(n)])
     classifier = learnt(*pictures(4, seed=0))
     with pytest.raises(DataError, match="but there is one track"):
         band_answers(classifier, manifest, tracks, BANDS, lambda done, total: None)

@@ -152,3 +152,16 @@ def test_noise_is_the_same_in_every_run() -> None:
     one, other, third = (Disturber(SETTINGS)(ramp, name)[4] for name in ("ab", "ab", "ac"))
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
+
+
+def test_noise_is_another_one_in_each_segment_and_clips_at_full_scale(monkeypatch) -> None:
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(
+        Preprocessor, "of_sound", lambda _, sound: given.append(sound) or torch.zeros(1)
+    )
+    monkeypatch.setattr("genre_mlflow.features.disturbances.DISTURBANCES", [Disturbance(NOISE, 10)])
+    sound = np.sign(SOUND).astype(np.float32)
+    Disturber(SETTINGS)(encode(np.tile(0.5 * sound, 2)), "ab")
+    first, second = given  # of the same sound
+    assert not np.allclose(first, second, atol=0.05)
+    assert abs(changed(NOISE, 10, sound)).max() == 1

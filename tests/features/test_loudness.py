@@ -60,6 +60,14 @@ def test_channels_that_do_not_cancel_are_mixed(right):
     np.testing.assert_allclose(mixed, left * (1 + right) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("n_channels", [6, 8])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_one_channel_of_many_that_sounds_is_enough(n_channels, subtype):
+    sound = np.zeros((2 * RATE, n_channels))
+    sound[:, 2] = tone(2.0)
+    assert len(decode(encode(sound, "WAV", subtype))) == 2 * RATE
+
+
 def test_quiet_music_is_music():
     assert len(decode(encode(2e-3 * tone(2.0), "WAV", "FLOAT"))) == 2 * RATE
     short = np.concatenate([np.zeros(20 * RATE), tone(1.1)])

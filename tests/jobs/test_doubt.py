@@ -7,6 +7,8 @@ import mlflow
 import pandas as pd
 import pictures
 import pytest
+from explaining import GENRES, NETWORK, PICTURES, corpus
+from explaining import pictures as drawn
 from mlflow import MlflowClient
 from PIL import Image
 from support import EXPERIMENT, Trained, small_options
@@ -16,9 +18,11 @@ from genre_mlflow.evaluation.doubt import Sets, Sure, sure_answers
 from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.evaluation.statistics import Interval
-from genre_mlflow.jobs.doubt import Doubts
+from genre_mlflow.jobs.doubt import Doubts, familiarity_of
 from genre_mlflow.jobs.train import not_of_model, train
+from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.doubt import NEVER, UNKNOWN, Doubt
+from genre_mlflow.model.familiarity import BATCH
 from genre_mlflow.options import TrainOptions
 
 
@@ -77,6 +81,17 @@ def test_where_nobody_knows_there_are_no_metrics():
     assert doubts.metrics() == {}
     assert "Too few tracks were held out" in doubts.sentence()
     assert "Nor is foreign sound told" in doubts.sentence()
+
+
+def test_of_what_was_learnt_few_pictures_are_read_at_once(monkeypatch) -> None:
+    manifest, tracks = corpus(*drawn(2 * BATCH + 3, seed=0))
+    read: list[int] = []
+    gather = tracks.gather
+    monkeypatch.setattr(tracks, "gather", lambda places: read.append(len(places)) or gather(places))
+    classifier = Classifier(GENRES, NETWORK, PICTURES)
+    known = familiarity_of(classifier, tracks, manifest, tracks, 0.99)
+    assert known is not None and len(known.references) == sum(read[:3]) == len(tracks)
+    assert max(read) == BATCH
 
 
 def test_of_a_small_validation_set_nobody_knows(trained: Trained) -> None:

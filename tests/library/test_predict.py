@@ -1,5 +1,6 @@
 """A library is predicted row by row, in order, by one process or several."""
 
+import json
 import os
 import pickle
 import re
@@ -65,7 +66,7 @@ def test_rows_come_in_order_with_segments_and_reasons(trained: Trained, library:
 
 
 DOUBTFUL = {
-    "path": "a.png", "error": "", "unsure": True, "foreign": False, "likely": "jazz;rock",
+    "path": "a.png", "error": "", "unsure": True, "foreign": False, "likely": ["jazz", "rock"],
     "p_blues": 0.1, "p_jazz": 0.5, "p_rock": 0.4,
 }  # fmt: skip
 
@@ -88,6 +89,25 @@ def test_doubts_are_words_in_a_csv_and_truth_values_in_json(tmp_path: Path) -> N
         with open_table(tmp_path / f"t{ending}", ["unsure", "foreign"]) as write:
             write({"unsure": True, "foreign": False})
         assert value in (tmp_path / f"t{ending}").read_text().replace('"', "")
+
+
+def test_likely_genres_are_a_list_whatever_they_are_called(tmp_path: Path) -> None:
+    likely = ["rock; pop", 'the "blues", live', "jazz"]
+    for ending in (".csv", ".json"):
+        with open_table(path := tmp_path / f"t{ending}", ["likely"]) as write:
+            write({"likely": likely})
+            write({"likely": ""})
+    first, second = read_rows(tmp_path / "t.csv")
+    assert json.loads(first["likely"]) == likely and second["likely"] == ""
+    assert json.loads(path.read_text("utf-8")) == [{"likely": likely}, {"likely": None}]
+
+
+def test_it_is_told_once_where_nobody_knows_which_genres_are_likely(
+    trained: Trained, library: Path
+) -> None:
+    result = predict(library, "--likely", "--top", 1, "--model", MODEL)
+    assert result.stderr.count("Nobody knows which genres are likely: too few tracks") == 1
+    assert "Nobody" not in predict(library, "--model", MODEL).stderr
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:

@@ -9,6 +9,7 @@ import torch
 from greed import ASKED, TOO_MUCH, Greedy
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from sounds import encode, tone
 
 from genre_mlflow.errors import DataError, ModelError
@@ -290,6 +291,16 @@ def test_without_the_music_that_it_is_familiar_with_it_is_damaged(tmp_path):
     knowing().save(tmp_path)
     (tmp_path / FAMILIARITY_FILE).unlink()
     with pytest.raises(ModelError, match="no classifier that can be read"):
+        Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize("array", ["mean", "deviation", "references"])
+def test_familiar_music_of_another_width_is_damaged(tmp_path, array):
+    knowing().save(tmp_path)
+    arrays = load_file(tmp_path / FAMILIARITY_FILE)
+    arrays[array] = arrays[array][..., 1:].contiguous()
+    save_file(arrays, tmp_path / FAMILIARITY_FILE)
+    with pytest.raises(ModelError, match=rf"familiar music has .*{array} .*; needed are \d+"):
         Classifier.load(tmp_path)
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 TOTAL = slice(21, 26)  # bytes of the number of samples, of which 36 bits count
 STREAM_INFO = slice(8, 42)
+MARK = b"fLaC"
 HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # of a file: the block STREAMINFO follows
 SYNC = re.compile(rb"\xff[\xf8\xf9]")  # of a frame, in streams of one block size and of many
 TAIL = 1 << 22  # bytes at the end that hold the last two frames, of any size in use
@@ -27,8 +28,19 @@ class Frame:
 
 def links(data: bytes) -> list[bytes]:
     """The file cut where another one was joined to it; mostly one piece."""
-    starts = [found.start() for found in HEAD.finditer(data, 1)]
-    return [data[start:end] for start, end in pairwise([0, *starts, len(data)])]
+    starts = [0]
+    while found := HEAD.search(data, end_of_blocks(data, starts[-1])):
+        starts.append(found.start())
+    return [data[start:end] for start, end in pairwise([*starts, len(data)])]
+
+
+def end_of_blocks(data: bytes, start: int) -> int:
+    """Behind the last block of metadata, among which anything may be, another file, too."""
+    position, is_last = start + len(MARK), False
+    while not is_last and position + 4 <= len(data):
+        is_last = bool(data[position] & 0x80)
+        position += 4 + int.from_bytes(data[position + 1 : position + 4])
+    return position
 
 
 def mended(data: bytes) -> bytes:

@@ -61,7 +61,7 @@ def checked(link: bytes) -> bytes:
             f"begins at sample {first.position:,} by its OGG pages, as what was cut out of a "
             "stream does; encode it anew"
         )
-    highest = max(page.position for page in placed if page.position != NOWHERE)
+    highest = max((page.position for page in placed if page.position != NOWHERE), default=0)
     if ends is not last or last.position == NOWHERE or last.position < highest:
         raise DataError("is damaged: the last page of its OGG stream tells a wrong position")
     return link

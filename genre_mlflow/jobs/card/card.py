@@ -16,7 +16,14 @@ from genre_mlflow.jobs.card.metadata import front_matter
 from genre_mlflow.jobs.card.page import page
 from genre_mlflow.jobs.card.results import by_genre, calibration, confusion, results
 from genre_mlflow.jobs.card.training import again, training
-from genre_mlflow.jobs.card.use import explanations, input_and_output, introduction, limits, use
+from genre_mlflow.jobs.card.use import (
+    doubts,
+    explanations,
+    input_and_output,
+    introduction,
+    limits,
+    use,
+)
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import find_store, store_errors
 
@@ -24,7 +31,7 @@ CARD_FILE, PAGE_FILE = "model_card.md", "model_card.html"
 Section = Callable[[RunFacts], list[str]]  # lines of Markdown; none where there is nothing to say
 SECTIONS: tuple[Section, ...] = (
     front_matter, introduction, results, by_genre, confusion, calibration, explanations, data,
-    input_and_output, use, training, limits, again,
+    input_and_output, doubts, use, training, limits, again,
 )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def what_leaks(dealing: SplitSettings, leak: str) -> str:
     """What is on two sides of the split, or what is on none."""
     if leak:
         return LEAK.format(leak=plain(leak)) + LET * dealing.allow_leak
-    columns = " and ".join(KINDS) if dealing.group_by == ALL else dealing.group_by
+    columns = " and ".join(KINDS) if dealing.group_by == ALL else plain(dealing.group_by)
     groups = Path(dealing.groups).name
     return NO_COPIES + NO_GROUPS.format(table=code(groups), columns=columns) * bool(groups)
 

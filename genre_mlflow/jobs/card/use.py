@@ -27,14 +27,17 @@ it, such a file gets an error that says so. {images}
 A recording is mixed to one channel, resampled to {rate:,} Hz and cut into segments of
 {segment_s:g} s; {seen} The answers for the segments become one by their {aggregation}. The model
 holds these steps: send it the file's bytes.
-It answers with the genre, its probability and the probabilities of all genres, with all likely
-genres, and with whether it is unsure or the sound is foreign."""
+It answers with the genre, its probability and the probabilities of all genres."""
+KNOWN_DOUBTS = {  # by the figure that is there where it is known
+    "sure_from": "all likely genres, and whether it is unsure",
+    "test_foreign": "whether the sound is foreign",
+}
+NO_DOUBTS = """It does not say when it is unsure or the sound is foreign: nobody knows."""
 USE = """To sort music, make playlists and suggest a genre, to people who can overrule it. Not to
 decide about people, their rights or what they are paid for."""
 LIMITS = """Genres are conventions of whoever labelled the corpus. Where one artist's tracks lie in
 train and in test, as in most random splits, accuracy on unknown artists is lower than stated here.
-Music unlike that of the corpus (other genres, periods, qualities of recording) gets an answer too,
-and no figure here speaks of it."""
+Music unlike that of the corpus (other genres, periods, qualities of recording) is answered too."""
 
 EXPLAINED = re.compile(r"^## Explanations\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 
@@ -86,6 +89,12 @@ def input_and_output(facts: ModelFacts) -> list[str]:
         aggregation=facts.options.model.aggregate,
     )
     return ["## Input and output", "", text]
+
+
+def doubts(facts: RunFacts) -> list[str]:
+    """What else an answer tells, as far as its limits are known."""
+    known = [words for name, words in KNOWN_DOUBTS.items() if name in facts.metrics]
+    return [f"Beside that it tells {', and '.join(known)}." if known else NO_DOUBTS]
 
 
 def either(names: Sequence[str]) -> str:

@@ -104,13 +104,16 @@ class TableBaseline(Fitted):
 
     is_baseline: ClassVar[bool] = True
     reads_files: ClassVar[bool] = False
-    unexplained = "reads the rows of a table, and no spectrogram"
     name = "csv"
 
     table: str = option("", "CSV with a row of numbers for each track, for --network csv.")
 
     def __str__(self) -> str:
         return f"csv {Path(self.table).name}, {self.estimator}"
+
+    def unexplained(self) -> str:
+        """Numbers have no map."""
+        return "reads the rows of a table, and no spectrogram"
 
     def check_input(self, shape: Shape) -> None:
         """The table counts, not the shape of pictures. Raises `SettingsError` without one."""
@@ -148,10 +151,13 @@ class MajorityBaseline(Family):
 
     is_fitted: ClassVar[bool] = True
     is_baseline: ClassVar[bool] = True
-    unexplained = "says the same whatever it is given"
 
     def __str__(self) -> str:
         return "majority"
+
+    def unexplained(self) -> str:
+        """No answer has a reason."""
+        return "says the same whatever it is given"
 
     def build(self, n_genres: int, shape: Shape) -> "nn.Module":
         """Logits `[B, genres]` that do not depend on the pixels."""

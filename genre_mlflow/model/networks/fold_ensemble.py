@@ -36,6 +36,14 @@ class FoldEnsemble(Family):
     def __str__(self) -> str:
         return f"{self.members} x {self.member}, each of other folds"
 
+    def unexplained(self) -> str:
+        """As each of them."""
+        return self.member.unexplained()
+
+    def explained(self, shape: Shape) -> str:
+        """As each of them."""
+        return self.member.explained(shape)
+
     def check_input(self, shape: Shape) -> None:
         """As each of them."""
         self.member.check_input(shape)

@@ -101,6 +101,14 @@ def test_flacs_that_were_joined_are_one_recording(tail):
     np.testing.assert_array_equal(whole, np.tile(SOUND, 3))
 
 
+@pytest.mark.parametrize("n_files", [1, 2])
+def test_the_head_of_a_flac_within_the_metadata_of_one_is_none(n_files):
+    held = b"\x02" + len(FLAC).to_bytes(3) + FLAC  # a block of some application
+    data = FLAC[:4] + b"\0" + FLAC[5:42] + held + FLAC[42:]
+    assert flac.links(n_files * data) == n_files * [data]
+    np.testing.assert_array_equal(decode(n_files * data), np.tile(SOUND, n_files))
+
+
 PAGES = ogg_pages(OGG := encode(SOUND, "OGG", "VORBIS"))
 LENGTH = len(SOUND)
 
@@ -108,6 +116,12 @@ LENGTH = len(SOUND)
 @pytest.mark.parametrize("position", [0, LENGTH // 3, (1 << 64) - 1])
 def test_a_last_page_that_tells_a_wrong_position_is_named(position):
     data = b"".join([*PAGES[:-1], at(PAGES[-1], position)])
+    with pytest.raises(DataError, match=r"^is damaged: the last page of its OGG stream"):
+        decode(data)
+
+
+def test_an_ogg_without_any_position_is_named():
+    data = b"".join(at(page, (1 << 64) - 1) if position(page) else page for page in PAGES)
     with pytest.raises(DataError, match=r"^is damaged: the last page of its OGG stream"):
         decode(data)
 

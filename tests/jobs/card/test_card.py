@@ -8,7 +8,7 @@ from genre_mlflow.jobs.card.card import SECTIONS, Section, model_card
 from genre_mlflow.jobs.card.corpus import data
 from genre_mlflow.jobs.card.facts import RunFacts
 from genre_mlflow.jobs.card.results import baseline, most_confused
-from genre_mlflow.jobs.card.use import explanations, limits, same_explanations
+from genre_mlflow.jobs.card.use import doubts, explanations, limits, same_explanations
 
 GTZAN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae",
          "rock"]  # fmt: skip
@@ -44,6 +44,25 @@ def test_every_section_speaks_and_a_section_without_words_is_left_out(make_facts
     silent = [section.__name__ for section in SECTIONS if not section(facts)]
     assert silent == ["explanations"]
     assert "\n\n\n" not in model_card(facts)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({}, "It does not say when it is unsure or the sound is foreign: nobody knows."),
+        ({"sure_from": 0.5}, "Beside that it tells all likely genres, and whether it is unsure."),
+        ({"test_foreign": 0.0}, "Beside that it tells whether the sound is foreign."),
+        ({"sure_from": 0.5, "test_foreign": 0.0}, "Beside that it tells all likely genres, and "
+         "whether it is unsure, and whether the sound is foreign."),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_doubt_is_what_is_known(make_facts, metrics, told):
+    assert said(make_facts(metrics=metrics), doubts) == told
+
+
+def test_a_column_of_groups_is_no_markup(make_facts):
+    card = said(make_facts(options={"groups": "g.csv", "group_by": "<b>*x*"}), data)
+    assert "<b>" not in card and "*x*" not in card
 
 
 def test_digests_of_data_and_test_set_are_told(make_facts):
