@@ -67,7 +67,8 @@ def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
     assert "test_accuracy" in run.data.metrics
     assert (project / ".genre" / "cache").is_dir()
     assert not (project / "mlflow.db").exists()
-    assert sorted(path.name for path in here.iterdir()) == ["mlflow.db", "mlflow.db.lock", "mlruns"]
+    store = ["mlflow.db", "mlflow.db.champion.lock", "mlflow.db.lock"]
+    assert sorted(path.name for path in here.iterdir()) == [*store, "mlruns"]
     assert f"--backend-store-uri sqlite:///{here}/mlflow.db" in done.said
 
 

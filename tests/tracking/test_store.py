@@ -294,7 +294,7 @@ def test_all_files_are_inside_the_folder_whatever_its_name(
     assert "20 predicted" in found
     assert [path for path in projects.iterdir() if path.is_dir()] == [projects / name]
     assert {path.name for path in (projects / name).iterdir()} == {
-        ".genre", "mlflow.db", "mlflow.db.lock", "mlruns"
+        ".genre", "mlflow.db", "mlflow.db.champion.lock", "mlflow.db.lock", "mlruns"
     }  # fmt: skip
 
 
