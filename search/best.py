@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from genre_mlflow import signals
 from genre_mlflow.errors import StudyError
 from genre_mlflow.evaluation.gate_settings import HERE, GateSettings
+from genre_mlflow.jobs.outcome import Outcome, register_outcome
 from genre_mlflow.jobs.promote import promote
-from genre_mlflow.jobs.train import Outcome, register_outcome, train_in_run
+from genre_mlflow.jobs.train import train_in_run
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.registry import RegisteredModel
 from genre_mlflow.tracking.run import FINISHED, RUNNING

@@ -23,7 +23,8 @@ from click.testing import Result
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 
-from genre_mlflow.jobs.train import Outcome, train
+from genre_mlflow.jobs.outcome import Outcome
+from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from genre_mlflow.corpus.settings import DEMO
 from genre_mlflow.evaluation.intervals import readable
 from genre_mlflow.jobs.evaluate import Evaluation
+from genre_mlflow.jobs.outcome import Outcome
 from genre_mlflow.jobs.rivals import BASELINE, GAIN
-from genre_mlflow.jobs.train import Outcome
 from genre_mlflow.model.settings import CHAMPION
 from genre_mlflow.tracking import commands
 

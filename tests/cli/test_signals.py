@@ -64,7 +64,7 @@ def all_runs(client: MlflowClient) -> list[Run]:
         (f"{CLIENT}.log_batch", 1, SIGNALS[1]),
         (f"{CLIENT}.log_batch", 8, SIGNALS[4]),
         (f"{CLIENT}.finalize_logged_model", 2, SIGNALS[2]),
-        ("genre_mlflow.jobs.train:note_test_read", 1, SIGNALS[3]),
+        ("genre_mlflow.jobs.outcome:note_test_read", 1, SIGNALS[3]),
     ],
 )
 def test_training_is_stopped_and_goes_on(

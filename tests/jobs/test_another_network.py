@@ -15,7 +15,8 @@ from torchvision.models import get_model
 
 import genre_mlflow
 from genre_mlflow.errors import ModelError
-from genre_mlflow.jobs.train import Outcome, train
+from genre_mlflow.jobs.outcome import Outcome
+from genre_mlflow.jobs.train import train
 from genre_mlflow.library.predict import open_predictor
 from genre_mlflow.library.spark import predict_with_spark
 from genre_mlflow.model.networks.image_networks import ResNet18

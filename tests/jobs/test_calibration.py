@@ -11,7 +11,8 @@ from support import EXPERIMENT, small_options
 import genre_mlflow
 from genre_mlflow.evaluation.calibration import calibration_error
 from genre_mlflow.evaluation.predictions import logits_of, part, read_predictions
-from genre_mlflow.jobs.train import Outcome, train
+from genre_mlflow.jobs.outcome import Outcome
+from genre_mlflow.jobs.train import train
 from genre_mlflow.options import TrainOptions
 
 

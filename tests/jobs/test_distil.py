@@ -78,7 +78,8 @@ def test_more_epochs_that_change_the_pupil_alone_are_a_model_of_its_own(
     store: MlflowClient, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if no later epoch of the teachers were better.
-    monkeypatch.setattr("genre_mlflow.jobs.train.best_epoch", lambda history: history[1])
+    for job in ("train", "outcome"):
+        monkeypatch.setattr(f"genre_mlflow.jobs.{job}.best_epoch", lambda history: history[1])
     short = options.changed(schedule="none", model_name="two")
     one = train(short, experiment="two")
     more = train(short.changed(epochs=5), experiment="two", resume=one.run_id, given={"epochs"})

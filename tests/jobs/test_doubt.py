@@ -19,7 +19,8 @@ from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.evaluation.statistics import Interval
 from genre_mlflow.jobs.doubt import Doubts, familiarity_of
-from genre_mlflow.jobs.train import not_of_model, train
+from genre_mlflow.jobs.outcome import not_of_model
+from genre_mlflow.jobs.train import train
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.model.doubt import NEVER, UNKNOWN, Doubt
 from genre_mlflow.model.familiarity import BATCH

@@ -20,10 +20,10 @@ from genre_mlflow.jobs.card.page import words_of
 from genre_mlflow.jobs.card.use import same_explanations
 from genre_mlflow.jobs.doubt import Doubts, believed, doubts_of
 from genre_mlflow.jobs.out_of_fold import OUT_OF_FOLD, figures_of_folds, read_answers_of_folds
+from genre_mlflow.jobs.outcome import answered
 from genre_mlflow.jobs.report import split_figures
 from genre_mlflow.jobs.rivals import BASELINE, baseline_predictions, gain_over_baseline
 from genre_mlflow.jobs.tracks import open_tracks
-from genre_mlflow.jobs.train import answered
 from genre_mlflow.jobs.verify import differences
 from genre_mlflow.jobs.verify.differences import Difference
 from genre_mlflow.jobs.verify.music import MusicNow, music_now
