@@ -82,7 +82,9 @@ def trained(
     folder = tmp_path_factory.mktemp("trained")
     options = small_options(make_corpus(folder / "music", tracks=20))
     with store_in(folder) as client:
-        outcome = train(options, experiment=EXPERIMENT)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+            outcome = train(options, experiment=EXPERIMENT)
         yield Trained(outcome, client, options, folder)
 
 

@@ -121,7 +121,6 @@ def store_in(folder: Path, uri: str = "", like: Path | None = None) -> Iterator[
         patch.setenv("MLFLOW_TRACKING_URI", uri or f"sqlite:///{folder}/mlflow.db")
         patch.setenv("GENRE_HOME", str(folder / ".genre"))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         yield MlflowClient()
 

@@ -37,7 +37,6 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="module")
 def librosa():
-    chroma(sound(22_050))  # what it compiles is ready, and was not compiled twice at once
     return pytest.importorskip("librosa")
 
 
@@ -133,6 +132,7 @@ def test_what_librosa_compiles_first_no_other_thread_or_process_does(librosa, mo
         assert chroma(sound).shape == (12, 1)
 
 
+@pytest.mark.slow  # librosa compiles, 20 s
 def test_chroma_is_librosas_and_shows_the_pitch(librosa):
     samples = np.sin(2 * np.pi * 440 * np.arange(30_000) / 22_050).astype(np.float32)
     np.testing.assert_array_equal(chroma(samples), librosa.feature.chroma_stft(y=samples, sr=22050))

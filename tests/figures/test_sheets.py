@@ -93,7 +93,13 @@ def test_a_sound_stands_as_high_beside_the_input_as_in_it(tmp_path, fmin, fmax):
     assert len(axes.get_yticks()) >= 3
 
 
-@pytest.mark.parametrize(("features", "label"), [("mfcc", "MFCC"), ("chroma", "pitch class")])
+@pytest.mark.parametrize(
+    ("features", "label"),
+    [
+        ("mfcc", "MFCC"),
+        pytest.param("chroma", "pitch class", marks=pytest.mark.slow),  # librosa compiles, 20 s
+    ],
+)
 def test_other_features_have_their_own_axis(music, features, label):
     settings = PreprocessingSettings(
         image_size=32, image_width=32, segment_s=1.0, features=features
