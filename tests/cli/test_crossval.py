@@ -56,6 +56,7 @@ def test_mistake_is_one_line_with_exit_code_2(
     assert not (tmp_path / "work" / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_a_line_for_each_fold_and_the_result_with_its_interval(
     tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_better_one_needs_not_be_lighter_and_recall_counts_for_a_lighter_one_t
     assert not verdict.passed
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=6, max_size=6))
 def test_of_two_models_at_most_one_passes_against_the_other(right):

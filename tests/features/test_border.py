@@ -263,6 +263,7 @@ def test_importing_the_room_loads_no_numpy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 @needs_real_data
 def test_real_spectrograms_come_back_as_the_same_object():
     assert len(real_images()) == 999

@@ -57,6 +57,7 @@ def test_a_part_of_the_answer_is_said_to_be_one() -> None:
     assert "which are 33% of the answer and say 62% alone" in texts(figure)
 
 
+@pytest.mark.slow
 def test_several_genres_lie_below_one_another() -> None:
     figure = explanation_figure("song.mp3", [explanation(), explanation(genre="pop")])
     assert len([axes for axes in figure.axes if axes.get_ylabel() == "Hz"]) == 3

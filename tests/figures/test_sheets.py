@@ -176,6 +176,7 @@ def test_what_is_learnt_from_is_drawn_beside_the_track_itself(music, tmp_path):
         assert any(np.array_equal(np.roll(first, s, axis=1), picture) for s in range(1, 32))
 
 
+@pytest.mark.slow
 def test_of_a_recording_the_variants_are_drawn_that_are_learnt_from(tmp_path):
     (tmp_path / "music" / "jazz").mkdir(parents=True)
     data = encode(tone(1.5, hz=700))

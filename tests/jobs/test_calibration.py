@@ -64,6 +64,7 @@ def test_figures_of_the_best_epoch_are_those_before_calibration(
     assert outcome.metrics["best_val_loss"] == pytest.approx(best, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_artists_of_a_table_are_the_groups_of_all_that_is_said(
     store: MlflowClient, options: TrainOptions, tmp_path: Path
 ) -> None:

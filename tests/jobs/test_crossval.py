@@ -224,6 +224,7 @@ def test_one_that_was_interrupted_ends_as_if_never_stopped(
     assert {r.info.status for r in runs_in(store)} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_one_that_is_done_is_told_again_and_nothing_is_logged_twice(
     store: MlflowClient, whole: Whole
 ) -> None:
@@ -235,6 +236,7 @@ def test_one_that_is_done_is_told_again_and_nothing_is_logged_twice(
         assert len(store.get_metric_history(first.run_id, name)) == 1, name
 
 
+@pytest.mark.slow
 def test_a_baseline_is_fitted_in_each_fold(store: MlflowClient, whole: Whole) -> None:
     found = validated(baseline(whole, network="statistics"), 4)
     assert found.metrics["accuracy"] > 0.9
@@ -305,6 +307,7 @@ def test_neither_command_goes_on_with_a_run_of_the_other(store: MlflowClient, wh
         compare([run_id], [trained], experiment=EXPERIMENT)
 
 
+@pytest.mark.slow
 def test_groups_that_have_changed_are_refused(
     store: MlflowClient, whole: Whole, tmp_path: Path
 ) -> None:

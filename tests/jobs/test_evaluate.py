@@ -84,6 +84,7 @@ def test_files_count_and_not_their_names(
     assert result.known.val == ["jazz/another"]
 
 
+@pytest.mark.slow
 def test_pixels_count_where_the_files_have_been_seen_before(
     trained: Trained, known: pd.DataFrame, others: Path
 ) -> None:

@@ -227,6 +227,7 @@ def test_a_better_one_must_keep_within_its_limits(client, register, monkeypatch,
     assert (kept["gate_p95_latency_ms"], kept["gate_champion_memory_mb"]) == ("30.0", "300")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sizes", "took_ms", "passes", "measured"), [
     ({"2": 50, "1": 100}, (30, 30), True, False),
     ({"2": 100, "1": 100}, (20, 30), True, True),
@@ -289,6 +290,7 @@ def test_a_champion_that_changed_while_it_was_judged_keeps_the_alias(client, reg
     assert "replaced" not in kept
 
 
+@pytest.mark.slow
 def test_who_is_overtaken_where_no_lock_is_learns_it_by_reading_back(client, register, monkeypatch):
     for right in ((10, 10), (30, 30), (32, 32)):
         register(*right)
@@ -319,6 +321,7 @@ def test_a_forced_promotion_keeps_no_figures_of_an_earlier_decision(client, regi
     assert (kept["gate_against"], kept["replaced"]) == ("1", "1")
 
 
+@pytest.mark.slow
 def test_demote_goes_back_step_by_step_and_then_stays(client, register):
     register(10, 10)
     for right in (20, 30):
@@ -336,6 +339,7 @@ def test_demote_goes_back_step_by_step_and_then_stays(client, register):
     assert champion(client) == "1"
 
 
+@pytest.mark.slow
 def test_two_that_replaced_each_other_do_not_go_round(client, register):
     register(10, 10)
     register(30, 30)

@@ -32,6 +32,7 @@ def given(tmp_path: Path) -> dict[str, object]:
     return {"split_dir": str(tmp_path), "groups": str(tmp_path / "groups.csv"), "epochs": 1}
 
 
+@pytest.mark.slow
 def test_a_leak_that_is_let_is_told_by_run_version_and_card(
     store: MlflowClient, music: Path, given: dict[str, object]
 ) -> None:

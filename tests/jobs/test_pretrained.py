@@ -68,6 +68,7 @@ def songs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_musicnn_that_hears_refuses_images(
     store: MlflowClient, options: TrainOptions, real_weights: Callable[[str], dict[str, Path]]
 ) -> None:

@@ -239,6 +239,7 @@ def test_what_is_fitted_at_once_is_fitted_again(
     assert "train and validation, each answered for by one of 5 trainings of the same" in card
 
 
+@pytest.mark.slow
 def test_what_it_begins_with_is_looked_for_before_a_resumed_run_goes_on(
     store: MlflowClient, tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:

@@ -42,6 +42,7 @@ def flat(music: Path, table: Path) -> dict[str, str]:
     return {"data": str(music), "network": "csv", "table": str(table)}
 
 
+@pytest.mark.slow
 def test_it_is_trained_on_the_rows_there_are_and_not_registered(
     store: MlflowClient, music: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_it_is_trained_on_the_rows_there_are_and_not_registered(
     assert not {"blues/blues.00003", "rock/rock.00007"} & set(predictions["track_id"])
 
 
+@pytest.mark.slow
 def test_numbers_that_are_dealt_to_other_tracks_say_nothing(
     store: MlflowClient, music: Path, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_copies_with_other_numbers_are_refused(
         train(TrainOptions.from_flat(flat(music, table)), experiment=EXPERIMENT)
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_on_another_table(
     store: MlflowClient, music: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_run_is_not_resumed_on_another_table(
         train(TrainOptions(), experiment=EXPERIMENT, resume=outcome.run_id)
 
 
+@pytest.mark.slow
 def test_its_checkpoint_is_no_model_of_music(
     store: MlflowClient, music: Path, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def test_first_version_is_challenger_and_champion(trained: Trained) -> None:
     assert version.tags["test_digest"]
 
 
+@pytest.mark.slow
 def test_test_set_is_read_once_after_training(
     store: MlflowClient, tmp_path: Path, make_corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_faulty_corpus_opens_no_run(store: MlflowClient, tmp_path: Path, make_
     assert store.get_experiment_by_name(EXPERIMENT) is None
 
 
+@pytest.mark.slow
 def test_colours_that_cannot_be_undone_open_no_run(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
@@ -317,6 +319,7 @@ def test_an_unreachable_server_is_one_line(tmp_path: Path, make_corpus) -> None:
         train_small(make_corpus(tmp_path / "m"))
 
 
+@pytest.mark.slow
 def test_genre_names_of_any_script_are_tracked(
     store: MlflowClient, tmp_path: Path, make_corpus
 ) -> None:
@@ -337,6 +340,7 @@ def test_a_lack_of_memory_is_one_line_and_the_run_failed(
     assert failed.info.status == "FAILED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["statistics", "majority"])
 def test_a_baseline_goes_the_way_of_a_network_in_one_epoch(
     store: MlflowClient, tmp_path: Path, make_corpus, network: str

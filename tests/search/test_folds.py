@@ -55,6 +55,7 @@ def test_folds_share_out_all_tracks_but_those_of_the_test_set(store, make_reques
         assert set(tracks["train"]._rows.tolist()) == both - val
 
 
+@pytest.mark.slow
 def test_a_trial_on_folds_says_their_mean(store, make_request: MakeRequest) -> None:
     found = run(make_request(trials=1, folds=3))
     assert found is not None
@@ -189,6 +190,7 @@ def test_a_finalist_that_cannot_be_trained_is_left_out(
     assert finish(open_search(request)) == found
 
 
+@pytest.mark.slow
 def test_where_no_finalist_can_be_trained_the_study_says_so(
     store: MlflowClient, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +205,7 @@ def test_where_no_finalist_can_be_trained_the_study_says_so(
         finish(search)
 
 
+@pytest.mark.slow
 def test_folds_of_other_groups_are_another_study(
     store: MlflowClient, make_request: MakeRequest, music: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +218,7 @@ def test_folds_of_other_groups_are_another_study(
         open_search(replace(make_request(), options=other))
 
 
+@pytest.mark.slow
 def test_the_same_setting_is_a_finalist_once(store, make_request: MakeRequest) -> None:
     def instant(search, trial, observers) -> float:
         search.space.suggest(trial, search.options)

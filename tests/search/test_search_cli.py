@@ -90,6 +90,7 @@ def test_command_searches_prints_and_promotes(tmp_path: Path, music: Path) -> No
     assert "versions 2 (champion) and 1 of 'genre-classifier' were tested on" in later.stderr
 
 
+@pytest.mark.slow
 def test_address_of_the_storage_may_stand_in_the_environment(
     tmp_path: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ def test_a_trial_is_drawn_by_seed_and_number_alone(name):
     assert len({str(params) for params in settings[0]}) == 5
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp"])
+@pytest.mark.parametrize("name", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_what_learns_comes_nearer_than_chance(name):
     late = [
         [sum(t.value for t in studied(kind, seed, 20).trials[10:]) for seed in range(2)]

@@ -31,6 +31,7 @@ from search.storage import quiet
 from search.study import Search, open_search
 from search.worker import MAX_FAILURES, Worker
 
+pytestmark = pytest.mark.slow  # whole studies
 MakeRequest = Callable[..., Request]
 
 
@@ -257,7 +258,6 @@ def work(request: Request, objective: Callable[..., float] = instant) -> Search:
     return search
 
 
-@pytest.mark.slow
 def test_more_trials_go_on_in_the_same_parent(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
@@ -271,7 +271,6 @@ def test_more_trials_go_on_in_the_same_parent(
     assert [t.number for t in more.trials(TrialState.COMPLETE)] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.slow
 def test_study_depends_on_seed_and_trial_alone(tmp_path: Path, make_request: MakeRequest) -> None:
     settings = []
     for name, pieces in (("whole", [6]), ("pieces", [2, 3, 6])):
@@ -312,7 +311,6 @@ def test_last_step_of_the_progress_is_the_best_when_trials_end_in_another_order(
     assert store.get_run(search.runs.parent.id).data.metrics["best_val_loss"] == 0.1
 
 
-@pytest.mark.slow
 def test_folder_of_any_name_has_a_study(
     store: MlflowClient, make_request: MakeRequest, make_corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -379,7 +377,6 @@ class Count(Observer):
             self.epochs.append(done)
 
 
-@pytest.mark.slow
 def test_interrupted_trial_goes_on_from_its_checkpoint_in_its_own_run(
     store: MlflowClient, make_request: MakeRequest
 ) -> None:
