@@ -22,7 +22,8 @@ def launch(procs: int, module: str, words: Sequence[str]) -> int:
     They share the cores. Raises `RankError` where one was killed.
     """
     os.environ.setdefault(THREADS, str(max(1, cores() // procs)))
-    logging.getLogger(TORCHRUN).setLevel(logging.CRITICAL)
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(TORCHRUN)]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each of them has a level of its own
     options = ["--standalone", "--nproc-per-node", str(procs), "-m", module]
     try:
         run(parse_args([*options, *words]))
