@@ -6,6 +6,7 @@ batch norm) make of that the step that one process alone would take, but for rou
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -30,6 +31,7 @@ ANSWER = timedelta(minutes=10)  # within a step, in which all have the same to d
 MEET_S = 300.0  # processes of a group start seconds apart, and each imports torch
 SHORTEST_S, LONGEST_S = 0.005, 0.2  # between two looks whether the leader has said something
 DISMISSED = "dismissed"
+SOURCE = re.compile(r"^\[\S+\] ")  # where in the source of gloo
 
 T = TypeVar("T")
 
@@ -187,7 +189,7 @@ class Group(Ranks):
                 raise Dismissed from error
             raise RankError(
                 f"one of the {self.rank.size} processes is gone, or has not answered for "
-                f"{ANSWER.total_seconds() / 60:.0f} minutes ({first_line(error)})"
+                f"{ANSWER.total_seconds() / 60:.0f} minutes ({SOURCE.sub('', first_line(error))})"
             ) from error
 
 
