@@ -26,3 +26,7 @@ class StudyError(GenreError):
 
 class TrainingError(GenreError):
     """Training cannot go on: the loss is no number, or a checkpoint does not fit."""
+
+
+class RankError(GenreError):
+    """A process of a group that trains together is gone, or does not answer."""

@@ -19,6 +19,13 @@ LOOK_S = 0.2  # between two looks whether a signal has come
 logger = logging.getLogger(__name__)
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def start(target: Callable[..., None], *args: Any) -> BaseProcess:
     """Start a process with an interpreter of its own, which keeps signals back until it listens."""
     process = multiprocessing.get_context("spawn").Process(target=target, args=args)

@@ -19,6 +19,7 @@ SMALL = {
     "bench_leaks": "--tracks 100",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",
+    "bench_ranks": "--rounds 1 --epochs 2 --image-size 64",
     "bench_refit": "--outer 5 --inner 2 --image-size 64",
     "bench_search": "--replays 1",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",

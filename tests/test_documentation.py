@@ -25,6 +25,7 @@ import yaml
 from click.testing import CliRunner
 
 from genre_mlflow.cli.main import main
+from genre_mlflow.cli.mlproject import PROCS
 
 ROOT = Path(__file__).parents[1]
 # In the order of reading, which is the order in which the commands run.
@@ -45,6 +46,10 @@ CANNOT_RUN = {
         "the same; tests/jobs/test_pretrained.py has recordings, too",
     "git clone <this repository> genre-mlflow && cd genre-mlflow":
         "the repository has no address of its own",
+    "torchrun --standalone --nproc-per-node 2 -m genre_mlflow train --data music":
+        "takes two cores and half a minute; tests/jobs/test_together.py has it with two kills",
+    "mlflow run . --env-manager local -P procs=2 -P data=music":
+        "the same; tests/jobs/test_projects.py has it",
     "make run":
         "builds an environment from the lock first; the `mlflow run .` in it is run below",
     "source .venv/bin/activate":
@@ -241,7 +246,8 @@ def check_parameters(entry_point: str, parameters: tuple[str, ...]) -> None:
     declared = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][entry_point]
     pairs = [parameter.partition("=") for parameter in parameters]
     assert {name for name, _, _ in pairs} <= declared["parameters"].keys()
-    words = [word for name, _, value in pairs for word in (f"--{name.replace('_', '-')}", value)]
+    options = [(name, value) for name, _, value in pairs if name != PROCS]
+    words = [word for name, value in options for word in (f"--{name.replace('_', '-')}", value)]
     parse(main, [entry_point if entry_point == "search" else "train", *words])
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from genre_mlflow.cli.main import main
-from genre_mlflow.cli.mlproject import mlproject
+from genre_mlflow.cli.mlproject import PROCS, mlproject
 from genre_mlflow.training.recipes import RECIPES
 from search.cli import search
 
@@ -43,6 +43,7 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
 
 
 TRAIN = main.commands["train"]
+TORCHRUN, ONE = "python -m genre_mlflow.cli.torchrun {procs} train", {"type": "float", "default": 1}
 COMMANDS = {"main": TRAIN, "plain": TRAIN, "best": TRAIN, "search": search}
 
 
@@ -71,6 +72,8 @@ def test_mlproject_is_what_the_options_make_of_it() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_parameter_of_mlproject_is_passed_on_and_parses_as_its_default(name: str) -> None:
     entry, options = entry_point(name), options_of(COMMANDS[name])
+    procs = entry["parameters"].pop(PROCS, None)
+    assert (procs == ONE) == (COMMANDS[name] is TRAIN) == (TORCHRUN in entry["command"])
     passed = dict(zip(*[iter(shlex.split(entry["command"])[-2 * len(entry["parameters"]) :])] * 2,
                       strict=True))  # fmt: skip
     assert passed == {f"--{key.replace('_', '-')}": f"{{{key}}}" for key in entry["parameters"]}

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from genre_mlflow import signals
-from genre_mlflow.errors import GenreError
+from genre_mlflow.errors import GenreError, SettingsError
 from genre_mlflow.files.names import escaped
+from genre_mlflow.files.ranks import leader_speaks, own_rank
 from genre_mlflow.memory import out_of_memory
 
 NOT_PROMOTED, USER_MISTAKE = 1, 2
@@ -30,7 +31,17 @@ def echo(text: str, err: bool = False) -> None:
 
 
 class OneLineErrors(click.Command):
-    """Shows our errors as one line with exit code 2, in the one place that all commands pass."""
+    """Shows our errors as one line with exit code 2, in the one place that all commands pass.
+
+    `for_ranks`: whether several processes that `torchrun` has started can do it together.
+    """
+
+    for_ranks = False
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run as a program."""
+        with leader_speaks():
+            return super().main(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -47,6 +58,7 @@ class OneLineErrors(click.Command):
                 stream.reconfigure(errors="backslashreplace")  # a name of any script is printed
         try:
             with out_of_memory("this machine", "free some, or ask for less at once"):
+                check_ranks(self)
                 return super().invoke(ctx)
         except GenreError as error:
             echo(f"Error: {error}", err=True)
@@ -61,8 +73,35 @@ class OneLineErrors(click.Command):
             ctx.exit(USER_MISTAKE)
 
 
+def check_ranks(command: click.Command) -> None:
+    """Raise `SettingsError` where several processes would all do the same."""
+    size = own_rank().size
+    if size > 1 and not getattr(command, "for_ranks", False):
+        raise SettingsError(
+            f"{command.name} is done by one process, but {size} were started; torchrun is for "
+            "train alone"
+        )
+
+
+class ForRanks(OneLineErrors):
+    """A command that several processes can do together."""
+
+    for_ranks = True
+
+
 class PluginGroup(OneLineErrors, click.Group):
     """A group that other installed packages may add commands to."""
+
+    for_ranks = True  # its commands say whether they are
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_ranks(command)
+        return name, command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of our own commands and of the plug-ins."""

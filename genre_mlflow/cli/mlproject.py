@@ -15,7 +15,8 @@ conda_env: conda.yaml
 
 entry_points:
 """
-TRAIN = "python -m genre_mlflow train", "train"
+PROCS = "procs"  # how many processes train together, which is no option of the training
+TRAIN = f"python -m genre_mlflow.cli.torchrun {{{PROCS}}} train", "train"
 ENTRY_POINTS = {
     "main": TRAIN,
     PLAIN: TRAIN,
@@ -35,6 +36,8 @@ def mlproject() -> str:
         assert command is not None
         options = [p for p in command.params if p.name not in MLFLOWS_OWN and p.name]
         lines = [f"  {name}:", "    parameters:"]
+        if command_name == TRAIN[1]:
+            lines.append(f"      {PROCS}: {{type: float, default: 1}}")
         recipe = {"recipe": name, **RECIPES[name]} if name in RECIPES else {}
         defaults = {option.name: option.default for option in options} | recipe
         lines += [f"      {o.name}: {declaration(o, defaults[o.name])}" for o in options]

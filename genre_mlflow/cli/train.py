@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
+from genre_mlflow.cli.base import ForRanks, OneLineErrors, echo, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -16,13 +16,14 @@ from genre_mlflow.cli.options import (
     options,
     train_options,
 )
+from genre_mlflow.files.ranks import own_rank
 from genre_mlflow.model.settings import check_model
 from genre_mlflow.options import TrainOptions, off_default
 
 SERVE_PORT = 5001  # the MLflow UI has 5000
 
 
-@click.command(cls=OneLineErrors)
+@click.command(cls=ForRanks)
 @options(TRAIN_OPTIONS)
 @EXPERIMENT_OPTION
 @click.option(
@@ -33,8 +34,17 @@ SERVE_PORT = 5001  # the MLflow UI has 5000
 )
 @click.pass_context
 def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) -> None:
-    """Train a classifier; track, evaluate and register it."""
+    """Train a classifier; track, evaluate and register it.
+
+    `torchrun --standalone --nproc-per-node N -m genre_mlflow train` shares the work among N
+    processes, each on a core or a CUDA device of its own; what is trained stays the same.
+    """
     settings = train_options(ctx, values)
+    rank = own_rank()
+    if rank.number:
+        from genre_mlflow.jobs.together import Follower
+
+        ctx.exit(Follower(rank).follow())
     if not resume:
         settings.check_folders()  # before the seconds of the imports
     from rich.console import Console
@@ -43,13 +53,14 @@ def train(ctx: click.Context, /, experiment: str, resume: str, **values: Any) ->
     from genre_mlflow.cli.messages import summary
     from genre_mlflow.jobs.train import train as train_classifier
     from genre_mlflow.tracking.store import joined_run_id
+    from genre_mlflow.training.distributed import joined
     from genre_mlflow.training.observer import Observers
 
     quiet_mlflow()
     given = {name for name in values if is_given(ctx, name)}
     if joined_run_id():
         given &= off_default(values).keys()  # `mlflow run` passes every option on
-    with Bar(Console()) as bar, speaking(bar.say):
+    with joined(rank), Bar(Console()) as bar, speaking(bar.say):
         outcome = train_classifier(
             settings,
             experiment=experiment,

@@ -1,29 +1,25 @@
-"""Processes that `torchrun` has started as one group, and who of them holds what."""
+"""Processes that `torchrun` has started as one group, and what a process is in it."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
-
-from genre_mlflow.errors import GenreError
-from genre_mlflow.files.atomic import atomic_write
-from genre_mlflow.files.locks import hold_lock
-
-# What torchrun tells every process of a group alike, on whatever machine. The id alone is not
-# enough: it is "none" unless one is asked for.
-GROUP_VARIABLES = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
-LEADER_WAIT_S = 60.0  # processes of a group start seconds apart, and each imports torch and mlflow
-LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of a process in its group: rank 0 leads. `group` is empty for one on its own."""
+    """The place of a process among `size` of them: rank 0 leads.
+
+    `local`, `local_size`: the same among those on this machine.
+    """
 
     number: int = 0
-    group: str = ""
+    size: int = 1
+    local: int = 0
+    local_size: int = 1
+
+
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 def own_rank(environment: Mapping[str, str] = os.environ) -> Rank:
@@ -31,62 +27,18 @@ def own_rank(environment: Mapping[str, str] = os.environ) -> Rank:
 
     A rank without a group to be in, as a scheduler or a shell may leave it behind, counts nothing.
     """
-    number, port = environment.get("RANK", ""), environment.get("MASTER_PORT", "")
-    if not (number.isdecimal() and port):
+    found = [environment.get(name, "") for name in NAMES]
+    if not (all(text.isdecimal() for text in found) and environment.get("MASTER_PORT")):
         return Rank()
-    return Rank(int(number), " ".join(environment.get(name, "") for name in GROUP_VARIABLES))
+    return Rank(*map(int, found))
 
 
 @contextmanager
-def hold_together(file: Path, taken: GenreError) -> Iterator[None]:
-    """Hold a lock file as one process, or as one group of which rank 0 takes it.
-
-    The other ranks come in once rank 0 says, in a file beside the lock, that their group is in; so
-    all of them must see that file, on a disk they share. A killed process lets go. Raises `taken`
-    where another process or group holds the lock, and also for a rank whose rank 0 does not come.
-    """
-    rank, leader = own_rank(), file.with_suffix(".leader")
-    if rank.number > 0:
-        if not follows(leader, rank):
-            raise type(taken)(
-                f"{taken}, or rank 0 of this group, which rank {rank.number} follows, is not there"
-            )
+def leader_speaks() -> Iterator[None]:
+    """Print nothing in the block where this process is not rank 0: all would say the same."""
+    with ExitStack() as stack:
+        if own_rank().number:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
         yield
-        return
-    with hold_lock(file, taken), leading(leader, rank):
-        yield
-
-
-@contextmanager
-def leading(file: Path, rank: Rank) -> Iterator[None]:
-    """Say in `file` whose group is in, for as long as the block runs.
-
-    For whoever holds the lock beside it, a process on its own too: what a killed leader has left
-    there would let ranks in that are not its own.
-    """
-    file.unlink(missing_ok=True)
-    if rank.group:
-        with atomic_write(file) as out:
-            out.write(rank.group.encode())
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def follows(file: Path, rank: Rank) -> bool:
-    """Whether rank 0 of the same group says in `file`, within a minute, that it is in."""
-    deadline = time.monotonic() + LEADER_WAIT_S
-    while not says(file, rank.group):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK_S)
-    return True
-
-
-def says(file: Path, group: str) -> bool:
-    """Whether `file` is there and names this group."""
-    try:
-        return file.read_text("utf-8") == group
-    except FileNotFoundError:
-        return False

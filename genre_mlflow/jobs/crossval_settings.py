@@ -1,11 +1,11 @@
 """How often a corpus is dealt to folds, and which options of training have no meaning there."""
 
-import os
 from dataclasses import dataclass
 
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.evaluation.doubt_settings import DoubtSettings
 from genre_mlflow.options import TrainOptions, off_default
+from genre_mlflow.processes import cores
 from genre_mlflow.settings import Settings, option, options_of
 from genre_mlflow.training.recipes import RECIPES
 
@@ -83,13 +83,6 @@ class CrossvalSettings(Settings):
             options.changed(seed=seed + repeat, split_seed=split_seed + repeat)
             for repeat in range(self.repeats)
         ]
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

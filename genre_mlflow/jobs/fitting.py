@@ -2,8 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -20,6 +23,7 @@ from genre_mlflow.model.layers import Fused
 from genre_mlflow.model.pretrained.features import remembering
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.training.checkpoint import CheckpointFolder
+from genre_mlflow.training.distributed import here
 from genre_mlflow.training.fitted import fit_at_once
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
@@ -31,6 +35,19 @@ AGAIN = "refit"  # folder of its checkpoints, in that of the run
 TAUGHT = "distilled"  # and of those of a network that an ensemble has taught, with its epoch
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training in epochs, as the processes that are to take part in it are told.
+
+    `rows`: of the manifest, by split.
+    """
+
+    options: TrainOptions
+    genres: Sequence[str]
+    rows: Mapping[str, pd.DataFrame]
+    teacher: nn.Module | None  # on the processor
 
 
 def new_classifier(options: TrainOptions, genres: Sequence[str]) -> Classifier:
@@ -62,9 +79,14 @@ def fit_classifier(
                 checkpoints=checkpoints, device=device,
             )  # fmt: skip
         varied, augmentation = with_variants(tracks, options)
+        ranks = here()
+        if ranks.has_others:
+            rows = {name: tracks[name].manifest for name in ("train", "val")}
+            taught = deepcopy(teacher).cpu() if teacher else None
+            ranks.tell(Fit(options, classifier.genres, rows, taught))
         return fit(
             classifier, varied, options.training, observer, checkpoints=checkpoints, device=device,
-            augmentation=augmentation, teacher=teacher,
+            augmentation=augmentation, teacher=teacher, ranks=ranks,
         )  # fmt: skip
 
 

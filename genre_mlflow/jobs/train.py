@@ -31,6 +31,7 @@ from genre_mlflow.jobs.out_of_fold import (
     deal_folds,
 )
 from genre_mlflow.jobs.outcome import Outcome, conclude, register_outcome
+from genre_mlflow.jobs.together import Begun, check_processes
 from genre_mlflow.jobs.tracks import open_tracks, suited
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.observer import RunTracker, check_genres
@@ -39,11 +40,12 @@ from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
 from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import (
-    choose_device,
-    describe_device,
+    describe_devices,
+    device_of_rank,
     enough_memory,
     keep_freed_memory,
 )
+from genre_mlflow.training.distributed import here
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
 
@@ -67,7 +69,8 @@ def train(
     open_store()
     session = find_session(options, experiment, resume, given)
     options = session.options
-    device = choose_device(options.training.device)
+    device = device_of_rank(options.training.device, here().rank)
+    check_processes(options, here().rank)
     if needs_start(options, session.run_id):
         options.family.check_start()
     if options.corpus.data == DEMO:
@@ -77,6 +80,7 @@ def train(
     check_folds(options, corpus)
     session.check_data(corpus.digest, options.family.data_digest())
     with session.opened(run_name(options, corpus)) as run, enough_memory(device):
+        here().tell(Begun(run.id if session.owned else "", corpus))
         outcome = train_in_run(run, options, corpus, device, observer)
         signals.check()
         return register_outcome(outcome)
@@ -91,8 +95,9 @@ def train_in_run(
 ) -> Outcome:
     """What happens while the run is open, but for the registration."""
     keep_freed_memory()
-    logger.info("%s", describe(run, corpus, describe_device(device)))
-    log_description(run, options, corpus, describe_device(device))
+    on = describe_devices(device, here().rank)
+    logger.info("%s", describe(run, corpus, on))
+    log_description(run, options, corpus, on)
     dealt = deal_folds(options, corpus)
     tracks = open_tracks(corpus, options, SPLITS)
     classifier = new_classifier(options, corpus.genres)

@@ -13,10 +13,10 @@ from typing import Any
 import mlflow
 
 from genre_mlflow import signals
-from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.errors import ModelError, RankError, SettingsError
 from genre_mlflow.files.atomic import atomic_write
 from genre_mlflow.files.home import home
-from genre_mlflow.files.ranks import hold_together
+from genre_mlflow.files.locks import hold_lock
 from genre_mlflow.options import TrainOptions, changes, declared
 from genre_mlflow.tracking import commands
 from genre_mlflow.tracking.addresses import hidden
@@ -90,7 +90,7 @@ class Session:
             ):
                 self.present(opened, name)
                 yield opened
-        except (KeyboardInterrupt, OSError, ModelError):
+        except (KeyboardInterrupt, OSError, ModelError, RankError):
             if opened is not None:
                 logger.info("Stopped. Go on with: %s", self.resume_command(opened))
             raise
@@ -270,11 +270,11 @@ def checkpoint_folder(run_id: str) -> Path:
 
 @contextmanager
 def hold(run_id: str) -> Iterator[None]:
-    """Keep other processes from training the same run; the ranks of one group come in together."""
+    """Keep other processes from training the same run; of a group, rank 0 holds it for all."""
     folder = checkpoint_folder(run_id)
     folder.mkdir(parents=True, exist_ok=True)
     taken = ModelError(f"run {run_id} is being trained by another process")
-    with hold_together(folder / "lock", taken):
+    with hold_lock(folder / "lock", taken):
         yield
 
 

@@ -91,6 +91,27 @@ class CheckpointFolder:
         return state
 
 
+class NoCheckpoints(CheckpointFolder):
+    """What a process keeps that trains together with the one that keeps all: nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def save_weights(self, epoch: int, weights: dict[str, Tensor]) -> Path:
+        """Write nothing."""
+        return self.weights_file(epoch)
+
+    def load_weights(self, epoch: int) -> dict[str, Tensor]:
+        """There are none."""
+        return {}
+
+    def save_state(self, state: dict[str, Any], keep: Collection[int]) -> None:
+        """Write nothing."""
+
+    def load_state(self) -> None:
+        """There is none."""
+
+
 def first_line(error: Exception) -> str:
     """What an error says, without the pages of advice that may follow."""
     return f"{error}".partition("\n")[0] or type(error).__name__

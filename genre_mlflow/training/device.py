@@ -7,7 +7,10 @@ from contextlib import AbstractContextManager
 import torch
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.files.ranks import Rank
+from genre_mlflow.files.words import counted
 from genre_mlflow.memory import out_of_memory
+from genre_mlflow.processes import cores
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 SMALLER = "lower batch_size, image_size or widths, or let fewer workers train at once"
@@ -34,6 +37,32 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_of_rank(name: str, rank: Rank) -> torch.device:
+    """The device of one of several processes that train together: a CUDA device or a core each.
+
+    `auto` is CUDA, then the processor. Raises `SettingsError` for one that all would have to share.
+    """
+    if rank.size == 1:
+        return choose_device(name)
+    if name == "auto" and not torch.cuda.is_available():
+        name = "cpu"
+    device = choose_device(name)
+    if device.type == "mps" or ":" in name:
+        raise SettingsError(
+            f"device is {name!r}, which is one for {rank.size} processes; allowed are auto, cpu "
+            "and cuda"
+        )
+    on_cuda = device.type == "cuda"
+    most = torch.cuda.device_count() if on_cuda else cores()
+    if rank.local_size > most:
+        there = counted(most, "CUDA device" if on_cuda else "processor core")
+        raise SettingsError(
+            f"{rank.local_size} processes are to train on this machine, which has {there}; allowed "
+            "is one each"
+        )
+    return torch.device("cuda", rank.local) if on_cuda else device
+
+
 def device_of_worker(name: str, worker: int) -> str:
     """The device of one of several workers on this machine: with several GPUs, one each."""
     count = torch.cuda.device_count() if name in ("auto", "cuda") else 0
@@ -43,6 +72,12 @@ def device_of_worker(name: str, worker: int) -> str:
 def threads_of_worker(workers: int) -> int:
     """Threads for each of several workers on this machine; together they fill its cores."""
     return max(1, torch.get_num_threads() // workers)
+
+
+def describe_devices(device: torch.device, rank: Rank) -> str:
+    """The device of this process, and how many train together."""
+    own = describe_device(device)
+    return own if rank.size == 1 else f"{rank.size} processes, this one on {own}"
 
 
 def describe_device(device: torch.device) -> str:

@@ -17,6 +17,7 @@ from genre_mlflow.features.augmentation import Augmenter
 from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
+from genre_mlflow.training.distributed import ALONE, Ranks
 from genre_mlflow.training.history import (
     EpochResult,
     best_epoch,
@@ -32,6 +33,7 @@ from genre_mlflow.training.optimisation import (
 )
 from genre_mlflow.training.passes import Passes
 from genre_mlflow.training.settings import TrainingSettings
+from genre_mlflow.training.whole_batch import Share
 
 NOT_AUGMENTED = AugmentationSettings()
 EPOCHS_PER_SEED = 1_000_003  # a prime beyond any run, so that (seed, epoch) pairs do not meet
@@ -55,12 +57,16 @@ def fit(
     device: torch.device,
     augmentation: AugmentationSettings = NOT_AUGMENTED,
     teacher: nn.Module | None = None,
+    ranks: Ranks = ALONE,
 ) -> FitResult:
     """Train on `data["train"]`, validate on `data["val"]`; go on from `checkpoints` if it can.
 
     With a `teacher`, a network on the device, its probabilities are what is learnt instead of the
     labels (Hinton et al. 2015, arXiv:1503.02531), of the very input that the learner gets (Beyer
     et al. 2022, arXiv:2106.05237).
+
+    `ranks`: processes that train together, all of which call this alike; what is kept and told is
+    the leader's business, and no other needs `checkpoints` or an observer.
 
     The classifier is left with the weights of the last step, on the device; what is validated and
     kept is their mean over the steps, if the settings ask for it. A resumed run ends as an unbroken
@@ -71,12 +77,13 @@ def fit(
     sampler = EpochSampler(train.owners, settings.segments)
     augmenter = Augmenter(augmentation, classifier.preprocessing)
     labels = train.labels[list(sampler)]
-    loop = make_loop(classifier, labels, settings, observer, device, augmenter, teacher)
+    ranks.align(classifier.network)
+    loop = make_loop(classifier, labels, settings, observer, device, augmenter, teacher, ranks)
     history = restore(loop, checkpoints)
     observer.on_train_begin(history, settings.epochs)
     if history:  # again, for the process may have died before all of it was written down
         observer.on_epoch_end(history[-1], checkpoints.weights_file(len(history)))
-    while len(history) < settings.epochs and not exhausted(history, settings.patience):
+    while ranks.tell(is_to_go_on(history, settings)):
         epoch, lr, started = len(history) + 1, loop.lr, time.perf_counter()
         # All that is random in an epoch (order, segments, what is changed, dropout) follows from
         # the seed and the epoch alone. So a resumed run repeats the epoch that it was killed in,
@@ -126,26 +133,27 @@ class Loop(Passes):
         """The learning rate of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
-    def learn(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Change the weights by a batch; logits, loss and weight as they were before."""
-        pixels, truth = self.mixer(self.augmenter(pixels), labels)
+    def learn(self, pixels: Tensor, labels: Tensor, mine: Share) -> tuple[Tensor, Tensor, Tensor]:
+        """Change the weights by a batch; logits, loss and weight of `mine` as they were before."""
+        pixels, truth = (of_all[mine.rows] for of_all in self.mixer(self.augmenter(pixels), labels))
         if self.teacher:
             truth = answers_of(self.teacher, pixels)
-        answers = self.classifier.network(pixels)  # [B, genres], or of each member of a committee
+        with self.ranks.as_one(len(labels)):
+            answers = self.classifier.network(pixels)  # [B, genres], or of each of a committee
         members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
         n = len(members)
         everyone = truth.repeat(n, 1)
-        loss = functional.cross_entropy(
-            members.flatten(0, 1), everyone, self.loss_weights, reduction="sum"
-        )
-        weight = (everyone @ self.loss_weights).sum()
-        self.step(loss / weight * n)  # each member learns as it would alone
+        weights, logits = self.loss_weights, members.flatten(0, 1)
+        loss = mine.counts * functional.cross_entropy(logits, everyone, weights, reduction="sum")
+        weight = mine.counts * (everyone @ weights).sum()
+        self.step(loss / self.ranks.sum(weight) * n)  # each member learns as it would alone
         return members.log_softmax(dim=2).mean(dim=0), loss, weight
 
     def step(self, loss: Tensor) -> None:
         """Change the weights along the gradient, and the learning rate along its schedule."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.sum_gradients(self.classifier.network)
         self.optimizer.step()
         self.schedule.step()
         if self.average:
@@ -160,6 +168,7 @@ def make_loop(
     device: torch.device,
     augmenter: Augmenter,
     teacher: nn.Module | None,
+    ranks: Ranks,
 ) -> Loop:
     """A loop at its first step; `labels` are those of the items of an epoch."""
     network = classifier.network.to(device)  # before the optimiser, which holds its parameters
@@ -170,7 +179,7 @@ def make_loop(
     mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
         classifier, settings.batch_size, observer, device, weights.to(device), optimizer, schedule,
-        augmenter, mixer, make_average(network, settings.ema_decay), teacher,
+        augmenter, mixer, make_average(network, settings.ema_decay), teacher, ranks=ranks,
     )  # fmt: skip
 
 
@@ -200,7 +209,7 @@ def state_of(loop: Loop, history: list[EpochResult]) -> dict[str, object]:
 
 def restore(loop: Loop, checkpoints: CheckpointFolder) -> list[EpochResult]:
     """Bring the loop to where its last whole epoch ended; return the epochs so far."""
-    state = checkpoints.load_state()
+    state = loop.ranks.tell(checkpoints.load_state())
     if state is None:
         return []
     try:
@@ -224,6 +233,11 @@ def epochs_to_keep(history: list[EpochResult], keep: str) -> set[int]:
     if keep == "all":
         return {result.epoch for result in history}
     return {best_epoch(history).epoch, history[-1].epoch}
+
+
+def is_to_go_on(history: list[EpochResult], settings: TrainingSettings) -> bool:
+    """Whether another epoch is to be trained."""
+    return len(history) < settings.epochs and not exhausted(history, settings.patience)
 
 
 def exhausted(history: list[EpochResult], patience: int) -> bool:

@@ -11,11 +11,15 @@ import pytest
 from mlflow import MlflowClient
 from processes import Command
 
+from genre_mlflow.processes import cores
+
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "image_size": 32, "image_width": 32, "widths": "4,8", "head_width": 8, "statistics_share": 0,
     "epochs": 2,
 }  # fmt: skip
+
+PROCS = min(2, cores())
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -54,7 +58,7 @@ def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
     here.mkdir()
     done = mlflow_run(
         here, str(project), "--env-manager", "local", "--experiment-name", "mine",
-        data=data, lr="2e-3", allow_leak="true",
+        data=data, lr="2e-3", allow_leak="true", procs=PROCS,
     )  # fmt: skip
     assert done.code == 0, done.said
     run_id = run_id_in(done.said)
@@ -65,6 +69,7 @@ def test_another_folder_holds_the_store_and_the_project_holds_the_rest(
     assert run.data.params["lr"] == "2e-3"
     assert run.data.params["dropout"] == "0.5"
     assert "test_accuracy" in run.data.metrics
+    assert (f"on {PROCS} processes, " in done.said) == (PROCS > 1)
     assert (project / ".genre" / "cache").is_dir()
     assert not (project / "mlflow.db").exists()
     store = ["mlflow.db", "mlflow.db.champion.lock", "mlflow.db.lock"]

@@ -1,11 +1,11 @@
-"""One process trains a run, or one group that torchrun has started."""
+"""One process trains a run, and the one that outlives it ends it."""
 
 import pytest
+from mlflow import MlflowClient
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.tracking.abandoned import end_abandoned
 from genre_mlflow.tracking.sessions import hold
-
-TORCHRUN = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "none"}
 
 
 def test_a_run_that_is_being_trained_is_refused_until_that_has_ended() -> None:
@@ -16,11 +16,20 @@ def test_a_run_that_is_being_trained_is_refused_until_that_has_ended() -> None:
         pass
 
 
-def test_the_ranks_of_one_group_train_a_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in TORCHRUN.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RANK", "0")
-    with hold("r"):
-        monkeypatch.setenv("RANK", "1")
-        with hold("r"):
-            pass
+@pytest.fixture
+def run_id(store: MlflowClient) -> str:
+    return str(store.create_run("0").info.run_id)  # which is RUNNING
+
+
+def test_a_run_that_nobody_holds_is_ended(store: MlflowClient, run_id: str) -> None:
+    assert end_abandoned(run_id, 5.0)
+    assert store.get_run(run_id).info.status == "FAILED"
+    store.set_terminated(run_id, "KILLED")
+    assert not end_abandoned(run_id, 5.0)
+    assert store.get_run(run_id).info.status == "KILLED"
+
+
+def test_a_run_that_another_process_holds_is_left_alone(store: MlflowClient, run_id: str) -> None:
+    with hold(run_id):
+        assert not end_abandoned(run_id, 0.3)
+    assert store.get_run(run_id).info.status == "RUNNING"

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from genre_mlflow.errors import SettingsError
-from genre_mlflow.training.device import choose_device, describe_device
+from genre_mlflow.files.ranks import Rank
+from genre_mlflow.processes import cores
+from genre_mlflow.training.device import choose_device, describe_device, device_of_rank
 
 
 @pytest.fixture
@@ -76,3 +78,47 @@ def test_freed_memory_is_kept_where_the_c_library_can():
     code = "from genre_mlflow.training.device import keep_freed_memory as k; print(k())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"{platform.libc_ver()[0] == 'glibc'}\n"
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_process_of_a_machine_has_a_cuda_device_of_its_own(machine, name):
+    machine(cuda=2, mps=True)
+    assert device_of_rank(name, Rank(3, 4, local=1, local_size=2)) == torch.device("cuda:1")
+
+
+def test_several_processes_are_on_the_processor_where_there_is_no_cuda_device(machine):
+    machine(mps=True)
+    assert device_of_rank("auto", Rank(1, 2, 0, 1)) == torch.device("cpu")
+    assert device_of_rank("auto", Rank()) == torch.device("mps")
+
+
+@pytest.mark.parametrize("name", ["mps", "cuda:0", "cuda:1"])
+def test_one_device_for_several_processes_is_an_error(machine, name):
+    machine(cuda=2, mps=True)
+    message = f"^device is '{name}', which is one for 2 processes; allowed are auto, cpu and cuda$"
+    with pytest.raises(SettingsError, match=message):
+        device_of_rank(name, Rank(0, 2, 0, 2))
+
+
+def test_a_device_that_is_absent_is_an_error_for_several_processes_too(machine):
+    machine()
+    with pytest.raises(SettingsError, match=r"^device 'cuda' is absent; available here: cpu$"):
+        device_of_rank("cuda", Rank(0, 2, 0, 2))
+
+
+@pytest.mark.parametrize(
+    ("there", "has"),
+    [
+        ({"cuda": 2}, "2 CUDA devices"),
+        ({"cuda": 1}, "1 CUDA device"),
+        ({}, r"\d+ processor cores?"),
+    ],
+)
+def test_more_processes_than_there_are_devices_are_an_error(machine, there, has):
+    machine(**there)
+    size = cores() + 3
+    message = (
+        f"^{size} processes are to train on this machine, which has {has}; allowed is one each"
+    )
+    with pytest.raises(SettingsError, match=message):
+        device_of_rank("auto", Rank(0, size, 0, size))
