@@ -231,15 +231,16 @@ def checked(blocks: Iterable[Block], rate: int) -> Iterator[Samples]:
 def read_blocks(file: soundfile.SoundFile) -> Iterator[Block]:
     """The samples, at most `BLOCK` of each channel at a time, and close the file.
 
+    All blocks lie in the same memory: what is to be kept of one has to be copied.
     Raises `DataError` when it ends before its header says.
     """
     # Whole numbers are read eight times as fast as libsndfile makes floats of them.
     kind = "int16" if file.subtype == "PCM_16" else "float32"
-    found = 0
+    found, room = 0, np.empty((min(BLOCK, file.frames), file.channels), kind)
     with file:
         try:
             while found < file.frames:
-                block = file.read(min(BLOCK, file.frames - found), dtype=kind)
+                block = file.read(out=room[: file.frames - found])
                 if not len(block):
                     break
                 found += len(block)
