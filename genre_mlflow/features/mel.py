@@ -65,7 +65,7 @@ def power_of(
     And, by frame, what a band would have if all its frequencies were as loud as the loudest.
     """
     window, groups = hann_window(settings.n_fft, kind), mel_groups(settings, kind)
-    windowed = torch.empty(FRAMES_PER_BLOCK, settings.n_fft, dtype=kind)
+    windowed = torch.empty(min(FRAMES_PER_BLOCK, len(frames)), settings.n_fft, dtype=kind)
     power = torch.zeros(len(frames), settings.n_mels, dtype=kind)
     loudest = torch.empty(len(frames), dtype=kind)
     for start in range(0, len(frames), FRAMES_PER_BLOCK):

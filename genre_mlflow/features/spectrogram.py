@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 from scipy.fft import dct
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.mel import mel_power
 from genre_mlflow.features.settings import MUSICNN, SpectrogramSettings, check_integer
+from genre_mlflow.features.threads import one_thread
 from genre_mlflow.files.locks import alone
 
 IMAGE_WIDTH = 387
@@ -166,7 +168,8 @@ def _decibels(samples: npt.NDArray[Any], settings: SpectrogramSettings) -> npt.N
     decibels = mel_power(samples, settings)
     # In place: memory that nobody has used yet costs as much as what is done in it.
     np.maximum(decibels, np.float32(MIN_POWER), out=decibels)
-    np.log10(decibels, out=decibels)
+    with one_thread():
+        torch.from_numpy(decibels).log10_()  # in a quarter of numpy's time
     decibels *= 10
     return np.maximum(decibels, decibels.max() - np.float32(settings.top_db), out=decibels)
 
