@@ -68,6 +68,13 @@ CANNOT_RUN = {
         "runs on several hosts; tests/search/test_workers.py has several processes",
     "genre-mlflow predict ~/music --out scored.csv --engine spark --master 'local[2]'":
         "needs Java and half a minute; tests/library/test_spark.py compares both engines",
+    "tar -C .venv -czf env.tar.gz $(ls -A .venv)":
+        "packs gigabytes; tests/library/test_spark_cluster.py ships a small archive",
+    'export PYSPARK_PYTHON=./env/bin/python PYSPARK_SUBMIT_ARGS="--archives env.tar.gz#env '
+    'pyspark-shell"':
+        "is for the archive of the line before",
+    "genre-mlflow predict /data/music --out scored.csv --engine spark --master spark://HOST:7077":
+        "names a cluster that the reader has",
     "mlflow run . --env-manager uv":
         "downloads and builds an environment; tests/jobs/test_projects.py does so once",
     "mlflow ui --port 5000":

@@ -14,8 +14,8 @@ from genre_mlflow.evaluation.explain_settings import AUTO, GRAD_CAM, METHODS, OC
 from genre_mlflow.evaluation.gradcam import class_maps
 from genre_mlflow.evaluation.occlusion import Progress, cell_drops
 from genre_mlflow.evaluation.song import along_song, frame_times
+from genre_mlflow.features.mel import band_edges
 from genre_mlflow.features.settings import MUSICNN, PreprocessingSettings
-from genre_mlflow.features.spectrogram import band_edges
 from genre_mlflow.model.aggregation import aggregate
 from genre_mlflow.model.classifier import BATCH, Classifier, Prediction
 from genre_mlflow.model.layers import learnt_part

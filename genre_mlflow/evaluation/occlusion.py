@@ -27,8 +27,8 @@ from genre_mlflow.evaluation.predictions import (
     probabilities,
 )
 from genre_mlflow.evaluation.statistics import right
+from genre_mlflow.features.mel import band_edges
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.features.spectrogram import band_edges
 from genre_mlflow.model.classifier import BATCH, Classifier
 
 N_BANDS = 16

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
-from genre_mlflow.features.spectrogram import (
+from genre_mlflow.features.mel import (
     SLANEY_HZ_PER_MEL,
     SLANEY_KNEE_HZ,
     SLANEY_KNEE_MEL,
     SLANEY_LOG_STEP,
 )
+from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 
 LEVELS = 255.0
 

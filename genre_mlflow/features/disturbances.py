@@ -12,9 +12,9 @@ from torch import Tensor
 
 from genre_mlflow.features.audio import Samples, decode, is_recording
 from genre_mlflow.features.augmentation import LEVELS, Augmenter
+from genre_mlflow.features.mel import band_edges
 from genre_mlflow.features.preprocessing import Preprocessor, decoding
 from genre_mlflow.features.settings import UNDONE, AugmentationSettings, PreprocessingSettings
-from genre_mlflow.features.spectrogram import band_edges
 from genre_mlflow.features.stretching import stretched
 
 GAIN, NOISE, STRETCH, PITCH, MP3, LOW_PASS = (

@@ -5,9 +5,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from genre_mlflow.features.audio import Samples
+from genre_mlflow.features.mel import mel_power
 from genre_mlflow.features.settings import MUSICNN_SPECTROGRAM as SETTINGS
 from genre_mlflow.features.settings import PATCH_FRAMES
-from genre_mlflow.features.spectrogram import check_sound, mel_power
+from genre_mlflow.features.spectrogram import check_sound
 
 N_BANDS = SETTINGS.n_mels
 LOUDER = 10_000  # powers are multiplied by this before 1 is added, so that silence is 0

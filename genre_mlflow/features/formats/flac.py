@@ -1,6 +1,7 @@
 """FLAC: how many samples its frames hold, whatever its header tells (RFC 9639)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ MARK = b"fLaC"
 HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # of a file: the block STREAMINFO follows
 SYNC = re.compile(rb"\xff[\xf8\xf9]")  # of a frame, in streams of one block size and of many
 TAIL = 1 << 22  # bytes at the end that hold the last two frames, of any size in use
+PIECE = 1 << 15  # bytes searched at a time, from the end
 BLOCK_SIZES = {
     1: 192,
     **{n: 576 << n - 2 for n in range(2, 6)},
@@ -62,9 +64,8 @@ def mended(data: bytes) -> bytes:
 def samples_in(data: bytes) -> int:
     """The end of the last frame that follows on another; 0 where none is found."""
     later: dict[int, int] = {}  # ends of frames, by their starts
-    first = max(STREAM_INFO.stop, len(data) - TAIL)
-    for found in reversed(list(SYNC.finditer(data, first))):
-        frame = read_frame(data, found.start())
+    for position in places_from_the_end(data):
+        frame = read_frame(data, position)
         if frame is None:
             continue
         if frame.end in later:
@@ -73,6 +74,15 @@ def samples_in(data: bytes) -> int:
             return frame.end
         later[frame.start] = frame.end
     return 0
+
+
+def places_from_the_end(data: bytes) -> Iterator[int]:
+    """Where the header of a frame may be, the last one first; mostly two are looked at."""
+    first = max(STREAM_INFO.stop, len(data) - TAIL)
+    for end in range(len(data), first, -PIECE):
+        # A mark that begins with the last byte of a piece ends behind it.
+        places = SYNC.finditer(data, max(first, end - PIECE), end + 1)
+        yield from reversed([found.start() for found in places if found.start() < end])
 
 
 def read_frame(data: bytes, position: int) -> Frame | None:
