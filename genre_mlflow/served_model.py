@@ -36,7 +36,7 @@ class GenreModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the classifier once, when the server starts."""
-        self.classifier = Classifier.load(Path(context.artifacts[ARTIFACT]))
+        self.classifier = Classifier.load(Path(context.artifacts[ARTIFACT])).settle()
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
