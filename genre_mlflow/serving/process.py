@@ -1,0 +1,62 @@
+"""The process that answers: MLflow's scoring server, in an interpreter that knows nothing of ours.
+
+Run by its path, and imports nothing of this package: the model brings the code that it was logged
+with, which may be that of another version. Arguments: the folder of the model, the number of a
+bound socket, and whether the folder is a copy, to be deleted once it has been read.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+USER_MISTAKE = 2
+LEAST_ANSWERS = 2  # at once, so that a long recording does not hold up all others
+
+
+def main(folder: str, descriptor: str, is_copy: str) -> None:
+    """Load the model, then answer until a signal comes."""
+    try:
+        app = load(folder, bool(int(is_copy)))
+        listener = socket.socket(fileno=int(descriptor))
+        listener.listen()
+    except Exception as error:  # of the model's own code, or of whoever has the port by now
+        words = " ".join(str(error).split()) or type(error).__name__
+        print(f"Error: the model in {folder} cannot be served: {words}", file=sys.stderr)
+        raise SystemExit(USER_MISTAKE) from None
+    asyncio.run(answer(app, listener))
+
+
+def load(folder: str, is_copy: bool) -> Any:
+    """MLflow's application with the model of a folder."""
+    from mlflow.pyfunc import load_model, scoring_server
+
+    try:
+        return scoring_server.init(load_model(folder))
+    finally:
+        if is_copy:
+            shutil.rmtree(folder)
+
+
+async def answer(app: Any, listener: socket.socket) -> None:
+    """Serve; as many answers are worked on at once as there are cores, the others wait their turn.
+
+    Python's own number is four more, and all of them would wait for each other.
+    """
+    import uvicorn
+
+    at_once = max(
+        LEAST_ANSWERS,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(at_once))
+    host, port = listener.getsockname()[:2]
+    print(f"Serving at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    await uvicorn.Server(uvicorn.Config(app)).serve(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
