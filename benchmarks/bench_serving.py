@@ -29,15 +29,18 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+import torch
 from endpoint import body_of, free_port, like_trained, mlflows, ours, post, resident_mb, serving
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from onnxruntime import InferenceSession, SessionOptions
 from real_data import real_data
 
 from genre_mlflow.corpus.folders import look_below
 from genre_mlflow.features.audio import decode
 from genre_mlflow.features.spectrogram import log_mel, render
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.model.onnx_file import INPUT, LOGITS, to_onnx
 from genre_mlflow.tracking.experiments import experiment_id
 from genre_mlflow.tracking.models import log_classifier
 from genre_mlflow.tracking.run import TrackedRun
@@ -51,8 +54,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="in process")
     parser.add_argument("--before", default="", metavar="CHECKOUT")
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     data = real_data()
     files = {
         "image": some(look_below(data / "gtzan-mel")[0], args.requests),
@@ -169,6 +174,12 @@ def throughput(call: Call, paths: list[Path], clients: int) -> float:
 def stages(classifier: Classifier, contents: list[bytes]) -> None:
     """Median time of each step from a recording to an answer, in process."""
     seconds: dict[str, list[float]] = {}
+    options = SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = InferenceSession(to_onnx(classifier), options, providers=["CPUExecutionProvider"])
+
+    def in_onnx(pixels: torch.Tensor) -> object:
+        return session.run([LOGITS], {INPUT: pixels.numpy()})
 
     def timed(name: str, call: Callable[..., Any], value: Any) -> Any:
         started = time.perf_counter()
@@ -183,6 +194,7 @@ def stages(classifier: Classifier, contents: list[bytes]) -> None:
         image = timed("image", render, matrix)
         pixels = timed("border and size", classifier.preprocessor.prepare, image)
         timed("network", classifier.logits, pixels)
+        timed("the same in ONNX Runtime", in_onnx, pixels)
         timed("whether foreign", classifier.foreign_score, pixels)
     print("| step of a FLAC of 30 s | p50, ms |\n|---|---|")
     for name, values in seconds.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
+from genre_mlflow.cli.base import OneLineErrors, echo, heavy_imports, quiet_mlflow, speaking
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -112,4 +112,5 @@ def serve(model: str, host: str, port: int, threads: int) -> None:
     check_model(model)
     from genre_mlflow.serving import server
 
-    server.serve(model, host, port, threads)
+    with heavy_imports():
+        server.serve(model, host, port, threads)

@@ -111,6 +111,7 @@ class Crops(nn.Module):
     def __init__(self, body: nn.Module, share: float) -> None:
         super().__init__()
         self.body, self.share = body, share
+        self.at_once: int | None = AT_ONCE  # None: all
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits `[B, genres]` of `[B, C, H, W]`."""
@@ -121,7 +122,7 @@ class Crops(nn.Module):
             found: Tensor = self.body(pixels[..., start : start + width])
             return found
         crops = self.spread(pixels)
-        if len(crops) * len(pixels) <= AT_ONCE:
+        if self.at_once is None or len(crops) * len(pixels) <= self.at_once:
             answers = self.body(torch.cat(crops)).unflatten(0, (len(crops), -1))
         else:
             answers = torch.stack([self.body(crop) for crop in crops])

@@ -6,6 +6,7 @@ bound socket, and whether the folder is a copy, to be deleted once it has been r
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -32,11 +33,14 @@ def main(folder: str, descriptor: str, is_copy: str) -> None:
 
 def load(folder: str, is_copy: bool) -> Any:
     """MLflow's application with the model of a folder."""
-    from mlflow.pyfunc import load_model, scoring_server
-
+    gc.disable()  # it would find nothing in what is imported, and look through it again and again
     try:
+        from mlflow.pyfunc import load_model, scoring_server
+
         return scoring_server.init(load_model(folder))
     finally:
+        gc.freeze()
+        gc.enable()
         if is_copy:
             shutil.rmtree(folder)
 

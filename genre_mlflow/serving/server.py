@@ -23,11 +23,11 @@ NO_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 def serve(model: str, host: str, port: int, threads: int) -> None:
     """Become the server of a model. Raises `ModelError` and `SettingsError`."""
-    listener = bound(host, port)  # kept from here on, so that nobody else takes it
-    folder, is_copy = folder_of(model)
-    command = serve_command(folder, listener.fileno(), is_copy)
-    listener.set_inheritable(True)
-    os.execve(command[0], command, environment(threads))
+    with bound(host, port) as listener:  # kept from here on, so that nobody else takes it
+        folder, is_copy = folder_of(model)
+        command = serve_command(folder, listener.fileno(), is_copy)
+        listener.set_inheritable(True)
+        os.execve(command[0], command, environment(threads))
 
 
 def serve_command(folder: Path, descriptor: int, is_copy: bool) -> list[str]:
