@@ -72,7 +72,7 @@ def watch(server: psutil.Process, clients: Clients, duration_s: float, step_s: f
     print(f"| 0 | 0 | 0 | | | {resident_mb(server):.0f} |", flush=True)
     for thread in clients.threads:
         thread.start()
-    started, seen = time.monotonic(), 0
+    started, seen, before_s = time.monotonic(), 0, processor_s(server)
     try:
         while (passed_s := time.monotonic() - started) < duration_s:
             time.sleep(min(step_s, duration_s - passed_s))
@@ -84,8 +84,16 @@ def watch(server: psutil.Process, clients: Clients, duration_s: float, step_s: f
         for thread in clients.threads:
             thread.join()
     show("all", clients.seconds, len(clients.errors), resident_mb(server))
+    used_ms = 1000 * (processor_s(server) - before_s) / max(1, len(clients.seconds))
+    print(f"{used_ms:.1f} ms of processors an answer, server alone")
     for error in sorted(set(clients.errors))[:5]:
         print(error)
+
+
+def processor_s(server: psutil.Process) -> float:
+    """Seconds that a server's processes have had of processors."""
+    used = [one.cpu_times() for one in (server, *server.children(recursive=True))]
+    return float(sum(times.user + times.system for times in used))
 
 
 def show(at: str, seconds: list[float], n_errors: int, memory_mb: float) -> None:
