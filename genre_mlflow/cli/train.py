@@ -106,8 +106,8 @@ def evaluate(
 def serve(model: str, host: str, port: int, threads: int) -> None:
     """Serve a model over HTTP, as `mlflow models serve` does, with less to wait for.
 
-    As many answers are worked on at once as there are cores, each by one thread, unless --threads
-    or OMP_NUM_THREADS say otherwise.
+    Several answers are worked on side by side, each by one thread, unless --threads or
+    OMP_NUM_THREADS say otherwise.
     """
     check_model(model)
     from genre_mlflow.serving import server

@@ -5,17 +5,13 @@ with, which may be that of another version. Arguments: the folder of the model, 
 bound socket, and whether the folder is a copy, to be deleted once it has been read.
 """
 
-import asyncio
 import gc
-import os
 import shutil
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 USER_MISTAKE = 2
-LEAST_ANSWERS = 2  # at once, so that a long recording does not hold up all others
 
 
 def main(folder: str, descriptor: str, is_copy: str) -> None:
@@ -28,7 +24,7 @@ def main(folder: str, descriptor: str, is_copy: str) -> None:
         words = " ".join(str(error).split()) or type(error).__name__
         print(f"Error: the model in {folder} cannot be served: {words}", file=sys.stderr)
         raise SystemExit(USER_MISTAKE) from None
-    asyncio.run(answer(app, listener))
+    answer(app, listener)
 
 
 def load(folder: str, is_copy: bool) -> Any:
@@ -45,21 +41,13 @@ def load(folder: str, is_copy: bool) -> Any:
             shutil.rmtree(folder)
 
 
-async def answer(app: Any, listener: socket.socket) -> None:
-    """Serve; as many answers are worked on at once as there are cores, the others wait their turn.
-
-    Python's own number is four more, and all of them would wait for each other.
-    """
+def answer(app: Any, listener: socket.socket) -> None:
+    """Serve, several requests side by side, each in a thread of Python's."""
     import uvicorn
 
-    at_once = max(
-        LEAST_ANSWERS,
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-    )
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(at_once))
     host, port = listener.getsockname()[:2]
     print(f"Serving at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    await uvicorn.Server(uvicorn.Config(app)).serve(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app)).run(sockets=[listener])
 
 
 if __name__ == "__main__":
