@@ -36,7 +36,7 @@ class GenreModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the classifier once, when the server starts."""
-        self.classifier = Classifier.load(Path(context.artifacts[ARTIFACT]))
+        self.classifier = Classifier.load(Path(context.artifacts[ARTIFACT])).settle()
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -105,16 +105,24 @@ def content_of(sent: Any) -> bytes:
         found = decoded(data) if TEXT.fullmatch(data) else None
         return found if found and (is_image(found) or is_recording(found)) else data
     if isinstance(sent, str):
-        data = sent.encode()
-        if not data:
-            return b""
-        found = decoded(data) if TEXT.fullmatch(data) else None
+        found = decoded_at_once(sent)
+        if found is None:
+            data = sent.encode()
+            found = decoded(data) if TEXT.fullmatch(data) else None
         if found is None:
             raise DataError(f"is text of {len(sent):,} letters that is no base64")
         return found
     is_null = pd.api.types.is_scalar(sent) and pd.isna(sent)
     kind = "null" if is_null else type(sent).__name__
     raise DataError(f"is {kind}; send a file as base64")
+
+
+def decoded_at_once(text: str) -> bytes | None:
+    """The same as `decoded`, of base64 as most send it: a song is a million letters."""
+    try:
+        return None if text.endswith("===") else base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
 
 
 def decoded(text: bytes) -> bytes | None:

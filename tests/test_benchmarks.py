@@ -17,6 +17,7 @@ SMALL = {
     "bench_foreign": "--items 2 --epochs 1 --image-size 64",
     "bench_gate": "--tracks 100 --draws 20",
     "bench_leaks": "--tracks 100",
+    "bench_load": "--minutes 0.1 --step-s 3 --clients 2",
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",
     "bench_ranks": "--rounds 1 --epochs 2 --image-size 64",

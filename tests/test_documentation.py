@@ -26,6 +26,7 @@ from click.testing import CliRunner
 
 from genre_mlflow.cli.main import main
 from genre_mlflow.cli.mlproject import PROCS
+from genre_mlflow.serving import process
 
 ROOT = Path(__file__).parents[1]
 # In the order of reading, which is the order in which the commands run.
@@ -77,6 +78,8 @@ CANNOT_RUN = {
         "names a cluster that the reader has",
     "mlflow run . --env-manager uv":
         "downloads and builds an environment; tests/jobs/test_projects.py does so once",
+    "genre-mlflow export models:/genre-classifier@champion --out model.onnx":
+        "takes torch's exporter half a minute; tests/cli/test_export.py gives it a small model",
     "mlflow ui --port 5000":
         "serves until it is interrupted, and is MLflow's own",
 }  # fmt: skip
@@ -457,8 +460,8 @@ def run_ours(words: list[str], port: str) -> None:
             main, [name, *rest, *given], input="y\n", catch_exceptions=False
         )
     assert result.exit_code in ((0, 1) if name in UNDECIDED else (0,)), result.output
-    assert [command[1:5] for command in replacement] == (
-        [["-m", "mlflow", "models", "serve"]] if name == "serve" else []
+    assert [command[1:3] for command in replacement] == (
+        [["-P", process.__file__]] if name == "serve" else []
     )
     for option, place in pairwise(rest):
         assert option not in PLACES or Path(place).exists(), f"{place} was not made"

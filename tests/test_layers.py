@@ -63,6 +63,7 @@ LIBRARIES = {
     "captum": {"evaluation"},
     "mapie": {"evaluation"},
     "mutagen": {"corpus"},
+    "onnxruntime": {"model"},
 }  # fmt: skip
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "numpy", "PIL", "matplotlib", "sklearn")
 HEAVY_HELP = (*HEAVY, "librosa", "safetensors", "optuna", "huggingface_hub")

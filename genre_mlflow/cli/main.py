@@ -9,6 +9,7 @@ from genre_mlflow.cli.compare import compare
 from genre_mlflow.cli.corpus import corpus
 from genre_mlflow.cli.crossval import crossval
 from genre_mlflow.cli.explain import explain
+from genre_mlflow.cli.export import export
 from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.promote import demote, promote
@@ -31,7 +32,7 @@ def main() -> None:
 
 for command in (
     train, crossval, evaluate, compare, explain, card, verify, models, promote, demote, predict,
-    serve, corpus, weights,
+    serve, export, corpus, weights,
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from genre_mlflow.cli.base import ForRanks, OneLineErrors, echo, quiet_mlflow, speaking
+from genre_mlflow.cli.base import (
+    ForRanks,
+    OneLineErrors,
+    echo,
+    heavy_imports,
+    quiet_mlflow,
+    speaking,
+)
 from genre_mlflow.cli.options import (
     BAD_FILE_OPTION,
     EXPERIMENT_OPTION,
@@ -110,13 +117,18 @@ def evaluate(
 @MODEL_OPTION
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
-def serve(model: str, host: str, port: int) -> None:
-    """Serve a model over HTTP, as `mlflow models serve` does."""
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(min=1), envvar="OMP_NUM_THREADS",
+    help="Threads that one answer may use; several answers are worked on side by side anyway.",
+)  # fmt: skip
+def serve(model: str, host: str, port: int, threads: int) -> None:
+    """Serve a model over HTTP, as `mlflow models serve` does, with less to wait for.
+
+    Several answers are worked on side by side, each by one thread, unless --threads or
+    OMP_NUM_THREADS say otherwise.
+    """
     check_model(model)
     from genre_mlflow.serving import server
 
-    server.check_port(host, port)
-    from genre_mlflow.tracking.registry import check_servable
-
-    check_servable(model)
-    server.serve(model, host, port)
+    with heavy_imports():
+        server.serve(model, host, port, threads)

@@ -72,9 +72,11 @@ def map_of(colours: Colours, counts: npt.NDArray[np.intp]) -> str:
 
     Raises `DataError` where half of them are far from all maps.
     """
-    far = {
-        name: float(np.median(tree(name).query(colours)[0].repeat(counts))) for name in COLOUR_MAPS
-    }
+    far: dict[str, float] = {}
+    for name in COLOUR_MAPS:
+        far[name] = float(np.median(tree(name).query(colours)[0].repeat(counts)))
+        if far[name] == 0:  # none that follows can be nearer
+            break
     best = min(far, key=lambda name: far[name])
     if far[best] > FARTHEST:
         raise DataError(

@@ -53,7 +53,7 @@ class Predictor:
     @cached_property
     def classifier(self) -> Classifier:
         """The classifier, loaded when it is first asked for."""
-        return Classifier.load(self.folder)
+        return Classifier.load(self.folder).settle()
 
     @property
     def columns(self) -> list[str]:

@@ -73,6 +73,7 @@ class KernelMachine(Arrays):
     intercepts: Tensor
     gamma: Tensor
     sharpness: Tensor
+    lengths: Tensor | None = None  # squared, of the vectors, once these do not change any more
 
     def __init__(self, n_genres: int, n: int) -> None:
         super().__init__()
@@ -84,13 +85,14 @@ class KernelMachine(Arrays):
 
     def forward(self, scaled: Tensor) -> Tensor:
         """The kernel between each row and each vector, weighed."""
-        squared = (
-            scaled.square().sum(1, keepdim=True)
-            + self.vectors.square().sum(1)
-            - 2 * scaled @ self.vectors.T
-        )
+        lengths = self.squared_lengths() if self.lengths is None else self.lengths
+        squared = scaled.square().sum(1, keepdim=True) + lengths - 2 * scaled @ self.vectors.T
         kernel = (-self.gamma * squared.clamp_min(0)).exp()  # [B, tracks]
         return self.sharpness * (kernel @ self.weights.T + self.intercepts)
+
+    def squared_lengths(self) -> Tensor:
+        """Of the vectors, `[tracks]`."""
+        return self.vectors.square().sum(1)
 
 
 class Constant(Arrays):

@@ -15,6 +15,7 @@ from genre_mlflow.model.statistics import FAINT, cosines
 
 TINY = 1e-5  # below which a variance counts as none
 N_CROPS = 3
+AT_ONCE = 32  # crops of so many are read together: of few pictures, that is a third faster
 # Of the colours, 0 to 1, over the images of ImageNet; torchvision's weights are made for them.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -110,6 +111,7 @@ class Crops(nn.Module):
     def __init__(self, body: nn.Module, share: float) -> None:
         super().__init__()
         self.body, self.share = body, share
+        self.at_once: int | None = AT_ONCE  # None: all
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits `[B, genres]` of `[B, C, H, W]`."""
@@ -119,8 +121,12 @@ class Crops(nn.Module):
             start = int(torch.randint(pixels.shape[3] - width + 1, ()))
             found: Tensor = self.body(pixels[..., start : start + width])
             return found
-        answers = [self.body(crop).log_softmax(dim=1) for crop in self.spread(pixels)]
-        return torch.stack(answers).mean(dim=0)
+        crops = self.spread(pixels)
+        if self.at_once is None or len(crops) * len(pixels) <= self.at_once:
+            answers = self.body(torch.cat(crops)).unflatten(0, (len(crops), -1))
+        else:
+            answers = torch.stack([self.body(crop) for crop in crops])
+        return answers.log_softmax(dim=2).mean(dim=0)
 
     def spread(self, pixels: Tensor) -> list[Tensor]:
         """The crops that answer, `[B, C, H, columns]` each."""

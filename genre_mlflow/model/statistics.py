@@ -23,6 +23,7 @@ FINE_BANDS = 32
 WINDOW, HOP = 128, 43  # columns; 10 s and 3.3 s of 30 s in 384
 OCTAVES = 12  # bins of modulation, spaced by factors, at most
 TINY = 1e-6
+FEW_ROWS = 16  # of a band, whose highest are found without sorting
 LONGEST_LAG = 100  # columns, 8 s
 LAGS = 16
 ZONES = 4  # of frequency
@@ -40,6 +41,7 @@ class Statistics(nn.Module):
 
     dct: Tensor
     window: Tensor
+    rates: Tensor
     patterns: Tensor
     long_patterns: Tensor
 
@@ -53,7 +55,8 @@ class Statistics(nn.Module):
         self.register_buffer("patterns", cosines(PATCH, PATCH), persistent=False)
         long = cosines(PATCH, min(LONG_PATCH, width))
         self.register_buffer("long_patterns", long, persistent=False)
-        self.edges = bin_edges(self.columns // 2 + 1)
+        rates = means_between(bin_edges(self.columns // 2 + 1), self.columns // 2 + 1)
+        self.register_buffer("rates", rates, persistent=False)
         with torch.no_grad():
             blocks = self.blocks(torch.zeros(1, height, width))
         sizes = {kind: block.shape[1] for kind, block in blocks.items()}
@@ -67,21 +70,20 @@ class Statistics(nn.Module):
     def blocks(self, levels: Tensor) -> dict[str, Tensor]:
         """The statistics by their kind, `[B, n]` each, of levels 0 to 1, `[B, H, W]`."""
         cepstra = self.dct @ levels  # [B, cepstra, W]
-        deviation = cepstra.std(dim=2, correction=0)
         fine = bands(levels, FINE_BANDS)
         rises = fine.diff(dim=2).clamp_min(0)
         contrast = contrast_of(levels, BANDS)
         textures = pattern_energies(levels, self.patterns, self.patterns)
         found = {
             "cepstrum_mean": cepstra.mean(dim=2),
-            "cepstrum_deviation": deviation,
-            "cepstrum_change": (cepstra[:, :, 2:] - cepstra[:, :, :-2]).std(dim=2, correction=0),
-            "cepstrum_acceleration": cepstra.diff(n=2, dim=2).std(dim=2, correction=0),
+            "cepstrum_deviation": deviation(cepstra),
+            "cepstrum_change": deviation(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
+            "cepstrum_acceleration": deviation(cepstra.diff(n=2, dim=2)),
             "cepstrum_skewness": skewness(cepstra[:, :FEW_CEPSTRA]),
             "modulation": self.modulation(bands(levels, BANDS)),
             "cepstrum_modulation": self.modulation(cepstra[:, :MODULATED]),
             "contrast_mean": contrast.mean(dim=2),
-            "contrast_deviation": contrast.std(dim=2, correction=0),
+            "contrast_deviation": deviation(contrast),
             "rise": rises.mean(dim=2),
             "roughness_in_frequency": pooled(levels.diff(n=2, dim=1).abs().mean(dim=2)),
             "roughness_in_time": pooled(levels.diff(n=2, dim=2).abs().mean(dim=2)),
@@ -89,7 +91,7 @@ class Statistics(nn.Module):
             "pulse": pulse(levels.diff(dim=2).clamp_min(0).mean(dim=1)),
         }
         if self.wide:
-            changes = (textures + FAINT).log().std(dim=2, correction=0)
+            changes = deviation((textures + FAINT).log())
             long = pattern_energies(levels, self.patterns, self.long_patterns).mean(dim=2)
             found |= {
                 "texture_deviation": by_zone(changes).flatten(1),
@@ -101,9 +103,8 @@ class Statistics(nn.Module):
         """Logarithm of the power of each row's changes by their rate, `[B, rows * rates]`."""
         rows = rows - rows.mean(dim=2, keepdim=True)
         pieces = rows.unfold(2, self.columns, HOP) * self.window  # [B, rows, pieces, columns]
-        power = torch.fft.rfft(pieces).abs().square().mean(dim=2)  # [B, rows, rates]
-        rates = [power[:, :, low:high].mean(dim=2) for low, high in pairwise(self.edges)]
-        return (torch.stack(rates, dim=2) + TINY).log().flatten(1)
+        power = squared(torch.fft.rfft(pieces)).mean(dim=2)  # [B, rows, rates]
+        return (power @ self.rates + TINY).log().flatten(1)
 
 
 def cosines(n: int, height: int) -> Tensor:
@@ -139,6 +140,14 @@ def bin_edges(n_rates: int) -> list[int]:
     return sorted(set(steps.tolist()))
 
 
+def means_between(edges: list[int], n: int) -> Tensor:
+    """What `n` values are multiplied with for their means between edges, `[n, len(edges) - 1]`."""
+    found = torch.zeros(n, len(edges) - 1)
+    for place, (low, high) in enumerate(pairwise(edges)):
+        found[low:high, place] = 1 / (high - low)
+    return found
+
+
 def bands(levels: Tensor, n: int) -> Tensor:
     """Means of neighbouring rows, `[B, n, W]`."""
     return functional.adaptive_avg_pool1d(levels.transpose(1, 2), n).transpose(1, 2)
@@ -147,6 +156,17 @@ def bands(levels: Tensor, n: int) -> Tensor:
 def pooled(rows: Tensor) -> Tensor:
     """Means of neighbours, `[B, FINE_BANDS]`, of `[B, rows]`."""
     return functional.adaptive_avg_pool1d(rows, min(FINE_BANDS, rows.shape[1]))
+
+
+def deviation(rows: Tensor) -> Tensor:
+    """Standard deviation over the third dimension, which `std` takes eight times as long for."""
+    centred = rows - rows.mean(dim=2, keepdim=True)
+    return centred.square().mean(dim=2).sqrt()
+
+
+def squared(numbers: Tensor) -> Tensor:
+    """Squares of the absolute values of complex numbers, without their roots."""
+    return numbers.real.square() + numbers.imag.square()
 
 
 def skewness(rows: Tensor) -> Tensor:
@@ -158,9 +178,32 @@ def skewness(rows: Tensor) -> Tensor:
 def contrast_of(levels: Tensor, n: int) -> Tensor:
     """How far the peaks of each band lie above its valleys, `[B, n, W]`."""
     rows = levels.shape[1] // n
-    ordered = levels[:, : n * rows].unflatten(1, (n, rows)).sort(dim=2).values
     few = max(1, rows // 4)
+    ordered = in_order(levels[:, : n * rows].unflatten(1, (n, rows)), few)
     return ordered[:, :, -few:].mean(dim=2) - ordered[:, :, :few].mean(dim=2)
+
+
+def in_order(rows: Tensor, few: int) -> Tensor:
+    """`[B, n, rows, W]` with the `few` lowest of the rows first and the `few` highest last.
+
+    So few are found by comparing rows with each other, six times as fast as by sorting columns.
+    """
+    if rows.shape[2] > FEW_ROWS:
+        return rows.sort(dim=2).values
+    found = list(rows.unbind(dim=2))
+    for n in range(few):
+        for i in range(n, len(found) - 1 - n):  # the highest of those that are left to the end
+            order(found, i, i + 1)
+        for i in range(len(found) - 2 - n, n, -1):  # and their lowest to the beginning
+            order(found, i - 1, i)
+    return torch.stack(found, dim=2)
+
+
+def order(rows: list[Tensor], low: int, high: int) -> None:
+    """Let the one row have the lesser of each two values, and the other the greater."""
+    rows[low], rows[high] = (
+        torch.minimum(rows[low], rows[high]), torch.maximum(rows[low], rows[high])
+    )  # fmt: skip
 
 
 def pulse(onsets: Tensor) -> Tensor:
@@ -170,7 +213,7 @@ def pulse(onsets: Tensor) -> Tensor:
     """
     centred = onsets - onsets.mean(dim=1, keepdim=True)
     n = 2 * centred.shape[1]
-    power = torch.fft.rfft(centred, n).abs().square()
+    power = squared(torch.fft.rfft(centred, n))
     likeness = torch.fft.irfft(power, n)[:, : min(LONGEST_LAG, centred.shape[1])]
     likeness = likeness[:, 3:] / (likeness[:, :1] + TINY)
     ordered = likeness.sort(dim=1, descending=True).values

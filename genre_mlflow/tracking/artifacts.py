@@ -33,18 +33,24 @@ NO_SUCH_FOLDER = "genre-mlflow-looks-whether-it-can-read-here"
 def fetched(uri: str) -> Iterator[Path]:
     """A copy of what `uri` names, until the block ends. Raises `ModelError`."""
     with tempfile.TemporaryDirectory() as folder:
-        try:
+        with artifact_errors(uri), environment(WITHOUT_BARS):
             check_is_there(uri, place_of(uri))
-            with environment(WITHOUT_BARS):
-                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-        except OSError as error:
-            raise ModelError(f"{uri} cannot be read: {error}") from error
-        except MlflowException as error:
-            raise ModelError(
-                f"{in_our_words(str(error.message))} (looked for in the store "
-                f"{hidden(mlflow.get_tracking_uri())})"
-            ) from error
+            path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
         yield path
+
+
+@contextmanager
+def artifact_errors(uri: str) -> Iterator[None]:
+    """Turn what goes wrong with the files of `uri` in the block into a `ModelError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(f"{uri} cannot be read: {error}") from error
+    except MlflowException as error:
+        raise ModelError(
+            f"{in_our_words(str(error.message))} (looked for in the store "
+            f"{hidden(mlflow.get_tracking_uri())})"
+        ) from error
 
 
 def place_of(uri: str) -> str:

@@ -9,19 +9,18 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models.model import MLMODEL_FILE_NAME
 
 from genre_mlflow.corpus.manifest import COLUMNS
 from genre_mlflow.errors import ModelError
 from genre_mlflow.evaluation.predictions import part, read_predictions
 from genre_mlflow.model.classifier import WEIGHTS_FILE
 from genre_mlflow.model.settings import CHAMPION
-from genre_mlflow.tracking.artifacts import bytes_below, fetched, read_file, readable_place
+from genre_mlflow.tracking.artifacts import bytes_below, read_file
 from genre_mlflow.tracking.locks import champion_lock
 from genre_mlflow.tracking.models import MODEL_PREDICTIONS
 from genre_mlflow.tracking.nested import PARENT_TAG
 from genre_mlflow.tracking.run import TrackedRun
-from genre_mlflow.tracking.store import NOT_THERE, find_store, store_errors
+from genre_mlflow.tracking.store import NOT_THERE, store_errors
 
 CHALLENGER = "challenger"
 Version = ModelVersion
@@ -196,15 +195,3 @@ def read_manifest(path: Path) -> pd.DataFrame:
 def source_id(version: ModelVersion) -> str:
     """The logged model that was registered as this version."""
     return str(version.source).rpartition("/")[2]
-
-
-def check_servable(model: str) -> None:
-    """Raise `ModelError` for what MLflow cannot serve; an epoch's checkpoint, for one."""
-    if ":/" in model:
-        find_store()
-    with fetched(model) as folder:
-        if not (folder / MLMODEL_FILE_NAME).exists():
-            raise ModelError(
-                f"{model} cannot be served: it has no {MLMODEL_FILE_NAME} in "
-                f"{readable_place(model)}; registered versions have one"
-            )

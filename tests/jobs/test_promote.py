@@ -12,7 +12,8 @@ from genre_mlflow.errors import ModelError
 from genre_mlflow.jobs import gate
 from genre_mlflow.jobs.promote import promote
 from genre_mlflow.jobs.train import train
-from genre_mlflow.tracking.registry import RegisteredModel, check_servable
+from genre_mlflow.tracking.registry import RegisteredModel
+from genre_mlflow.tracking.servable import servable_folder
 
 pytestmark = pytest.mark.slow
 
@@ -159,8 +160,8 @@ def test_promoting_an_unknown_model_names_it(store: MlflowClient) -> None:
 def test_a_checkpoint_loads_but_cannot_be_served(trained: Trained) -> None:
     last = next(model for model in models_in(trained.client) if model.name == "epoch-0003")
     with pytest.raises(ModelError, match="cannot be served: it has no MLmodel"):
-        check_servable(f"models:/{last.model_id}")
-    check_servable("models:/genre-classifier@champion")
+        servable_folder(f"models:/{last.model_id}")
+    servable_folder("models:/genre-classifier@champion")
 
 
 def test_loading_leaves_no_copy_behind(

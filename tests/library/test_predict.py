@@ -337,7 +337,7 @@ def test_a_lack_of_memory_for_the_network_ends_it_and_is_no_row(
     trained: Trained, library: Path
 ) -> None:
     with open_predictor(MODEL) as predictor:
-        predictor.classifier.network = Greedy()
+        predictor.classifier.answering = Greedy()
         with pytest.raises(MemoryShortage, match=r"^out of memory on cpu "):
             next(predictor.predict_files([library / "image.png"]))
 
@@ -346,7 +346,7 @@ class GreedyPredictor(Predictor):
     """Its network lacks memory in whatever process it predicts."""
 
     def predict_file(self, file: Path | BadFile) -> Row:
-        self.classifier.network = Greedy()
+        self.classifier.answering = Greedy()
         return super().predict_file(file)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from genre_mlflow.model.statistics import Statistics
+from genre_mlflow.model.statistics import Statistics, in_order
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -76,3 +76,12 @@ def test_faster_changes_lie_in_higher_modulation():
         found = statistics(wave.expand(1, 1, 64, 384))[0, own].unflatten(0, (16, -1))
         peaks.append(int(found[0].argmax()))
     assert peaks[0] < peaks[1]
+
+
+@pytest.mark.parametrize(("rows", "few"), [(1, 1), (2, 1), (8, 2), (16, 4), (17, 4), (16, 8)])
+def test_the_lowest_rows_come_first_and_the_highest_last(rows, few):
+    generator = torch.Generator().manual_seed(3)
+    levels = torch.rand(2, 3, rows, 5, generator=generator)
+    found, expected = in_order(levels, few), levels.sort(dim=2).values
+    assert torch.equal(found[:, :, :few], expected[:, :, :few])
+    assert torch.equal(found[:, :, -few:], expected[:, :, -few:])

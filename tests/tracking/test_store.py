@@ -25,7 +25,7 @@ from genre_mlflow.errors import DataError, ModelError
 from genre_mlflow.jobs.evaluate import evaluate
 from genre_mlflow.jobs.train import train
 from genre_mlflow.tracking.classifiers import load
-from genre_mlflow.tracking.registry import check_servable
+from genre_mlflow.tracking.servable import servable_folder
 from genre_mlflow.tracking.store import REACH_S, open_store
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.observer import Observer
@@ -225,12 +225,12 @@ def test_files_that_are_gone_are_named_with_their_place(trained: Trained, tmp_pa
             load(f"models:/{outcome.model_id}")
         (folder / "MLmodel").unlink()
         with pytest.raises(ModelError, match=f"it has no MLmodel in {folder}"):
-            check_servable(f"models:/{outcome.model_id}")
+            servable_folder(f"models:/{outcome.model_id}")
         shutil.rmtree(folder)
         gone = f"the files of .* are gone: they were in {folder}$"
         for reading in (
             lambda: load(f"models:/{outcome.model_id}"),
-            lambda: check_servable(f"models:/{outcome.model_id}"),
+            lambda: servable_folder(f"models:/{outcome.model_id}"),
             lambda: evaluate(
                 f"models:/{outcome.model_id}", trained.options, split="all", experiment="e"
             ),
