@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from functools import partial
 
 import torch
 
@@ -35,12 +36,12 @@ from genre_mlflow.jobs.tracks import open_tracks, suited
 from genre_mlflow.jobs.unsent import keep_unsent
 from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.observer import check_genres
-from genre_mlflow.tracking.outages import AT_END, is_passing, is_reachable, why
+from genre_mlflow.tracking.outages import unless_gone
 from genre_mlflow.tracking.outbox import Outbox, waiting_folder
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sender import sending
 from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
-from genre_mlflow.tracking.store import environment, open_store
+from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import (
     choose_device,
@@ -130,16 +131,15 @@ def train_in_run(
     finished_ms = finished_ms or fitted.history[epoch - 1].finished_ms
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
+    outcome = None
     if is_sent:
-        try:
-            with environment(AT_END):
-                return conclude(
-                    run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled
-                )
-        except Exception as error:
-            if not is_passing(error) or is_reachable():
-                raise
-            logger.warning("The MLflow store does not answer (%s)", why(error))
+        outcome = unless_gone(
+            partial(
+                conclude, run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled
+            )
+        )
+    if outcome:
+        return outcome
     return keep_unsent(run, options, corpus, rated, tracks, fitted, pooled)
 
 

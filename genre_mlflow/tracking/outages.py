@@ -1,5 +1,9 @@
 """Which errors of a store may pass, and how long it is asked beside a training."""
 
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
 import requests
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +22,9 @@ LASTING = (
     "ENDPOINT_NOT_FOUND", "RESOURCE_LIMIT_EXCEEDED",
 )  # fmt: skip
 LONGEST = 160  # letters
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def is_passing(error: Exception) -> bool:
@@ -43,3 +50,23 @@ def is_reachable() -> bool:
     except ModelError:
         return False
     return True
+
+
+def unless_gone(write: Callable[[], T]) -> T | None:
+    """What `write` returns, which may be repeated; None where the store is gone.
+
+    An answer that was lost is no outage: a second attempt reads back what has arrived.
+    """
+    for is_last in (False, True):
+        try:
+            with environment(AT_END):
+                return write()
+        except Exception as error:  # artifact stores have exceptions of their own
+            if not is_passing(error):
+                raise
+            logger.warning("The MLflow store has failed (%s)", why(error))
+            if not is_reachable():
+                return None
+            if is_last:
+                raise
+    return None

@@ -19,8 +19,8 @@ from genre_mlflow.training.observer import Observer
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 EPOCHS = 4
 LOST = (
-    r"POST .*/logged-models$", r"POST .*/runs/log-batch", r"PUT .*/images/", r"POST .*/runs/outputs",
-    r"PATCH .*/logged-models/",
+    r"POST .*/logged-models$", r"POST .*/runs/log-batch", r"PUT .*/images/",
+    r"POST .*/runs/outputs", r"PATCH .*/logged-models/",
 )  # fmt: skip
 
 
