@@ -82,7 +82,7 @@ class Sender(Observer):
         self.head, self.outbox, self.weights_bytes = head, outbox, weights_bytes
         self.delivery = Delivery(head, outbox)
         self.history: list[EpochResult] = []
-        self.fault: Exception | None = None  # for good, as of a run that somebody has deleted
+        self.fault: BaseException | None = None  # for good, as of a run that somebody has deleted
         self.outage = ""
         self.attempts = self.failed = 0  # number of the last one, and of the last that failed
         self.is_closing = False
@@ -130,8 +130,8 @@ class Sender(Observer):
         try:
             for epoch in self.outbox.epochs():
                 self.delivery.deliver(epoch, list(self.history))
-        except Exception as error:  # artifact stores have exceptions of their own
-            if is_passing(error):
+        except BaseException as error:  # whatever it is, the training must hear of it
+            if isinstance(error, Exception) and is_passing(error):
                 self.note_outage(error)
             else:
                 self.fault = error
