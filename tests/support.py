@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -148,16 +148,20 @@ def server(
         wait_for(url, process, log)
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # a test has killed it
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
 
 
 @contextmanager
 def tracking_server(
-    folder: Path, backend: str = ""
+    folder: Path, backend: str = "", url: str = ""
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Address and process of a real `mlflow server` that also keeps artifacts, in `folder`."""
-    url = f"http://127.0.0.1:{free_port()}"
+    """Address and process of a real `mlflow server` that also keeps artifacts, in `folder`.
+
+    `url`: of a server that was there before and comes back.
+    """
+    url = url or f"http://127.0.0.1:{free_port()}"
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
         "--port", url.rpartition(":")[2], "--workers", "1",

@@ -28,6 +28,7 @@ SMALL = {
     "bench_splits": "--folds 2 --image-size 64",
     "bench_start": "--rounds 1",
     "bench_study": "--trials 3 --stores SQLite",
+    "bench_tracking": "--epochs 2",
     "bench_widths": "--epochs 1 --networks 8-128",
     "campaign": "--kills 1 --signals 0 --files 30",  # signals: tests/cli/test_signals.py
 }

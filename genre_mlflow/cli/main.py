@@ -13,6 +13,7 @@ from genre_mlflow.cli.export import export
 from genre_mlflow.cli.models import models
 from genre_mlflow.cli.predict import predict
 from genre_mlflow.cli.promote import demote, promote
+from genre_mlflow.cli.sync import sync
 from genre_mlflow.cli.tags import corpus_groups
 from genre_mlflow.cli.train import evaluate, serve, train
 from genre_mlflow.cli.weights import weights
@@ -32,7 +33,7 @@ def main() -> None:
 
 for command in (
     train, crossval, evaluate, compare, explain, card, verify, models, promote, demote, predict,
-    serve, export, corpus, weights,
+    serve, export, sync, corpus, weights,
 ):  # fmt: skip
     main.add_command(command)
 corpus.add_command(corpus_check)
@@ -52,6 +53,10 @@ def clean(yes: bool) -> None:
     for path, n_bytes in found.items():
         echo(f"{n_bytes / 1e6:10.1f} MB  {path.name}")
     echo(f"{sum(found.values()) / 1e6:10.1f} MB  in {home()}")
+    waiting = len(list(home().glob("checkpoints/*/waiting/epoch-*.json")))
+    waiting += len(list(home().glob("checkpoints/*/waiting/trained.json")))
+    if waiting:
+        echo("Some of it waits for the MLflow store (genre-mlflow sync), and would be lost.")
     if found and (yes or click.confirm("Delete all of this?")):
         empty_home()
         echo("Deleted.")

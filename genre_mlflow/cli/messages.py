@@ -24,6 +24,7 @@ def summary(outcome: Outcome) -> str:
         *([outcome.small] if outcome.small else []),
         *beside_baseline(m),
         f"Run {outcome.run_id}, {registered(outcome)}",
+        *send_it(outcome),
         "",
         *look_at(outcome.experiment_id, outcome.run_id),
         *serve_it(outcome.model_name, outcome.version, outcome.role),
@@ -67,9 +68,19 @@ def beside_accuracy(m: Mapping[str, float], prefix: str = "") -> list[str]:
 
 def registered(outcome: Outcome) -> str:
     """As what a run is registered, or why it is not."""
+    if outcome.unsent:
+        return "not registered: the MLflow store does not answer"
     if not outcome.version:
         return "not registered: a new song has no row in the table"
     return f"registered as {outcome.model_name} version {outcome.version} ({role(outcome.role)})"
+
+
+def send_it(outcome: Outcome) -> list[str]:
+    """A line that says where lies what the store has not got, if there is anything."""
+    if not outcome.unsent:
+        return []
+    command = commands.genre_mlflow(f"sync {outcome.run_id}")
+    return [f"What it lacks waits in {outcome.unsent}; send it with: {command}"]
 
 
 def serve_it(name: str, version: str, alias: str) -> list[str]:

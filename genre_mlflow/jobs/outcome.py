@@ -45,7 +45,8 @@ class Outcome:
     it cannot be.
 
     `role`: the alias that points to the version, empty where newer ones have both. `small`: that
-    the test set has too few tracks of a genre, empty where it has not.
+    the test set has too few tracks of a genre, empty where it has not. `unsent`: the folder in
+    which all of it waits, where the store was gone.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class Outcome:
     version: str = ""
     role: str = ""
     small: str = ""
+    unsent: str = ""
 
 
 def conclude(
@@ -136,6 +138,7 @@ def outcome_of(
     predictions: pd.DataFrame,
     values: dict[str, float],
     model_id: str,
+    unsent: str = "",
 ) -> Outcome:
     """What was reached, before it is registered."""
     tags = {
@@ -155,6 +158,7 @@ def outcome_of(
         tags=tags,
         description=version_description(options, corpus, values),
         small=small_sentence(part(predictions, "test")),
+        unsent=unsent,
     )
 
 

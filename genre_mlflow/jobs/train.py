@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from functools import partial
 
 import torch
 
@@ -33,9 +34,13 @@ from genre_mlflow.jobs.out_of_fold import (
 from genre_mlflow.jobs.outcome import Outcome, conclude, register_outcome
 from genre_mlflow.jobs.together import Begun, check_processes
 from genre_mlflow.jobs.tracks import open_tracks, suited
+from genre_mlflow.jobs.unsent import keep_unsent
 from genre_mlflow.options import TrainOptions
-from genre_mlflow.tracking.observer import RunTracker, check_genres
+from genre_mlflow.tracking.observer import check_genres
+from genre_mlflow.tracking.outages import unless_gone
+from genre_mlflow.tracking.outbox import Outbox, waiting_folder
 from genre_mlflow.tracking.run import TrackedRun
+from genre_mlflow.tracking.sender import sending
 from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
 from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.checkpoint import CheckpointFolder
@@ -83,7 +88,10 @@ def train(
         here().tell(Begun(run.id if session.owned else "", corpus))
         outcome = train_in_run(run, options, corpus, device, observer)
         signals.check()
-        return register_outcome(outcome)
+        if not outcome.unsent:
+            outcome = register_outcome(outcome)
+            Outbox(waiting_folder(run.id)).close()
+        return outcome
 
 
 def train_in_run(
@@ -101,30 +109,43 @@ def train_in_run(
     dealt = deal_folds(options, corpus)
     tracks = open_tracks(corpus, options, SPLITS)
     classifier = new_classifier(options, corpus.genres)
-    tracker = RunTracker(run, classifier.config(), options.training.keep)
-    observers = Observers([*([observer] if observer else []), tracker, StopBetweenSteps()])
     checkpoints = CheckpointFolder(checkpoint_folder(run.id))
-    fitted = fit_classifier(classifier, tracks, options, observers, checkpoints, device)
-    classifier.network.load_state_dict(fitted.best_weights)
-    final, epoch = classifier, best_epoch(fitted.history).epoch
-    finished_ms: int | None = None
-    pooled: HeldOut | None = None
-    folder = checkpoints.folder
-    if options.training.refit:
-        epoch = len(fitted.history)
-        logger.info(
-            "Training again on train and validation together: %s, %s",
-            counted(len(tracks[BOTH]), "segment"), counted(epoch, "epoch"),
-        )  # fmt: skip
-        final, finished_ms = refit(options, corpus.genres, tracks, epoch, folder, device)
-        pooled = answers_of_folds(options, corpus, dealt, epoch, folder, device) if dealt else None
-    elif options.training.distil:
-        taught = CheckpointFolder(folder / f"{TAUGHT}-{epoch}")
-        final, finished_ms = distil(final, options, tracks, taught, device)
+    n_bytes = sum(t.nbytes for t in classifier.network.state_dict().values())
+    with sending(run, classifier.config(), options.training.keep, n_bytes) as sender:
+        watching = [*([observer] if observer else []), sender, StopBetweenSteps()]
+        observers = Observers(watching)
+        fitted = fit_classifier(classifier, tracks, options, observers, checkpoints, device)
+        classifier.network.load_state_dict(fitted.best_weights)
+        final, epoch = classifier, best_epoch(fitted.history).epoch
+        finished_ms: int | None = None
+        pooled: HeldOut | None = None
+        folder = checkpoints.folder
+        if options.training.refit:
+            epoch = len(fitted.history)
+            logger.info(
+                "Training again on train and validation together: %s, %s",
+                counted(len(tracks[BOTH]), "segment"), counted(epoch, "epoch"),
+            )  # fmt: skip
+            final, finished_ms = refit(options, corpus.genres, tracks, epoch, folder, device)
+            if dealt:
+                pooled = answers_of_folds(options, corpus, dealt, epoch, folder, device)
+        elif options.training.distil:
+            taught = CheckpointFolder(folder / f"{TAUGHT}-{epoch}")
+            final, finished_ms = distil(final, options, tracks, taught, device)
+        is_sent = sender.flush()
     finished_ms = finished_ms or fitted.history[epoch - 1].finished_ms
     logger.info("Evaluating; the test set is read now, when all is chosen")
     rated = {"train": classifier, "val": classifier, "test": final}
-    return conclude(run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled)
+    outcome = None
+    if is_sent:
+        outcome = unless_gone(
+            partial(
+                conclude, run, options, corpus, rated, tracks, fitted, epoch, finished_ms, pooled
+            )
+        )
+    if outcome:
+        return outcome
+    return keep_unsent(run, options, corpus, rated, tracks, fitted, pooled)
 
 
 def needs_start(options: TrainOptions, run_id: str) -> bool:

@@ -1,6 +1,6 @@
 """The load of the machine, logged into a run by MLflow's own monitor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 
@@ -13,16 +13,24 @@ PATIENCE_S = 1.0  # with its thread, which may be waiting for a store that is go
 
 
 @contextmanager
-def monitored(run_id: str) -> Iterator[None]:
+def monitored(run_id: str, is_store_gone: Callable[[], bool]) -> Iterator[None]:
     """Log the load of the machine into a run while the block runs."""
     monitor = SystemMetricsMonitor(run_id, resume_logging=True)
     monitor.start()
     try:
         yield
     except BaseException:
-        with signals.undisturbed(), impatient():
-            ending = Thread(target=monitor.finish, daemon=True)
-            ending.start()
-            ending.join(PATIENCE_S)
+        leave(monitor)
         raise
-    monitor.finish()
+    if is_store_gone():
+        leave(monitor)
+    else:
+        monitor.finish()
+
+
+def leave(monitor: SystemMetricsMonitor) -> None:
+    """End it without waiting for a store that may be gone."""
+    with signals.undisturbed(), impatient():
+        ending = Thread(target=monitor.finish, daemon=True)
+        ending.start()
+        ending.join(PATIENCE_S)

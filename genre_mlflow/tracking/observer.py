@@ -49,11 +49,14 @@ class RunTracker(Observer):
             self.remove_images(history[-1].epoch)
 
     def on_epoch_end(self, result: EpochResult, weights: Path) -> None:
-        """Log the epoch; its metrics come last, when all they point to is there."""
+        """Log the epoch; its metrics come last, when all they point to is there.
+
+        Weights that are not there, for want of room while they waited, make no checkpoint.
+        """
         self.history.append(result)
         matrix = np.array(result.val.confusion)
         self.log_confusion(result, matrix)
-        model_id = self.log_checkpoint(result.epoch, weights)
+        model_id = self.log_checkpoint(result.epoch, weights) if weights.exists() else None
         if best_epoch(self.history) is result:
             # At step 0: MLflow copies what a run has at the step of its model to that model, which
             # may be another network's (`--refit`); the end of the run has a later one.

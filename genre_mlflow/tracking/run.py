@@ -49,6 +49,7 @@ class TrackedRun(ModelsOfRun):
         super().__init__(client, entity)
         self.entity = entity
         self.dataset: tuple[str, str] | None = None  # name and digest
+        self.waits = False  # whether the store is gone, and its results wait on this disk
 
     @classmethod
     def find(cls, run_id: str) -> Self:
@@ -216,15 +217,16 @@ class TrackedRun(ModelsOfRun):
         """Keep its status and its system metrics while the block runs.
 
         A run that is not `owned` was opened by `mlflow run`, which writes its status itself; one
-        that is not `watched` is nested in a run that is.
+        that is not `watched` is nested in a run that is. One whose results wait is FAILED, if that
+        can be written at all, until they are sent.
         """
         status, in_haste = FAILED, False
         try:
-            with monitored(self.id) if watched else nullcontext():
+            with monitored(self.id, lambda: self.waits) if watched else nullcontext():
                 if owned:
                     self.client.update_run(self.id, status=RUNNING)
                 yield
-            status = FINISHED
+            status, in_haste = (FAILED, True) if self.waits else (FINISHED, False)
         except KeyboardInterrupt:
             status, in_haste = KILLED, True
             raise
