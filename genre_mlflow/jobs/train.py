@@ -39,13 +39,13 @@ from genre_mlflow.tracking.sessions import checkpoint_folder, find_session
 from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import (
-    choose_device,
     describe_device,
     enough_memory,
     keep_freed_memory,
 )
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
+from genre_mlflow.training.precision import device_for
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def train(
     open_store()
     session = find_session(options, experiment, resume, given)
     options = session.options
-    device = choose_device(options.training.device)
+    device = device_for(options.training)
     if needs_start(options, session.run_id):
         options.family.check_start()
     if options.corpus.data == DEMO:

@@ -6,11 +6,14 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.resident import ResidentTracks
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.memory import out_of_memory
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 SMALLER = "lower batch_size, image_size or widths, or let fewer workers train at once"
+SHARE = 0.5  # of what is free on a device that decoded tracks may take
 KEEP_BYTES = 2**31 - 1  # the largest value that mallopt, which takes an int, can be given
 
 
@@ -32,6 +35,25 @@ def choose_device(name: str) -> torch.device:
     if device.type not in available or too_high:
         raise SettingsError(f"device {name!r} is absent; available here: {', '.join(available)}")
     return device
+
+
+def on_device(tracks: TrackDataset, device: torch.device) -> TrackDataset:
+    """The tracks with their pixels on the device where they fit well, else as they are.
+
+    Those that are dealt variants stay, too: these lie in files.
+    """
+    if tracks.variants or tracks.nbytes > SHARE * free_bytes(device):
+        return tracks
+    return ResidentTracks.of(tracks, device)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a device that is free; none of the processor's, where nothing need be moved."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
 
 
 def device_of_worker(name: str, worker: int) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.sampler import EpochSampler
@@ -17,6 +16,7 @@ from genre_mlflow.features.augmentation import Augmenter
 from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
+from genre_mlflow.training.device import on_device
 from genre_mlflow.training.history import (
     EpochResult,
     best_epoch,
@@ -25,12 +25,14 @@ from genre_mlflow.training.history import (
 from genre_mlflow.training.mixing import Mixer
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.optimisation import (
+    Average,
     class_weights,
     make_average,
     make_optimizer,
     make_schedule,
 )
 from genre_mlflow.training.passes import Passes
+from genre_mlflow.training.precision import autocast, precision_on
 from genre_mlflow.training.settings import TrainingSettings
 
 NOT_AUGMENTED = AugmentationSettings()
@@ -67,7 +69,7 @@ def fit(
     one would have done (on the processor: bit for bit). Raises `TrainingError` when the loss is no
     number any more.
     """
-    train, val = data["train"], data["val"]
+    train, val = (on_device(data[part], device) for part in ("train", "val"))
     sampler = EpochSampler(train.owners, settings.segments)
     augmenter = Augmenter(augmentation, classifier.preprocessing)
     labels = train.labels[list(sampler)]
@@ -104,7 +106,7 @@ class Loop(Passes):
     """Passes that learn.
 
     `average`: the mean of the weights, which answers in their place. `teacher`: a network whose
-    answers are learnt, if any.
+    answers are learnt, if any. `precision`: what the layers compute in while they learn.
     """
 
     loss_weights: Tensor  # [genres], on the device
@@ -112,8 +114,9 @@ class Loop(Passes):
     schedule: torch.optim.lr_scheduler.LRScheduler
     augmenter: Augmenter
     mixer: Mixer
-    average: AveragedModel | None
+    average: Average | None
     teacher: nn.Module | None
+    precision: torch.dtype
 
     @property
     def answering(self) -> nn.Module:
@@ -131,8 +134,9 @@ class Loop(Passes):
         pixels, truth = self.mixer(self.augmenter(pixels), labels)
         if self.teacher:
             truth = answers_of(self.teacher, pixels)
-        answers = self.classifier.network(pixels)  # [B, genres], or of each member of a committee
-        members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
+        with autocast(self.device, self.precision):
+            answers = self.classifier.network(pixels)  # [B, genres], or of each committee's member
+        members = answers.float().reshape(-1, *truth.shape)  # [members, B, genres]
         n = len(members)
         everyone = truth.repeat(n, 1)
         loss = functional.cross_entropy(
@@ -171,6 +175,7 @@ def make_loop(
     return Loop(
         classifier, settings.batch_size, observer, device, weights.to(device), optimizer, schedule,
         augmenter, mixer, make_average(network, settings.ema_decay), teacher,
+        precision_on(device, settings.precision),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from genre_mlflow.model.statistics import Statistics
+from genre_mlflow.model.statistics import Statistics, means_of_neighbours
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -76,3 +76,10 @@ def test_faster_changes_lie_in_higher_modulation():
         found = statistics(wave.expand(1, 1, 64, 384))[0, own].unflatten(0, (16, -1))
         peaks.append(int(found[0].argmax()))
     assert peaks[0] < peaks[1]
+
+
+@pytest.mark.parametrize(("n_values", "n"), [(126, 32), (97, 16), (64, 32), (5, 3)])
+def test_means_of_neighbours_are_those_of_torch(n_values, n):
+    rows = torch.rand(3, n_values, generator=torch.Generator().manual_seed(0))
+    known = torch.nn.functional.adaptive_avg_pool1d(rows, n)
+    assert torch.allclose(means_of_neighbours(rows, n), known, atol=1e-6)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import TrainingError
@@ -19,6 +18,7 @@ from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.optimisation import Average
 from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
 
 GENRES = ("low", "middle", "high")
@@ -387,13 +387,13 @@ def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path
 
 def test_what_is_kept_is_the_average_of_the_weights(run, make_classifier, tmp_path, monkeypatch):
     steps = []
-    update = AveragedModel.update_parameters
+    update = Average.update_parameters
 
     def noted(self, network):
         update(self, network)
         steps.append(network.get_parameter("head.4.bias").detach().clone())
 
-    monkeypatch.setattr(AveragedModel, "update_parameters", noted)
+    monkeypatch.setattr(Average, "update_parameters", noted)
     classifier = make_classifier()
     run(classifier=classifier)
     mean = steps[0]
@@ -503,6 +503,7 @@ from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.optimisation import Average
 from genre_mlflow.training.settings import TrainingSettings
 
 manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})
