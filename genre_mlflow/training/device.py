@@ -22,19 +22,24 @@ def choose_device(name: str) -> torch.device:
 
     Raises `SettingsError` for a device that is unknown or absent.
     """
-    available = [d for d in ("cuda", "mps") if getattr(torch, d).is_available()] + ["cpu"]
+    available = devices()
     if name == "auto":
-        return torch.device(available[0])
+        return torch.device(available[0].partition(":")[0])
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise SettingsError(
             f"device {name!r} is unknown; available here: {', '.join(available)}"
         ) from error
-    too_high = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    if device.type not in available or too_high:
+    if str(device) not in {*available, *(one.partition(":")[0] for one in available)}:
         raise SettingsError(f"device {name!r} is absent; available here: {', '.join(available)}")
     return device
+
+
+def devices() -> list[str]:
+    """The devices of this machine, the best first: each GPU by its number, MPS, the processor."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [*(f"cuda:{n}" for n in range(gpus)), *["mps"] * torch.mps.is_available(), "cpu"]
 
 
 def on_device(tracks: TrackDataset, device: torch.device) -> TrackDataset:

@@ -51,7 +51,8 @@ def test_a_device_that_is_there_is_taken(machine, name):
         ("cuda", {}, "cpu"),
         ("mps", {}, "cpu"),
         ("cuda:0", {"mps": True}, "mps, cpu"),
-        ("cuda:2", {"cuda": 2}, "cuda, cpu"),
+        ("cuda:2", {"cuda": 2}, "cuda:0, cuda:1, cpu"),
+        ("mps", {"cuda": 1}, "cuda:0, cpu"),
         ("meta", {}, "cpu"),
     ],
 )
