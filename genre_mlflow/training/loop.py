@@ -22,6 +22,7 @@ from genre_mlflow.training.history import (
     best_epoch,
     epochs_since_best,
 )
+from genre_mlflow.training.layout import lay_back, lay_out
 from genre_mlflow.training.mixing import Mixer
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.optimisation import (
@@ -98,6 +99,7 @@ def fit(
         weights = checkpoints.save_weights(epoch, loop.answering.state_dict())
         checkpoints.save_state(state_of(loop, history), epochs_to_keep(history, settings.keep))
         observer.on_epoch_end(history[-1], weights)
+    lay_back(classifier.network)
     return FitResult(history, checkpoints.load_weights(best_epoch(history).epoch))
 
 
@@ -167,6 +169,7 @@ def make_loop(
 ) -> Loop:
     """A loop at its first step; `labels` are those of the items of an epoch."""
     network = classifier.network.to(device)  # before the optimiser, which holds its parameters
+    lay_out(network)
     optimizer = make_optimizer(network, settings)
     steps = settings.epochs * math.ceil(len(labels) / settings.batch_size)
     schedule = make_schedule(optimizer, settings.schedule, steps)

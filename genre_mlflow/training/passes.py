@@ -45,7 +45,7 @@ class Passes:
         network.train(learn is not None)  # dropout and batch statistics, or not
         owners, labels = tracks.owners[order], tracks.labels[order]  # [items]
         shares = (1 / torch.bincount(owners)[owners]).to(self.device)
-        tally = Tally(self.device)
+        tally = Tally(self.device, len(order))
         done = 0
         for pixels, truth in tracks.batches(self.batch_size, order):
             # As uint8 [B, C, H, W]: the network scales them, so a quarter of the bytes travel.
@@ -80,22 +80,30 @@ class Passes:
 
 
 class Tally:
-    """What a pass adds up, on the device: to read a number would make it wait at every batch."""
+    """What a pass adds up, on the device: to read a number would make it wait at every batch.
 
-    def __init__(self, device: torch.device) -> None:
+    `n`: its items. The room for their answers is taken at once: one piece kept from each batch lay
+    between what batches free, and cost half a megabyte a batch.
+    """
+
+    def __init__(self, device: torch.device, n: int) -> None:
         self.loss = torch.zeros((), device=device)
         self.weight = torch.zeros((), device=device)
-        self.answers: list[Tensor] = []  # [B, genres] each
+        self.n, self.done = n, 0
+        self.answers = torch.empty(0, device=device)  # [items, genres] from the first batch on
 
     def add(self, logits: Tensor, loss: Tensor, weight: Tensor) -> None:
         """A batch; detached, so that its graph can go."""
+        if not self.done:
+            self.answers = torch.empty(self.n, logits.shape[1], device=self.loss.device)
         self.loss += loss.detach()
         self.weight += weight
-        self.answers.append(logits.detach().softmax(dim=1))
+        self.answers[self.done : self.done + len(logits)] = logits.detach().softmax(dim=1)
+        self.done += len(logits)
 
     def read(self) -> tuple[float, Tensor]:
         """Mean loss, and probabilities `[items, genres]` on the processor; the device waits."""
-        return float(self.loss / self.weight), torch.cat(self.answers).cpu()
+        return float(self.loss / self.weight), self.answers.cpu()
 
 
 def confusion(probabilities: Tensor, owners: Tensor, labels: Tensor, aggregation: str) -> Confusion:

@@ -378,6 +378,19 @@ def test_random_segments_are_drawn_again_by_a_resumed_run(run, make_tracks, wher
     assert same(resumed.best_weights, unbroken.best_weights)
 
 
+def test_a_network_that_learns_channels_last_resumes_bit_for_bit_and_is_laid_back(run):
+    def wide() -> Classifier:
+        torch.manual_seed(0)
+        return Classifier(GENRES, VGG(stem="pixels", widths=(16,), statistics_share=0.0), PIXELS)
+
+    unbroken = run(folder="unbroken", classifier=wide())
+    with pytest.raises(Stop):
+        run(observer=Recorder(stop_after=2), classifier=wide())
+    resumed = run(classifier=(classifier := wide()))
+    assert same(resumed.best_weights, unbroken.best_weights)
+    assert all(weights.is_contiguous() for weights in classifier.network.parameters())
+
+
 def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path):
     classifier = make_classifier()
     run(replace(SETTINGS, ema_decay=0.0), classifier=classifier)

@@ -91,8 +91,8 @@ def loop_of(network: str, tracks: TrackDataset) -> Loop:
 
 def read(self: Tally) -> tuple[float, Tensor]:
     """The end of a pass, where it may wait for the device; here there is nothing to wait for."""
-    n = sum(map(len, self.answers))
-    return 1.0, torch.full((n, len(GENRES)), 1 / 3)
+    assert self.done == self.n
+    return 1.0, torch.full((self.n, len(GENRES)), 1 / 3)
 
 
 @cache
