@@ -13,10 +13,13 @@ the C library's allocator as it is. A third loop keeps the decoded images in mem
 user would: what it is slower by is the allocator.
 
 Each way runs in a process of its own, in turns; medians over epochs, the first of each left out.
+The seconds that processors were busy, scan and cache or `ImageFolder` included, say the same on a
+machine that does other work, best with `--threads 1`.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -62,25 +65,43 @@ def main() -> None:
     args = parser.parse_args()
     if args.way:
         torch.set_num_threads(args.threads)
-        print(json.dumps(list(WAYS[args.way](args))))
+        before = processor_s()
+        seconds = WAYS[args.way](args)
+        print(json.dumps([seconds, (processor_s() - before) / args.epochs]))
         return
     n_images = sum(map(len, rows_of(real_data()).values()))
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    busy: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(args.rounds):
         for way in WAYS:
-            seconds[way] += measured(way)
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
+            epochs, processor = measured(way)
+            seconds[way] += epochs[1:]
+            busy[way].append(processor)
+            print(f"{way}: {epochs[-1]:.2f} s", file=sys.stderr, flush=True)
     print(f"{n_images} images an epoch, {args.threads} threads\n")
-    print("| loop | s an epoch | images/s | times as long as ours |\n|---|---|---|---|")
-    for way, median in medians.items():
-        print(f"| {way} | {median:.2f} | {n_images / median:,.0f} | {median / medians[OURS]:.2f} |")
+    print("| loop | s an epoch | images/s | times as long as ours | processor s | times ours |")
+    print("|---|---|---|---|---|---|")
+    ours_s, ours_busy = statistics.median(seconds[OURS]), statistics.median(busy[OURS])
+    for way in WAYS:
+        median, used = statistics.median(seconds[way]), statistics.median(busy[way])
+        print(
+            f"| {way} | {median:.2f} | {n_images / median:,.0f} | {median / ours_s:.2f} "
+            f"| {used:.2f} | {used / ours_busy:.2f} |"
+        )
 
 
-def measured(way: str) -> list[float]:
-    """Seconds of the epochs of one process."""
+def measured(way: str) -> tuple[list[float], float]:
+    """Seconds of the epochs of one process, and the processor's for each, of its workers too."""
     command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])][1:]
+    epochs, processor = json.loads(done.stdout.splitlines()[-1])
+    return epochs, float(processor)
+
+
+def processor_s() -> float:
+    """What this process and those that it has had have used, in seconds."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def rows_of(data: Path) -> dict[str, pd.DataFrame]:
@@ -132,7 +153,9 @@ def plain(args: argparse.Namespace, n_workers: int = 0, *, in_memory: bool = Fal
         torch.manual_seed(0)
         network = VGG(statistics_share=0.0).build(10, shape)
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-        return list(epochs_of(network, optimizer, loaders, args.epochs))
+        seconds = list(epochs_of(network, optimizer, loaders, args.epochs))
+        del loaders  # its workers end, and count
+        return seconds
 
 
 def image_folder(root: Path, rows: pd.DataFrame, shape: tuple[int, int, int]):
