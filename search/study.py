@@ -28,7 +28,7 @@ from genre_mlflow.tracking.run import RUNNING
 from genre_mlflow.tracking.sessions import check_joined
 from genre_mlflow.tracking.store import impatient, joined_run_id, open_store, store_errors
 from genre_mlflow.tracking.study import StudyRuns, find_parent, open_parent
-from genre_mlflow.training.device import choose_device
+from genre_mlflow.training.precision import device_for
 from search.request import Request
 from search.space import Space, canonical, load_space
 from search.storage import Storage, default_address
@@ -96,7 +96,7 @@ def open_search(request: Request) -> Search:
     space.check(request.options)  # refuse now what cannot be built
     queue = [space.parse(text) for text in request.enqueue]
     options = request.options
-    device = choose_device(options.training.device)
+    device = device_for(options.training)
     for network in space.networks(options):
         family = options.changed(network=network).family
         if family.reads_files != options.family.reads_files:

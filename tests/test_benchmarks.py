@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "ablation": "--recipes default --seeds 1 --folds 2 --epochs 1 --image-size 64",
     "bench_audio": "--rounds 1",
+    "bench_device": "--rounds 1 --epochs 1 --image-size 64",
     "bench_doubt": "--networks statistics --draws 2 --folds 2 --image-size 64",
     "bench_epoch": "--rounds 1 --image-size 64",
     "bench_library": "--sizes 4 --workers 1",
@@ -21,7 +22,9 @@ SMALL = {
     "bench_loading": "--rounds 1",
     "bench_networks": "--rounds 1 --networks statistics",
     "bench_ranks": "--rounds 1 --epochs 2 --image-size 64",
+    "bench_plain": "--rounds 1 --epochs 2 --image-size 64",
     "bench_refit": "--outer 5 --inner 2 --image-size 64",
+    "bench_scale": "--sizes 100",
     "bench_search": "--replays 1",
     "bench_segments": "--epochs 1 --seeds 0 --image-size 64",
     "bench_serving": "--requests 4 --clients 2",

@@ -68,7 +68,8 @@ class OneLineErrors(click.Command):
                 ctx.exit(signals.exit_code())
             if error.strerror is None:
                 raise
-            where = f" ({error.filename})" if error.filename else ""
+            name = error.filename2 or error.filename  # of a copy the one that is written
+            where = f" ({name})" if name else ""
             echo(f"Error: {error.strerror}{where}", err=True)
             ctx.exit(USER_MISTAKE)
 

@@ -1,6 +1,7 @@
 """Decoded files on disk: one memory-mapped cache a corpus and settings."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 from torch import Tensor
@@ -108,7 +110,7 @@ def build_cache(
                 out.write(pixels.numpy().tobytes())
                 counts.append(len(pixels))
             progress(start + len(chunk), len(items))
-        np.save(out, np.array(counts))
+        out.write(as_npy(np.array(counts)))
         out.seek(0)
         write_header(out, sum(counts), settings.shape)
 
@@ -117,6 +119,13 @@ def write_header(out: BinaryIO, n_segments: int, shape: Shape) -> None:
     """The head of a `.npy` file; numpy leaves room in it for any number along the first axis."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (n_segments, *shape)}
     np.lib.format.write_array_header_1_0(out, header)
+
+
+def as_npy(array: npt.NDArray[Any]) -> memoryview:
+    """What `numpy.save` writes; on a full disk its own error would have no number, nor words."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getbuffer()
 
 
 def decode(preprocessor: Preprocessor, item: tuple[str, str]) -> Tensor:

@@ -45,6 +45,11 @@ class TrackDataset(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.owners)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, 0 without any."""
+        return int(len(self) * self._pixels[:1].nbytes)
+
     def __getitem__(self, index: int) -> Pair:
         pixels, labels = self.gather([index])
         return pixels[0], labels[0]

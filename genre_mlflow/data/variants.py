@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from genre_mlflow.data.cache import CHUNK, Progress, known_bytes, naming
+from genre_mlflow.data.cache import CHUNK, Progress, as_npy, known_bytes, naming
 from genre_mlflow.features.muting import muted_decoders
 from genre_mlflow.features.preprocessing import DECODERS, further_decoders
 from genre_mlflow.features.preprocessing import RECIPE as DRAWING
@@ -101,7 +101,7 @@ def make_variants(
                 chunk, pool.map(partial(variants_of, stretcher), chunk), strict=True
             ):
                 with atomic_write(folder / f"{sha}.npy") as out:
-                    np.save(out, pixels.numpy())
+                    out.write(as_npy(pixels.numpy()))
             yield start + len(chunk)
 
 

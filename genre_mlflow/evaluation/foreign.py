@@ -31,9 +31,15 @@ def fit_familiarity(
     deviation = deviation.clamp_min(NARROWEST)
     references = (learnt - mean) / deviation
     measure = Familiarity(mean, deviation, references, farthest=1.0)
-    scores = sorted(measure.score(held_out[owners == owner]) for owner in range(n_held_out))
+    scores = sorted(map(measure.score, by_owner(held_out, owners)))
     rank = min(n_held_out, math.ceil((n_held_out + 1) * share))
     return Familiarity(mean, deviation, references, max(scores[rank - 1], NARROWEST))
+
+
+def by_owner(statistics: Tensor, owners: Tensor) -> tuple[Tensor, ...]:
+    """The segments of each recording, from 0 on, `[segments, F]` each; each must have one."""
+    order = owners.argsort(stable=True)
+    return statistics[order].split(torch.bincount(owners).tolist())
 
 
 def some(n: int) -> Tensor:

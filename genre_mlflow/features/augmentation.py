@@ -19,7 +19,7 @@ LEVELS = 255.0
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Changes each picture of a batch for itself, by torch's random numbers of the processor.
+    """Changes each picture of a batch for itself, by torch's random numbers of its device.
 
     Time is stretched and pitch shifted along the axes of the picture, as Schlueter and Grill 2015
     (ISMIR) do; the masks are SpecAugment's (Park et al. 2019, arXiv:1904.08779), filled with the
@@ -45,7 +45,7 @@ class Augmenter:
             gain = self.levels(own.gain_db) * (2 * drawn(pixels) - 1)
             pixels = pixels + gain.view(-1, 1, 1, 1)
         if own.noise_db:
-            noise = torch.randn(pixels.shape).to(pixels.device)
+            noise = torch.randn(pixels.shape, device=pixels.device)
             pixels = pixels + self.levels(own.noise_db) * noise
         if own.time_mask:
             pixels = masked(pixels, own.time_mask, axis=3)
@@ -93,8 +93,8 @@ class Augmenter:
 
 
 def drawn(pixels: Tensor) -> Tensor:
-    """A number for each picture, 0 to below 1; drawn on the processor, so that nothing waits."""
-    return torch.rand(len(pixels)).to(pixels.device)
+    """A number for each picture, 0 to below 1; drawn on their device, so that nothing waits."""
+    return torch.rand(len(pixels), device=pixels.device)
 
 
 def rolled(pixels: Tensor, most: float) -> Tensor:

@@ -25,12 +25,12 @@ from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.sessions import CROSSVAL, Session, find_session
 from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.device import (
-    choose_device,
     describe_device,
     enough_memory,
     keep_freed_memory,
 )
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
+from genre_mlflow.training.precision import device_for
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def crossval(
     options = session.options
     settings = resumed_settings(session, settings, given)
     settings.check_workers(workers)
-    device = choose_device(options.training.device)
+    device = device_for(options.training)
     options.family.check_start()
     corpus, dealt = deal(options, settings)
     table = options.family.data_digest()

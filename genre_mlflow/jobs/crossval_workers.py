@@ -35,13 +35,13 @@ from genre_mlflow.tracking.run import KILLED, RUNNING, TrackedRun
 from genre_mlflow.tracking.sessions import hold
 from genre_mlflow.tracking.store import open_store, store_errors
 from genre_mlflow.training.device import (
-    choose_device,
     device_of_worker,
     enough_memory,
     keep_freed_memory,
     threads_of_worker,
 )
 from genre_mlflow.training.observer import StopBetweenSteps
+from genre_mlflow.training.precision import device_for
 
 READY, SAID, FAILED = "ready", "said", "failed"  # what a worker tells
 
@@ -210,7 +210,7 @@ def prepare(
     """
     open_store()
     keep_freed_memory()
-    device = choose_device(options.training.device)
+    device = device_for(options.training)
     run = TrackedRun.find(run_id)
     corpus, dealt = deal(options, settings)
     now = digest(corpus.split.grouped)

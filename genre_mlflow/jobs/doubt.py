@@ -13,7 +13,7 @@ from genre_mlflow.corpus.manifest import recordings
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.evaluation.doubt import Sets, Sure, fit_doubt, likely_sets, sure_answers
 from genre_mlflow.evaluation.doubt_settings import DoubtSettings
-from genre_mlflow.evaluation.foreign import fit_familiarity, some
+from genre_mlflow.evaluation.foreign import by_owner, fit_familiarity, some
 from genre_mlflow.evaluation.predictions import part
 from genre_mlflow.evaluation.statistics import Interval, wilson_interval
 from genre_mlflow.jobs.calibration import Calibrated
@@ -156,8 +156,8 @@ def foreign_share(
     if known is None:
         return None
     found, owners = segments_of(corpus.rows("test"), tracks["test"], classifier)
-    n = int(owners.max()) + 1
-    return wilson_interval(sum(known.score(found[owners == i]) > 1 for i in range(n)), n)
+    parts = by_owner(found, owners)
+    return wilson_interval(sum(known.score(segments) > 1 for segments in parts), len(parts))
 
 
 def familiarity_of(

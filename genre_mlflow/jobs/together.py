@@ -16,10 +16,11 @@ from genre_mlflow.options import TrainOptions
 from genre_mlflow.tracking.abandoned import end_abandoned
 from genre_mlflow.tracking.commands import resume
 from genre_mlflow.training.checkpoint import NoCheckpoints
-from genre_mlflow.training.device import device_of_rank, enough_memory, keep_freed_memory
+from genre_mlflow.training.device import enough_memory, keep_freed_memory
 from genre_mlflow.training.distributed import Dismissed, Ranks, joined
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.precision import device_for
 
 DONE, FAILED = 0, 2  # exit codes
 TIDYING_S = 15.0  # of rank 0; torchrun kills after 30 s
@@ -99,7 +100,7 @@ def speak(line: str) -> None:
 def train_along(ranks: Ranks, asked: Fit, corpus: Corpus) -> None:
     """One training; what comes of it, rank 0 keeps."""
     options = asked.options
-    device = device_of_rank(options.training.device, ranks.rank)
+    device = device_for(options.training, ranks.rank)
     with enough_memory(device):
         tracks = tensors(corpus, options, asked.rows)
         classifier = new_classifier(options, asked.genres)

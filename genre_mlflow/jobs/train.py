@@ -46,13 +46,13 @@ from genre_mlflow.tracking.store import open_store
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.device import (
     describe_devices,
-    device_of_rank,
     enough_memory,
     keep_freed_memory,
 )
 from genre_mlflow.training.distributed import here
 from genre_mlflow.training.history import best_epoch
 from genre_mlflow.training.observer import Observer, Observers, StopBetweenSteps
+from genre_mlflow.training.precision import device_for
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def train(
     open_store()
     session = find_session(options, experiment, resume, given)
     options = session.options
-    device = device_of_rank(options.training.device, here().rank)
+    device = device_for(options.training, here().rank)
     check_processes(options, here().rank)
     if needs_start(options, session.run_id):
         options.family.check_start()

@@ -7,6 +7,7 @@ picture is along time and along frequency, which tells percussive from harmonic 
 """
 
 import math
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -153,9 +154,33 @@ def bands(levels: Tensor, n: int) -> Tensor:
     return functional.adaptive_avg_pool1d(levels.transpose(1, 2), n).transpose(1, 2)
 
 
+def means_of_neighbours(rows: Tensor, n: int) -> Tensor:
+    """What `adaptive_avg_pool1d` gives, `[B, n]` of `[B, values]`, also on MPS.
+
+    There torch refuses numbers that `n` does not divide (pytorch/pytorch#96056).
+    """
+    if rows.shape[1] % n == 0:
+        return functional.adaptive_avg_pool1d(rows, n)
+    return rows @ shares_of_neighbours(rows.shape[1], n, rows.device)
+
+
+@cache
+def shares_of_neighbours(n_values: int, n: int, device: torch.device) -> Tensor:
+    """What each value counts in each of `n` means of neighbours, float32 `[values, n]`.
+
+    Made once, so that no copy of it is waited for at every batch.
+    """
+    with torch.inference_mode(False):  # for whoever asks first need not be the last to use it
+        shares = torch.zeros(n_values, n)
+        for place in range(n):
+            window = slice(place * n_values // n, -(-(place + 1) * n_values // n))
+            shares[window, place] = 1 / (window.stop - window.start)
+        return shares.to(device)
+
+
 def pooled(rows: Tensor) -> Tensor:
     """Means of neighbours, `[B, FINE_BANDS]`, of `[B, rows]`."""
-    return functional.adaptive_avg_pool1d(rows, min(FINE_BANDS, rows.shape[1]))
+    return means_of_neighbours(rows, min(FINE_BANDS, rows.shape[1]))
 
 
 def deviation(rows: Tensor) -> Tensor:
@@ -217,4 +242,4 @@ def pulse(onsets: Tensor) -> Tensor:
     likeness = torch.fft.irfft(power, n)[:, : min(LONGEST_LAG, centred.shape[1])]
     likeness = likeness[:, 3:] / (likeness[:, :1] + TINY)
     ordered = likeness.sort(dim=1, descending=True).values
-    return functional.adaptive_avg_pool1d(ordered, LAGS)
+    return means_of_neighbours(ordered, LAGS)

@@ -1,14 +1,18 @@
 """The logged models of a run: one for each epoch that is kept, and the one that is served."""
 
+import errno
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Run
+from mlflow.exceptions import MlflowException
 
 from genre_mlflow.tracking.artifacts import delete_files
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # on the disk, for the user, for the process
 
 
 class ModelsOfRun:
@@ -52,10 +56,25 @@ class ModelsOfRun:
 
     @contextmanager
     def model_folder(self, model_id: str, path: str | None = None) -> Iterator[Path]:
-        """A folder to write into, logged into a model below `path` when the block has ended."""
+        """A folder to write into, logged into a model below `path` when the block has ended.
+
+        A disk that is full, where the files lie on this machine, keeps none of them.
+        """
         with tempfile.TemporaryDirectory() as name:
             yield Path(name)
-            self.client.log_model_artifacts(model_id, name, path)
+            try:
+                self.client.log_model_artifacts(model_id, name, path)
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    self.drop_what_came(model_id, Path(name), path)
+                raise
+
+    def drop_what_came(self, model_id: str, folder: Path, path: str | None) -> None:
+        """Delete what has been logged of a folder: the state of the run may need the room."""
+        location = self.client.get_logged_model(model_id).artifact_location
+        for below in folder.iterdir():
+            with suppress(MlflowException, OSError):  # not every file has begun to come
+                delete_files(location, f"{path}/{below.name}" if path else below.name)
 
     def finish_model(self, model_id: str, epoch: int) -> None:
         """Say that a logged model is whole, and an output of this run."""

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from genre_mlflow.data.dataset import TrackDataset
+from genre_mlflow.data.resident import ResidentTracks
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.ranks import Rank
 from genre_mlflow.files.words import counted
@@ -14,6 +16,7 @@ from genre_mlflow.processes import cores
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 SMALLER = "lower batch_size, image_size or widths, or let fewer workers train at once"
+SHARE = 0.5  # of what is free on a device that decoded tracks may take
 KEEP_BYTES = 2**31 - 1  # the largest value that mallopt, which takes an int, can be given
 
 
@@ -22,17 +25,16 @@ def choose_device(name: str) -> torch.device:
 
     Raises `SettingsError` for a device that is unknown or absent.
     """
-    available = [d for d in ("cuda", "mps") if getattr(torch, d).is_available()] + ["cpu"]
+    available = devices()
     if name == "auto":
-        return torch.device(available[0])
+        return torch.device(available[0].partition(":")[0])
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise SettingsError(
             f"device {name!r} is unknown; available here: {', '.join(available)}"
         ) from error
-    too_high = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    if device.type not in available or too_high:
+    if str(device) not in {*available, *(one.partition(":")[0] for one in available)}:
         raise SettingsError(f"device {name!r} is absent; available here: {', '.join(available)}")
     return device
 
@@ -61,6 +63,31 @@ def device_of_rank(name: str, rank: Rank) -> torch.device:
             "is one each"
         )
     return torch.device("cuda", rank.local) if on_cuda else device
+
+
+def devices() -> list[str]:
+    """The devices of this machine, the best first: each GPU by its number, MPS, the processor."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [*(f"cuda:{n}" for n in range(gpus)), *["mps"] * torch.mps.is_available(), "cpu"]
+
+
+def on_device(tracks: TrackDataset, device: torch.device) -> TrackDataset:
+    """The tracks with their pixels on the device where they fit well, else as they are.
+
+    Those that are dealt variants stay, too: these lie in files.
+    """
+    if tracks.variants or tracks.nbytes > SHARE * free_bytes(device):
+        return tracks
+    return ResidentTracks.of(tracks, device)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a device that is free; none of the processor's, where nothing need be moved."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
 
 
 def device_of_worker(name: str, worker: int) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.data.sampler import EpochSampler
@@ -17,21 +16,25 @@ from genre_mlflow.features.augmentation import Augmenter
 from genre_mlflow.features.settings import AugmentationSettings
 from genre_mlflow.model.classifier import Classifier
 from genre_mlflow.training.checkpoint import CheckpointFolder, first_line
+from genre_mlflow.training.device import on_device
 from genre_mlflow.training.distributed import ALONE, Ranks
 from genre_mlflow.training.history import (
     EpochResult,
     best_epoch,
     epochs_since_best,
 )
+from genre_mlflow.training.layout import lay_back, lay_out
 from genre_mlflow.training.mixing import Mixer
 from genre_mlflow.training.observer import Observer
 from genre_mlflow.training.optimisation import (
+    Average,
     class_weights,
     make_average,
     make_optimizer,
     make_schedule,
 )
 from genre_mlflow.training.passes import Passes
+from genre_mlflow.training.precision import autocast, precision_on
 from genre_mlflow.training.settings import TrainingSettings
 from genre_mlflow.training.whole_batch import Share
 
@@ -73,7 +76,7 @@ def fit(
     one would have done (on the processor: bit for bit). Raises `TrainingError` when the loss is no
     number any more.
     """
-    train, val = data["train"], data["val"]
+    train, val = (on_device(data[part], device) for part in ("train", "val"))
     sampler = EpochSampler(train.owners, settings.segments)
     augmenter = Augmenter(augmentation, classifier.preprocessing)
     labels = train.labels[list(sampler)]
@@ -103,6 +106,7 @@ def fit(
         weights = checkpoints.save_weights(epoch, loop.answering.state_dict())
         checkpoints.save_state(state_of(loop, history), epochs_to_keep(history, settings.keep))
         observer.on_epoch_end(history[-1], weights)
+    lay_back(classifier.network)
     return FitResult(history, checkpoints.load_weights(best_epoch(history).epoch))
 
 
@@ -111,7 +115,7 @@ class Loop(Passes):
     """Passes that learn.
 
     `average`: the mean of the weights, which answers in their place. `teacher`: a network whose
-    answers are learnt, if any.
+    answers are learnt, if any. `precision`: what the layers compute in while they learn.
     """
 
     loss_weights: Tensor  # [genres], on the device
@@ -119,8 +123,9 @@ class Loop(Passes):
     schedule: torch.optim.lr_scheduler.LRScheduler
     augmenter: Augmenter
     mixer: Mixer
-    average: AveragedModel | None
+    average: Average | None
     teacher: nn.Module | None
+    precision: torch.dtype
 
     @property
     def answering(self) -> nn.Module:
@@ -138,9 +143,9 @@ class Loop(Passes):
         pixels, truth = (of_all[mine.rows] for of_all in self.mixer(self.augmenter(pixels), labels))
         if self.teacher:
             truth = answers_of(self.teacher, pixels)
-        with self.ranks.as_one(len(labels)):
-            answers = self.classifier.network(pixels)  # [B, genres], or of each of a committee
-        members = answers.reshape(-1, *truth.shape)  # [members, B, genres]
+        with self.ranks.as_one(len(labels)), autocast(self.device, self.precision):
+            answers = self.classifier.network(pixels)  # [B, genres], or of each committee's member
+        members = answers.float().reshape(-1, *truth.shape)  # [members, B, genres]
         n = len(members)
         everyone = truth.repeat(n, 1)
         weights, logits = self.loss_weights, members.flatten(0, 1)
@@ -172,6 +177,7 @@ def make_loop(
 ) -> Loop:
     """A loop at its first step; `labels` are those of the items of an epoch."""
     network = classifier.network.to(device)  # before the optimiser, which holds its parameters
+    lay_out(network)
     optimizer = make_optimizer(network, settings)
     steps = settings.epochs * math.ceil(len(labels) / settings.batch_size)
     schedule = make_schedule(optimizer, settings.schedule, steps)
@@ -179,7 +185,8 @@ def make_loop(
     mixer = Mixer(len(classifier.genres), settings.mixup, settings.label_smoothing)
     return Loop(
         classifier, settings.batch_size, observer, device, weights.to(device), optimizer, schedule,
-        augmenter, mixer, make_average(network, settings.ema_decay), teacher, ranks=ranks,
+        augmenter, mixer, make_average(network, settings.ema_decay), teacher,
+        precision_on(device, settings.precision), ranks=ranks,
     )  # fmt: skip
 
 

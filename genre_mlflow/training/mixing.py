@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.distributions import Beta
-from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,12 @@ class Mixer:
         Mixed pixels are float32. A track is mixed with another of the batch, and keeps the larger
         share, so that its label remains the likeliest.
         """
-        truth = functional.one_hot(labels, self.n_genres).float()
+        # Not `one_hot`, which reads the labels to check them: the device would be waited for.
+        truth = (labels[:, None] == torch.arange(self.n_genres, device=labels.device)).float()
         if self.mixup:
             drawn = float(Beta(self.mixup, self.mixup).sample())  # on the processor: nothing waits
             share = max(drawn, 1 - drawn)
-            others = torch.randperm(len(labels)).to(pixels.device)
+            others = torch.randperm(len(labels), device=pixels.device)
             pixels = torch.lerp(pixels[others].float(), pixels.float(), share)
             truth = torch.lerp(truth[others], truth, share)
         return pixels, truth * (1 - self.smoothing) + self.smoothing / self.n_genres

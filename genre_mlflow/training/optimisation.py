@@ -28,23 +28,41 @@ def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.opti
     return torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay)
 
 
-def make_average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The mean of the network's weights over its steps, older ones weighing less; None for 0.
+class Average(AveragedModel):
+    """The mean of a network's weights over its steps, older ones weighing less.
 
     The first steps weigh less still, by (1 + n) / (10 + n), as TensorFlow's
-    `ExponentialMovingAverage` has it.
+    `ExponentialMovingAverage` has it. All weights are averaged in one call, by a count that lies on
+    the processor: torch's own update copies that to the device for each of them, and waits.
     """
-    if not decay:
-        return None
 
-    def blended(mean: Tensor, now: Tensor, _: Tensor | int) -> Tensor:
-        if not mean.is_floating_point():
-            return now
-        n = int(average.n_averaged)  # which lies on the processor: the one given makes it wait
-        return torch.lerp(mean, now, 1 - min(decay, (1 + n) / (10 + n)))
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__(network, use_buffers=True)
+        self.decay = decay
 
-    average = AveragedModel(network, avg_fn=blended, use_buffers=True)
-    return average
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take a step's weights into the mean; the first are the mean, and so are whole numbers."""
+        n = int(self.n_averaged)
+        pairs = list(zip(arrays_of(self.module), arrays_of(model), strict=True))
+        blended = [pair for pair in pairs if n and pair[0].is_floating_point()]
+        for mean, now in pairs:
+            if not n or not mean.is_floating_point():
+                mean.copy_(now)
+        if blended:
+            means, weights = ([pair[side] for pair in blended] for side in (0, 1))
+            torch._foreach_lerp_(means, weights, 1 - min(self.decay, (1 + n) / (10 + n)))
+        self.n_averaged += 1
+
+
+def arrays_of(network: nn.Module) -> list[Tensor]:
+    """Weights and buffers of a network."""
+    return [*network.parameters(), *network.buffers()]
+
+
+def make_average(network: nn.Module, decay: float) -> Average | None:
+    """The mean of the network's weights over its steps; None for a decay of 0."""
+    return Average(network, decay) if decay else None
 
 
 def make_schedule(

@@ -11,6 +11,8 @@ SCHEDULES = ("none", "cosine", "one-cycle", "stable-decay")
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best-last", "all")
 SEGMENTS = ("all", "random")
+AUTO, BFLOAT16 = "auto", "bfloat16"
+PRECISIONS = (AUTO, "float32", BFLOAT16)
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -83,6 +85,10 @@ class TrainingSettings(Settings):
     keep: str = option("best-last", "Epochs whose weights are kept in MLflow.", choices=KEEP)
     segments: str = option("all", "Segments of a track that an epoch trains on.", choices=SEGMENTS)
     device: str = option("auto", "auto (CUDA, then MPS, then CPU), cpu, cuda, cuda:N or mps.")
+    precision: str = option(
+        AUTO, "Numbers that layers learn in; auto: bfloat16 on a GPU that has it, else float32.",
+        choices=PRECISIONS,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genre_mlflow.evaluation.calibration import FEWEST
-from genre_mlflow.evaluation.foreign import MOST, fit_familiarity, some
+from genre_mlflow.evaluation.foreign import MOST, by_owner, fit_familiarity, some
 
 
 def music(n, seed=0):
@@ -63,3 +63,9 @@ def test_at_most_so_many_segments_are_kept_evenly_spread(n):
     found = some(n)
     assert len(set(found.tolist())) == len(found) == min(n, MOST)
     assert (found[0], found[-1]) == (0, n - 1)
+
+
+def test_segments_are_parted_by_recording_in_their_order():
+    owners = torch.tensor([1, 0, 1, 2, 0])
+    parts = by_owner(torch.arange(5)[:, None], owners)
+    assert [part[:, 0].tolist() for part in parts] == [[1, 4], [0, 2], [3]]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from genre_mlflow.model.statistics import Statistics, in_order
+from genre_mlflow.model.statistics import Statistics, in_order, means_of_neighbours
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -85,3 +85,10 @@ def test_the_lowest_rows_come_first_and_the_highest_last(rows, few):
     found, expected = in_order(levels, few), levels.sort(dim=2).values
     assert torch.equal(found[:, :, :few], expected[:, :, :few])
     assert torch.equal(found[:, :, -few:], expected[:, :, -few:])
+
+
+@pytest.mark.parametrize(("n_values", "n"), [(126, 32), (97, 16), (64, 32), (5, 3)])
+def test_means_of_neighbours_are_those_of_torch(n_values, n):
+    rows = torch.rand(3, n_values, generator=torch.Generator().manual_seed(0))
+    known = torch.nn.functional.adaptive_avg_pool1d(rows, n)
+    assert torch.allclose(means_of_neighbours(rows, n), known, atol=1e-6)

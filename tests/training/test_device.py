@@ -10,7 +10,14 @@ import torch
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.ranks import Rank
 from genre_mlflow.processes import cores
-from genre_mlflow.training.device import choose_device, describe_device, device_of_rank
+from genre_mlflow.training.device import (
+    choose_device,
+    describe_device,
+    device_of_rank,
+    on_device,
+)
+from genre_mlflow.training.precision import autocast, device_for, precision_on
+from genre_mlflow.training.settings import PRECISIONS, TrainingSettings
 
 
 @pytest.fixture
@@ -51,7 +58,8 @@ def test_a_device_that_is_there_is_taken(machine, name):
         ("cuda", {}, "cpu"),
         ("mps", {}, "cpu"),
         ("cuda:0", {"mps": True}, "mps, cpu"),
-        ("cuda:2", {"cuda": 2}, "cuda, cpu"),
+        ("cuda:2", {"cuda": 2}, "cuda:0, cuda:1, cpu"),
+        ("mps", {"cuda": 1}, "cuda:0, cpu"),
         ("meta", {}, "cpu"),
     ],
 )
@@ -71,6 +79,52 @@ def test_an_unknown_device_is_an_error(machine, name):
 def test_description_names_the_threads_of_the_processor():
     assert describe_device(torch.device("cpu")).startswith(f"cpu ({torch.get_num_threads()} thread")
     assert describe_device(torch.device("mps")) == "mps"
+
+
+@pytest.mark.parametrize(("native", "chosen"), [((8, 0), torch.bfloat16), ((7, 5), torch.float32)])
+def test_a_gpu_learns_in_bfloat16_where_it_has_it(machine, monkeypatch, native, chosen):
+    machine(cuda=1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: native)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "old GPU")
+    device = torch.device("cuda", 0)
+    assert precision_on(device, "auto") is chosen
+    assert precision_on(device, "float32") is torch.float32
+    if chosen is torch.bfloat16:
+        assert precision_on(device, "bfloat16") is torch.bfloat16
+        return
+    with pytest.raises(SettingsError, match=r"cuda:0 \(old GPU\) would only emulate it"):
+        precision_on(device, "bfloat16")
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_elsewhere_bfloat16_is_refused_and_nothing_is_lowered(machine, device):
+    machine(mps=True)
+    assert precision_on(torch.device(device), "auto") is torch.float32
+    refused = f"^precision is bfloat16, but {device}.* would only emulate it, many times slower; "
+    with pytest.raises(SettingsError, match=refused + "allowed here are auto and float32$"):
+        device_for(TrainingSettings(device=device, precision="bfloat16"))
+    with autocast(torch.device(device), torch.float32):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+
+
+def test_layers_compute_in_the_precision_that_was_chosen():
+    with autocast(torch.device("cpu"), torch.bfloat16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(SettingsError, match=f"precision .*{', '.join(PRECISIONS)}"):
+        TrainingSettings(precision="float16")
+
+
+def test_tracks_are_brought_to_a_device_with_room_for_twice_as_many(machine, monkeypatch, train):
+    machine(cuda=1)
+    device = torch.device("cuda")
+    monkeypatch.setattr(
+        torch.cuda, "mem_get_info", lambda device: (2 * len(train) * 3 * 32**2 - 1, 0)
+    )
+    assert on_device(train, device) is train
+    assert on_device(train, torch.device("cpu")) is train
 
 
 @pytest.mark.slow

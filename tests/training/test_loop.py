@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from genre_mlflow.data.dataset import TrackDataset
 from genre_mlflow.errors import TrainingError
@@ -19,6 +18,7 @@ from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 from genre_mlflow.training.loop import FitResult, fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.optimisation import Average
 from genre_mlflow.training.settings import SCHEDULES, TrainingSettings
 
 GENRES = ("low", "middle", "high")
@@ -378,6 +378,19 @@ def test_random_segments_are_drawn_again_by_a_resumed_run(run, make_tracks, wher
     assert same(resumed.best_weights, unbroken.best_weights)
 
 
+def test_a_network_that_learns_channels_last_resumes_bit_for_bit_and_is_laid_back(run):
+    def wide() -> Classifier:
+        torch.manual_seed(0)
+        return Classifier(GENRES, VGG(stem="pixels", widths=(16,), statistics_share=0.0), PIXELS)
+
+    unbroken = run(folder="unbroken", classifier=wide())
+    with pytest.raises(Stop):
+        run(observer=Recorder(stop_after=2), classifier=wide())
+    resumed = run(classifier=(classifier := wide()))
+    assert same(resumed.best_weights, unbroken.best_weights)
+    assert all(weights.is_contiguous() for weights in classifier.network.parameters())
+
+
 def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path):
     classifier = make_classifier()
     run(replace(SETTINGS, ema_decay=0.0), classifier=classifier)
@@ -387,13 +400,13 @@ def test_the_classifier_that_was_given_has_learnt(run, make_classifier, tmp_path
 
 def test_what_is_kept_is_the_average_of_the_weights(run, make_classifier, tmp_path, monkeypatch):
     steps = []
-    update = AveragedModel.update_parameters
+    update = Average.update_parameters
 
     def noted(self, network):
         update(self, network)
         steps.append(network.get_parameter("head.4.bias").detach().clone())
 
-    monkeypatch.setattr(AveragedModel, "update_parameters", noted)
+    monkeypatch.setattr(Average, "update_parameters", noted)
     classifier = make_classifier()
     run(classifier=classifier)
     mean = steps[0]
@@ -503,6 +516,7 @@ from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
+from genre_mlflow.training.optimisation import Average
 from genre_mlflow.training.settings import TrainingSettings
 
 manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})

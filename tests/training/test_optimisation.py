@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from genre_mlflow.errors import SettingsError
+from genre_mlflow.training.layout import lay_back, lay_out
 from genre_mlflow.training.optimisation import (
     class_weights,
     make_average,
@@ -135,3 +136,18 @@ def test_settings_out_of_range_are_refused(values, message):
 @pytest.mark.parametrize("values", [{"epochs": 1}, {"lr": 10.0}, {"seed": 2**32 - 1}])
 def test_settings_at_the_edge_are_taken(values):
     TrainingSettings(**values)
+
+
+@pytest.mark.parametrize(("channels", "last"), [((16, 64), True), ((8, 64), False)])
+def test_maps_lie_channels_last_where_these_fill_registers_and_are_laid_back(channels, last):
+    torch.manual_seed(0)
+    first, second = channels
+    network = nn.Sequential(nn.Conv2d(1, first, 3), nn.ReLU(), nn.Conv2d(first, second, 3))
+    pixels = torch.rand(2, 1, 9, 9)
+    before = network(pixels)
+    lay_out(network)
+    assert network[2].weight.is_contiguous(memory_format=torch.channels_last) == last
+    assert torch.allclose(network(pixels), before, atol=1e-6)
+    lay_back(network)
+    assert network[2].weight.is_contiguous()
+    assert torch.equal(network(pixels), before)
