@@ -1,8 +1,6 @@
 """From the bytes of a recording to mono sound at one sample rate, and to its segments."""
 
 import hashlib
-import io
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,6 +12,7 @@ import soxr
 
 from genre_mlflow.errors import DataError
 from genre_mlflow.features.formats import ffmpeg
+from genre_mlflow.features.formats.in_memory import Bytes, in_memory
 from genre_mlflow.features.formats.kinds import is_image, kind_of, without_tags
 from genre_mlflow.features.formats.streams import streams
 from genre_mlflow.features.loudness import Heard
@@ -168,20 +167,6 @@ def whole(blocks: Iterable[Samples], rate: int, told: float) -> Iterator[Samples
         )
 
 
-class Bytes(io.BytesIO):
-    """Bytes in which whoever seeks a place before the beginning stays where he is.
-
-    libsndfile does in some damaged files; an exception within its callback would be printed.
-    """
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place, if it is one."""
-        try:
-            return super().seek(offset, whence)
-        except ValueError:
-            return self.tell()
-
-
 def open_stream(data: bytes, kind: str = "") -> soundfile.SoundFile:
     """What libsndfile makes of a stream, before any sample is read."""
     try:
@@ -192,20 +177,6 @@ def open_stream(data: bytes, kind: str = "") -> soundfile.SoundFile:
     if file.frames > UNKNOWN:
         raise DataError("tells no length that can be found; encode it anew")
     return file
-
-
-def in_memory(data: bytes) -> int | Bytes:
-    """The descriptor of a file that is on no disk, which libsndfile closes, or where none can be
-    had (but by Linux none), the bytes.
-    """
-    try:
-        descriptor = os.memfd_create("recording")
-    except (AttributeError, OSError):
-        return Bytes(data)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def checked(blocks: Iterable[Block], rate: int) -> Iterator[Samples]:
