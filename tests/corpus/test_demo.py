@@ -110,6 +110,7 @@ def test_corpus_appears_only_when_it_is_complete(tmp_path, monkeypatch):
     assert seen == [False] * 20
 
 
+@pytest.mark.slow
 def test_two_processes_make_it_at_once(tmp_path):
     script = tmp_path / "caller.py"  # no `if __name__`, as a user's script may have none
     script.write_text(

@@ -62,7 +62,7 @@ def test_bands_in_which_no_genre_differs_cost_nothing(table) -> None:
     assert abs(every["accuracy_drop"].to_numpy()[empty]).max() < ROUNDING
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_in_noise_no_band_matters(seed) -> None:
     """What is learnt of noise by heart says nothing of other noise."""
     classifier = learnt(*pictures(32, seed=seed, silent=True))

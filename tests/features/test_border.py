@@ -278,6 +278,7 @@ def test_real_spectrograms_lose_a_white_frame_exactly():
         assert is_same(remove(pad(content, (5, 12, 3, 8), WHITE)), content)
 
 
+@pytest.mark.slow
 @needs_real_data
 @given(data=st.data(), widths=some_widths, colour=colours)
 @settings(max_examples=60, deadline=None)

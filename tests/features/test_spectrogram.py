@@ -79,6 +79,7 @@ def options(draw) -> SpectrogramSettings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Empty filters detected")  # narrow bands of a short window
 @settings(max_examples=60, deadline=None)
 @given(options(), st.integers(4096, 40_000), st.integers(0, 1000))
@@ -91,6 +92,7 @@ def test_log_mel_is_librosas_for_any_length_rate_and_settings(librosa, options, 
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2048, 40_000), st.integers(0, 1000))
 def test_log_mel_is_librosas_for_any_length(librosa, n_samples, seed):
@@ -99,6 +101,7 @@ def test_log_mel_is_librosas_for_any_length(librosa, n_samples, seed):
     np.testing.assert_allclose(log_mel(samples), theirs, rtol=0, atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_samples", [3000, 30_000])
 def test_mfcc_is_librosas(librosa, n_samples):
     samples = sound(n_samples)
@@ -108,6 +111,7 @@ def test_mfcc_is_librosas(librosa, n_samples):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-2)  # sums of 128 cells of 5e-3 dB
 
 
+@pytest.mark.slow
 def test_what_librosa_compiles_first_no_other_thread_or_process_does(librosa, monkeypatch):
     inside, seen = [], []
 

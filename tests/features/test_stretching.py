@@ -34,6 +34,7 @@ def clicks_s(sound):
     return np.array(starts) / RATE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stretch", [0.8, 1.0, 1.25])
 @pytest.mark.parametrize("semitones", [-3.0, 0.0, 12.0])
 def test_a_tone_is_higher_by_the_semitones_at_any_speed(stretch, semitones):

@@ -73,6 +73,7 @@ def test_bands_are_made_of_the_rows_of_their_frequency(rows):
     assert np.abs(hz_of_row[5:] / hz_of_band[5:] - 1).max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_picture_is_stretched_to_the_log_mel_of_its_sound(monkeypatch):
     rate = 22_050
     time = np.arange(30 * rate) / rate
