@@ -38,6 +38,7 @@ LOCKED_S = 90  # wait this long for another program that writes into a SQLite st
 BUSY = "PRAGMA busy_timeout"
 # Packages by what is imported of them, for artifacts that lie elsewhere.
 PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
+BEFORE_WORDS = re.compile(r"^(\(raised as a result of [^)]*\) )?(\([\w.]+\) )?")
 DELETED_RUN = re.compile(r"The run (\w+) must be in the 'active' state")
 IN_HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 RUN_VARIABLE = "MLFLOW_RUN_ID"  # set by `mlflow run` for the process that it starts
@@ -86,8 +87,12 @@ def store_address() -> str:
 
 
 def first_words(error: Exception | str) -> str:
-    """What a database or an import says, in one line, without the statement and its values."""
-    return " ".join(str(error).partition("[SQL:")[0].partition("(Background on")[0].split())
+    """What a database or an import says, in one line, without the statement and its values.
+
+    Nor with what SQLAlchemy puts before it: the class of the error, and when it was raised.
+    """
+    words = " ".join(str(error).partition("[SQL:")[0].partition("(Background on")[0].split())
+    return BEFORE_WORDS.sub("", words) or words
 
 
 def check_server(uri: str) -> None:
