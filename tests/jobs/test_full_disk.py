@@ -67,7 +67,7 @@ def test_a_training_ends_in_one_line_and_goes_on_when_there_is_room(
     (run,) = runs_in(store)
     assert run.info.status == "FAILED"
     folder = checkpoint_folder(run.info.run_id)
-    assert sorted(os.listdir(folder)) == ["config.json", "lock"]
+    assert sorted(os.listdir(folder)) == ["config.json", "lock", "waiting"]
     outcome = train(options, experiment=EXPERIMENT, resume=run.info.run_id)
     assert outcome.run_id == run.info.run_id
     assert store.get_run(outcome.run_id).info.status == "FINISHED"
