@@ -75,6 +75,7 @@ def unfamiliar(settings: PreprocessingSettings, n: int = 500) -> Familiarity:
 def print_parts(classifier: Classifier, recordings: list[Path]) -> None:
     """Median processor milliseconds of each step, all in turns."""
     torch.set_num_threads(1)
+    classifier.settle()  # as `predict` does
     times: dict[str, list[float]] = {}
 
     def timed(name: str, step: Callable[..., Any], *given: Any) -> Any:

@@ -118,10 +118,10 @@ def evaluate(
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=SERVE_PORT, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
-    "--threads", default=1, show_default=True, type=click.IntRange(min=1), envvar="OMP_NUM_THREADS",
+    "--threads", type=click.IntRange(min=1), show_default="OMP_NUM_THREADS, or 1",
     help="Threads that one answer may use; several answers are worked on side by side anyway.",
 )  # fmt: skip
-def serve(model: str, host: str, port: int, threads: int) -> None:
+def serve(model: str, host: str, port: int, threads: int | None) -> None:
     """Serve a model over HTTP, as `mlflow models serve` does, with less to wait for.
 
     Several answers are worked on side by side, each by one thread, unless --threads or

@@ -39,7 +39,9 @@ def export(model: str, out: Path, sample: str) -> Exported:
     pixels, _ = classifier.read(sample or recording())
     content = to_onnx(classifier)
     # With silence and noise beside it, which lie at the ends of what statistics can be.
-    odd = torch.stack([torch.zeros_like(pixels[0]), torch.randint_like(pixels[0], 256)])
+    seeded = torch.Generator().manual_seed(0)
+    noise = torch.randint(256, pixels[0].shape, dtype=pixels.dtype, generator=seeded)
+    odd = torch.stack([torch.zeros_like(pixels[0]), noise])
     difference = check_onnx(content, classifier, torch.cat([pixels[:2], odd]))
     with atomic_write(out) as file:
         file.write(content)

@@ -25,6 +25,15 @@ OPSET = 20  # the first with all that these networks ask for, such as transforms
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"
 TOLERANCE = 1e-4  # of a probability
+ROWS = {
+    "mel": "of the highest frequency first", "mfcc": "of the highest coefficient first",
+    "chroma": "of pitch class B first, C last",
+}  # fmt: skip
+VALUES = {
+    "mel": "levels, linear in dB: 0 the faintest, 255 the loudest",
+    "mfcc": "cepstral coefficients, linear: 0 the least, 255 the greatest of the recording",
+    "chroma": "energy of the pitch classes, linear: 0 the least, 255 the greatest of the recording",
+}
 LEAST_BATCH = 2  # torch takes a batch of one for one that never changes
 
 
@@ -74,6 +83,9 @@ def to_onnx(classifier: Classifier) -> bytes:
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             input_names=[INPUT], output_names=[LOGITS, PROBABILITIES],
         )  # fmt: skip
+    version = program.model.opset_imports[""]
+    if version != OPSET:  # a translation that fails is but a line in torch's log
+        raise ModelError(f"torch writes this network in ONNX's opset {version}, not in {OPSET}")
     program.model.metadata_props.update(described(classifier))
     content: bytes = program.model_proto.SerializeToString()
     return content
@@ -93,15 +105,14 @@ def all_crops_together(network: nn.Module) -> nn.Module:
 def described(classifier: Classifier) -> dict[str, str]:
     """What somebody else needs to know, as texts by name."""
     channels, height, width = classifier.preprocessing.shape
-    levels = "levels, linear in dB: 0 the faintest, 255 the loudest"
-    colours = "red, green and blue, 0 to 255"
+    features, colours = classifier.preprocessing.features, classifier.preprocessing.colours
     return {
         "genres": json.dumps(classifier.genres),
         "preprocessing": json.dumps(asdict(classifier.preprocessing)),
         "input": json.dumps({
             "name": INPUT, "type": "uint8", "shape": ["batch", channels, height, width],
-            "axes": "batch; channels; rows, of the highest frequency first; columns of time",
-            "values": levels if classifier.preprocessing.colours == UNDONE else colours,
+            "axes": f"batch; channels; rows, {ROWS[features]}; columns of time",
+            "values": VALUES[features] if colours == UNDONE else "red, green and blue, 0 to 255",
         }),
         "output": json.dumps({
             LOGITS: "before the temperature", PROBABILITIES: "softmax of logits / temperature",

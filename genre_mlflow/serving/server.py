@@ -1,6 +1,7 @@
 """Serving a model over HTTP: MLflow's scoring server, started in one step instead of three."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -21,13 +22,17 @@ ALLOCATOR = {
 NO_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
-def serve(model: str, host: str, port: int, threads: int) -> None:
+def serve(model: str, host: str, port: int, threads: int | None) -> None:
     """Become the server of a model. Raises `ModelError` and `SettingsError`."""
     with bound(host, port) as listener:  # kept from here on, so that nobody else takes it
         folder, is_copy = folder_of(model)
-        command = serve_command(folder, listener.fileno(), is_copy)
-        listener.set_inheritable(True)
-        os.execve(command[0], command, environment(threads))
+        try:
+            command = serve_command(folder, listener.fileno(), is_copy)
+            listener.set_inheritable(True)
+            os.execve(command[0], command, environment(threads))
+        finally:  # only where it has not become another
+            if is_copy:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def serve_command(folder: Path, descriptor: int, is_copy: bool) -> list[str]:
@@ -36,9 +41,10 @@ def serve_command(folder: Path, descriptor: int, is_copy: bool) -> list[str]:
     return [sys.executable, "-P", script, str(folder), str(descriptor), str(int(is_copy))]
 
 
-def environment(threads: int) -> dict[str, str]:
-    """What the process is given; what the user has set counts, but for the threads."""
-    return {**NO_BARS, **ALLOCATOR, **os.environ, THREADS: str(threads)}
+def environment(threads: int | None) -> dict[str, str]:
+    """What the process is given; what the user has set counts, but for threads asked for."""
+    given = {} if threads is None else {THREADS: str(threads)}
+    return {**NO_BARS, **ALLOCATOR, THREADS: "1", **os.environ, **given}
 
 
 def folder_of(model: str) -> tuple[Path, bool]:
@@ -58,12 +64,16 @@ def folder_of(model: str) -> tuple[Path, bool]:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that has the port. Raises `SettingsError` where another server has it."""
+    """A socket that listens on the port. Raises `SettingsError` where another server has it.
+
+    Who asks before the model is loaded waits for the answer.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()  # else another that binds so could still take it
     except OSError as error:
         listener.close()
         reason = error.strerror or error

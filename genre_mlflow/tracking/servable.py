@@ -1,5 +1,6 @@
 """Models that MLflow can serve: where their files lie. Imports MLflow, and no torch."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -28,14 +29,30 @@ def servable_folder(model: str) -> tuple[Path, bool]:
     with artifact_errors(model):
         place = place_of(model)
         check_is_there(model, place)
-        folder, is_copy = local_path(place), False
-        if folder is None:
-            is_copy, copy = True, tempfile.mkdtemp(prefix="genre-mlflow-")
-            with environment(WITHOUT_BARS):
-                folder = Path(download_artifacts(artifact_uri=model, dst_path=copy))
+        folder = local_path(place)
+    if folder is None:
+        return downloaded(model), True
+    check_servable(folder, model)
+    return folder, False
+
+
+def downloaded(model: str) -> Path:
+    """A copy of a model that MLflow can serve; none is left where that fails."""
+    copy = Path(tempfile.mkdtemp(prefix="genre-mlflow-"))
+    try:
+        with artifact_errors(model), environment(WITHOUT_BARS):
+            folder = Path(download_artifacts(artifact_uri=model, dst_path=str(copy)))
+        check_servable(folder, model)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    return folder
+
+
+def check_servable(folder: Path, model: str) -> None:
+    """Raise `ModelError` where a folder is none that MLflow can serve."""
     if not (folder / MLMODEL_FILE_NAME).exists():
         raise ModelError(
             f"{model} cannot be served: it has no {MLMODEL_FILE_NAME} in "
             f"{readable_place(model)}; registered versions have one"
         )
-    return folder, is_copy

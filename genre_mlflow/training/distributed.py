@@ -175,7 +175,8 @@ class Group(Ranks):
         with suppress(RuntimeError):
             if self.leads:
                 self.store.set(DISMISSED, "")
-            dist.destroy_process_group()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
     @contextmanager
     def answering(self) -> Iterator[None]:

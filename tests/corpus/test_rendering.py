@@ -74,7 +74,10 @@ def test_the_model_answers_the_same_for_image_and_recording(tmp_path, music, fea
         assert drawn.probabilities == heard.probabilities
 
 
-@pytest.mark.parametrize("features", DRAWN)
+@pytest.mark.parametrize(
+    "features",
+    [pytest.param(f, marks=pytest.mark.slow if f == "chroma" else ()) for f in DRAWN],  # compiles
+)
 def test_each_segment_has_a_file_of_its_own(tmp_path, music, features):
     settings = PreprocessingSettings(segment_s=1.0, hop_s=0.5, features=features)
     found = render_folder(music, tmp_path / "images", settings)

@@ -16,6 +16,7 @@ from genre_mlflow.errors import DataError
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.features.stretching import Stretcher
 
+pytestmark = pytest.mark.slow  # librosa compiles at its first import, half a minute
 PICTURES = PreprocessingSettings(image_size=32, image_width=32, segment_s=1.0)
 SHIFTED = AugmentationSettings(pitch_shift=3.0, variants=2)
 
@@ -89,7 +90,6 @@ def test_a_file_that_has_changed_is_refused_by_name(manifest, tmp_path):
         opened(manifest, tmp_path)
 
 
-@pytest.mark.slow
 def test_each_item_is_dealt_as_it_is_or_as_one_of_its_own_variants(manifest, tmp_path):
     tracks, dealt = varied(manifest, tmp_path)
     assert len(tracks) == 6

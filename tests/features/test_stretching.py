@@ -15,6 +15,7 @@ from genre_mlflow.features.preprocessing import Preprocessor
 from genre_mlflow.features.settings import AugmentationSettings, PreprocessingSettings
 from genre_mlflow.features.stretching import Stretcher, stretched
 
+pytestmark = pytest.mark.slow  # librosa compiles at its first import, half a minute
 PICTURES = PreprocessingSettings(image_size=64, image_width=64, segment_s=1.0)
 BOTH = AugmentationSettings(time_stretch=0.3, pitch_shift=3.0, variants=3)
 NAME = "5eed"

@@ -26,6 +26,7 @@ from genre_mlflow.figures.sheets import (
     track_figure,
 )
 
+pytestmark = pytest.mark.slow  # librosa compiles at its first import, half a minute
 SETTINGS = PreprocessingSettings(image_size=32, image_width=32, segment_s=1.0)
 
 
@@ -97,7 +98,7 @@ def test_a_sound_stands_as_high_beside_the_input_as_in_it(tmp_path, fmin, fmax):
     ("features", "label"),
     [
         ("mfcc", "MFCC"),
-        pytest.param("chroma", "pitch class", marks=pytest.mark.slow),  # librosa compiles, 20 s
+        ("chroma", "pitch class"),
     ],
 )
 def test_other_features_have_their_own_axis(music, features, label):
@@ -176,7 +177,6 @@ def test_what_is_learnt_from_is_drawn_beside_the_track_itself(music, tmp_path):
         assert any(np.array_equal(np.roll(first, s, axis=1), picture) for s in range(1, 32))
 
 
-@pytest.mark.slow
 def test_of_a_recording_the_variants_are_drawn_that_are_learnt_from(tmp_path):
     (tmp_path / "music" / "jazz").mkdir(parents=True)
     data = encode(tone(1.5, hz=700))

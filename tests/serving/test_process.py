@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import Trained, free_port, server
 
-from genre_mlflow.errors import ModelError
+from genre_mlflow.errors import ModelError, SettingsError
 from genre_mlflow.serving.server import ALLOCATOR, bound, environment, folder_of, serve_command
 from genre_mlflow.tracking.servable import servable_folder
 
@@ -34,23 +35,26 @@ def test_what_the_user_has_set_counts_but_for_the_threads(monkeypatch: pytest.Mo
     monkeypatch.setenv("OMP_NUM_THREADS", "9")
     given = environment(threads=3)
     assert (given["MALLOC_ARENA_MAX"], given["OMP_NUM_THREADS"]) == ("7", "3")
+    assert environment(None)["OMP_NUM_THREADS"] == "9"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert environment(None)["OMP_NUM_THREADS"] == "1"
     assert ALLOCATOR.keys() <= given.keys()
 
 
 def test_two_servers_that_start_at_once_do_not_share_a_port() -> None:
-    first = bound("127.0.0.1", 0)
-    second = bound("127.0.0.1", first.getsockname()[1])  # neither listens yet
-    first.listen()
-    with pytest.raises(OSError, match="in use"):
-        second.listen()
-    first.close()
-    second.close()
+    with bound("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(
+            SettingsError, match=f"^port {port} of 127.0.0.1 cannot be used: .*in use"
+        ):
+            bound("127.0.0.1", port)
 
 
 @pytest.mark.slow
 def test_what_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         command = serve_command(tmp_path / "gone", listener.fileno(), is_copy=False)
         done = subprocess.run(command, capture_output=True, text=True, pass_fds=[listener.fileno()])
     assert done.returncode == 2
@@ -88,5 +92,8 @@ def test_the_code_that_a_model_was_logged_with_answers(trained: Trained, tmp_pat
         with urllib.request.urlopen(request, timeout=60) as response:
             (answer,) = json.load(response)["predictions"]
         words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in (tmp_path / "server.log").read_text()
     assert answer["genre"] == "as it was then"
     assert words[1] == b"-P"  # the process that was started is the one that answers

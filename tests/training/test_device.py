@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from genre_mlflow.data.resident import ResidentTracks
 from genre_mlflow.errors import SettingsError
 from genre_mlflow.files.ranks import Rank
 from genre_mlflow.processes import cores
@@ -125,6 +126,8 @@ def test_tracks_are_brought_to_a_device_with_room_for_twice_as_many(machine, mon
     )
     assert on_device(train, device) is train
     assert on_device(train, torch.device("cpu")) is train
+    monkeypatch.setattr("genre_mlflow.training.device.free_bytes", lambda device: 2 * train.nbytes)
+    assert isinstance(on_device(train, torch.device("meta")), ResidentTracks)
 
 
 @pytest.mark.slow

@@ -516,7 +516,6 @@ from genre_mlflow.model.networks.vgg import VGG
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.loop import fit
 from genre_mlflow.training.observer import Observer
-from genre_mlflow.training.optimisation import Average
 from genre_mlflow.training.settings import TrainingSettings
 
 manifest = pandas.DataFrame({"sha256": ["x", "y"], "genre": ["a", "b"]})

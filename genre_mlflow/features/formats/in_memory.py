@@ -26,7 +26,11 @@ def in_memory(data: bytes) -> int | Bytes:
         descriptor = os.memfd_create("recording")
     except (AttributeError, OSError):
         return Bytes(data)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+    except OSError:  # no memory, or a limit on the size of files
+        os.close(descriptor)
+        return Bytes(data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
