@@ -25,6 +25,7 @@ def sound(seconds: float = 4.0, level: float = 0.5) -> np.ndarray:
     return (level * wave + 1e-3 * rng.standard_normal(len(t))).astype(np.float32)
 
 
+@pytest.mark.slow  # librosa compiles
 @pytest.mark.parametrize("level", [1e-4, 0.01, 0.5, 1.0])
 def test_log_mel_is_that_of_librosa(level):
     samples = sound(level=level)
