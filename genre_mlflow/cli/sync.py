@@ -2,7 +2,8 @@
 
 import click
 
-from genre_mlflow.cli.base import OneLineErrors, echo, quiet_mlflow, speaking
+from genre_mlflow.cli.base import USER_MISTAKE, OneLineErrors, echo, quiet_mlflow, speaking
+from genre_mlflow.errors import GenreError
 
 
 @click.command(cls=OneLineErrors)
@@ -22,8 +23,18 @@ def sync(run: str) -> None:
     found = find_waiting(run)
     if not found:
         echo(f"Nothing waits{f' of run {run}' if run else ''}.")
+    failed = False
     with speaking():
         for run_id in found:
-            outcome = send(run_id)
+            try:
+                outcome = send(run_id)
+            except GenreError as error:  # the others are sent all the same
+                if len(found) == 1:
+                    raise
+                echo(f"Error: run {run_id}: {error}", err=True)
+                failed = True
+                continue
             if outcome:
                 echo(summary(outcome))
+    if failed:
+        raise SystemExit(USER_MISTAKE)

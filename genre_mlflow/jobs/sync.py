@@ -14,7 +14,7 @@ from genre_mlflow.tracking.outbox import WAITING, Head, Outbox, waiting_folder, 
 from genre_mlflow.tracking.run import KILLED, RUNNING
 from genre_mlflow.tracking.sender import Delivery, find_run
 from genre_mlflow.tracking.sessions import checkpoint_folder, hold
-from genre_mlflow.tracking.store import environment, open_store, store_errors
+from genre_mlflow.tracking.store import environment, find_store, store_errors
 from genre_mlflow.training.checkpoint import CheckpointFolder
 from genre_mlflow.training.history import EpochResult
 
@@ -44,7 +44,7 @@ def sync(run_id: str) -> Outcome | None:
     It may be cut off at any moment and given again. None where the training has not ended: such a
     run is KILLED, unless `train --resume` goes on with it. Raises `ModelError`.
     """
-    open_store()
+    find_store()
     outbox = Outbox(waiting_folder(run_id))
     with hold(run_id), environment(BESIDE):
         send_epochs(run_id, outbox)

@@ -21,6 +21,8 @@ LASTING = (
     "UNAUTHENTICATED", "RESOURCE_ALREADY_EXISTS", "FEATURE_DISABLED", "NOT_FOUND",
     "ENDPOINT_NOT_FOUND", "RESOURCE_LIMIT_EXCEEDED",
 )  # fmt: skip
+TIMEOUT, TOO_MANY, SERVER_ERROR = 408, 429, 500  # status codes of HTTP
+ARTIFACT_STORES = ("boto3", "botocore", "google", "azure")  # whose errors are their own
 LONGEST = 160  # letters
 T = TypeVar("T")
 
@@ -29,10 +31,15 @@ logger = logging.getLogger(__name__)
 
 def is_passing(error: Exception) -> bool:
     """Whether a store may take at another time what it has refused: it is gone, slow or full."""
-    if isinstance(error, GenreError):
-        return False
+    if isinstance(error, GenreError):  # our own words for what a library has said, or for nothing
+        return isinstance(error.__cause__, Exception) and is_passing(error.__cause__)
     if isinstance(error, MlflowException):
         return error.error_code not in LASTING
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        return status >= SERVER_ERROR or status in (TIMEOUT, TOO_MANY)
+    if type(error).__module__.partition(".")[0] in ARTIFACT_STORES:
+        return True
     return isinstance(error, (OSError, requests.RequestException, SQLAlchemyError))
 
 
@@ -68,5 +75,5 @@ def unless_gone(write: Callable[[], T]) -> T | None:
             if not is_reachable():
                 return None
             if is_last:
-                raise
+                raise ModelError(f"the MLflow store has failed ({why(error)})") from error
     return None

@@ -17,7 +17,9 @@ from genre_mlflow.training.history import EpochResult
 
 WAITING = "waiting"  # folder beside a run's checkpoint
 HEAD_FILE, TRAINED_FILE = "head.json", "trained.json"
-ROOM = 4  # times the weights of an epoch that must stay free for the checkpoint of the next one
+# Times the weights of an epoch that must stay free for the checkpoint of the next one: weights, and
+# a state of the network, its mean and two moments of Adam, before the old state goes; one to spare.
+ROOM = 6
 
 
 def waiting_folder(run_id: str) -> Path:
@@ -74,7 +76,11 @@ class Outbox:
         Raises `OSError` where there is none for its figures, either.
         """
         kept = self.has_room(weights) and linked(weights, self.weights(result.epoch))
-        write_json(self.record(result.epoch), result.to_dict())
+        try:
+            write_json(self.record(result.epoch), result.to_dict())
+        except OSError:
+            self.weights(result.epoch).unlink(missing_ok=True)
+            raise
         return kept
 
     def has_room(self, weights: Path) -> bool:
@@ -114,6 +120,10 @@ class Outbox:
         """Note that the training has ended, and that its results wait."""
         write_json(self.folder / TRAINED_FILE, {"trained": True})
 
+    def mark_begun(self) -> None:
+        """Note that the training goes on after all."""
+        (self.folder / TRAINED_FILE).unlink(missing_ok=True)
+
     @property
     def is_trained(self) -> bool:
         """Whether the training has ended."""
@@ -131,9 +141,11 @@ class Outbox:
 
 def linked(source: Path, target: Path) -> bool:
     """Keep a file under a second name, which takes no room while the first is there."""
-    target.unlink(missing_ok=True)
+    new = target.with_suffix(".new")
+    new.unlink(missing_ok=True)
     with suppress(OSError):
-        os.link(source, target)
+        os.link(source, new)
+        new.replace(target)  # at no moment it is missing: another thread may be reading it
         return True
     try:  # a disk that knows no links
         with atomic_write(target) as file:

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Run
 from mlflow.exceptions import MlflowException
 
+from genre_mlflow.errors import GenreError
 from genre_mlflow.tracking.artifacts import delete_files
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # on the disk, for the user, for the process
@@ -71,10 +72,11 @@ class ModelsOfRun:
 
     def drop_what_came(self, model_id: str, folder: Path, path: str | None) -> None:
         """Delete what has been logged of a folder: the state of the run may need the room."""
-        location = self.client.get_logged_model(model_id).artifact_location
-        for below in folder.iterdir():
-            with suppress(MlflowException, OSError):  # not every file has begun to come
-                delete_files(location, f"{path}/{below.name}" if path else below.name)
+        with suppress(MlflowException, GenreError, OSError):  # the first error is the one to tell
+            location = self.client.get_logged_model(model_id).artifact_location
+            for below in folder.iterdir():
+                with suppress(GenreError):  # not every file has begun to come
+                    delete_files(location, f"{path}/{below.name}" if path else below.name)
 
     def finish_model(self, model_id: str, epoch: int) -> None:
         """Say that a logged model is whole, and an output of this run."""

@@ -15,7 +15,7 @@ from genre_mlflow.files.words import counted
 from genre_mlflow.tracking.addresses import hidden
 from genre_mlflow.tracking.observer import RunTracker
 from genre_mlflow.tracking.outages import BESIDE, is_passing, why
-from genre_mlflow.tracking.outbox import Head, Outbox, waiting_folder
+from genre_mlflow.tracking.outbox import ROOM, Head, Outbox, waiting_folder
 from genre_mlflow.tracking.run import TrackedRun
 from genre_mlflow.tracking.store import environment
 from genre_mlflow.training.history import EpochResult
@@ -44,7 +44,7 @@ class Delivery:
         result = self.outbox.read(epoch)
         tracker = self.tracker
         self.tracker = None  # whatever happens now, what is there must be looked at again
-        if tracker is None:
+        if tracker is None or epoch in {one.epoch for one in tracker.history}:
             before = [one for one in history if one.epoch < epoch]
             tracker = self.read_back([*before, result])
         tracker.on_epoch_end(result, self.outbox.weights(epoch))
@@ -69,7 +69,7 @@ def find_run(head: Head) -> TrackedRun:
             f"begun in {head.store}: set MLFLOW_TRACKING_URI to that"
         ) from error
     if run.is_deleted:
-        raise ModelError(f"run {run.id} is deleted; restore it with: {run.restore_command()}")
+        raise ModelError(f"run {run.id} was deleted; restore it with: {run.restore_command()}")
     name, digest = head.dataset or ("", "")
     run.dataset = (name, digest) if digest else None
     return run
@@ -82,18 +82,19 @@ class Sender(Observer):
         self.head, self.outbox, self.weights_bytes = head, outbox, weights_bytes
         self.delivery = Delivery(head, outbox)
         self.history: list[EpochResult] = []
+        self.begun = 0  # epochs that there were when this process began
         self.fault: BaseException | None = None  # for good, as of a run that somebody has deleted
         self.outage = ""
         self.attempts = self.failed = 0  # number of the last one, and of the last that failed
-        self.is_closing = False
+        self.is_closing = self.is_over = False
         self.bell = threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True, name="mlflow-sender")
 
     def on_train_begin(self, history: Sequence[EpochResult], epochs: int) -> None:
         """Begin with what waits of a run that is resumed."""
-        self.history = list(history[:-1])
+        self.history, self.begun = list(history[:-1]), len(history)
         self.outbox.open(self.head)
-        check_room(self.outbox, self.weights_bytes, epochs)
+        check_room(self.outbox, self.weights_bytes, epochs - len(history))
         self.thread.start()
         self.bell.set()
 
@@ -101,6 +102,8 @@ class Sender(Observer):
         """Keep the epoch; the disk may be full, which must not stop the training."""
         self.check()
         self.history.append(result)
+        if result.epoch > self.begun:
+            self.outbox.mark_begun()
         try:
             if not self.outbox.put(result, weights):
                 logger.warning(
@@ -120,7 +123,8 @@ class Sender(Observer):
         while not self.fault:
             self.bell.wait(AGAIN_S if self.outage else None)
             self.bell.clear()
-            self.attempt()
+            if not (self.is_closing and self.outage):  # no last attempt of a store that is gone
+                self.attempt()
             if self.is_closing:
                 return
 
@@ -129,6 +133,8 @@ class Sender(Observer):
         self.attempts += 1
         try:
             for epoch in self.outbox.epochs():
+                if self.is_over:
+                    return
                 self.delivery.deliver(epoch, list(self.history))
         except BaseException as error:  # whatever it is, the training must hear of it
             if isinstance(error, Exception) and is_passing(error):
@@ -169,6 +175,7 @@ class Sender(Observer):
         self.bell.set()
         if self.thread.is_alive():
             self.thread.join(HASTE_S)
+        self.is_over = True  # it begins no other epoch
 
 
 @contextmanager
@@ -191,7 +198,7 @@ def sending(
 def check_room(outbox: Outbox, weights_bytes: int, epochs: int) -> None:
     """Say how many epochs could wait, where the disk has no room for all of them."""
     free = outbox.free
-    fit = max(0, free // max(1, weights_bytes) - 4)
+    fit = max(0, free // max(1, weights_bytes) - ROOM)
     if fit < epochs:
         logger.warning(
             "%.0f MB are free in %s: if the MLflow store goes away, the weights of %s can wait",

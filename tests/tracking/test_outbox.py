@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from genre_mlflow.errors import ModelError
+from genre_mlflow.tracking.outages import is_passing
 from genre_mlflow.tracking.outbox import Head, Outbox
 from genre_mlflow.training.history import EpochResult, PassResult
 
@@ -82,3 +86,35 @@ def test_a_missing_head_is_told(outbox: Outbox) -> None:
         Head.read(outbox.folder)
     outbox.open(HEAD)
     assert Head.read(outbox.folder) == HEAD
+
+
+def http_error(status: int) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError("no", response=response)
+
+
+def told_in_our_words(cause: Exception) -> ModelError:
+    error = ModelError("MLflow: it cannot be done")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (requests.ConnectionError("gone"), True),
+        (http_error(503), True),
+        (http_error(429), True),
+        (http_error(403), False),
+        (MlflowException("slow"), True),
+        (MlflowException("no run", RESOURCE_DOES_NOT_EXIST), False),
+        (ModelError("of ours alone"), False),
+        (told_in_our_words(MlflowException("gone")), True),  # as deleting files tells it
+        (told_in_our_words(MlflowException("no run", RESOURCE_DOES_NOT_EXIST)), False),
+        (type("ClientError", (Exception,), {"__module__": "botocore.exceptions"})(), True),
+        (ZeroDivisionError(), False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_stays(error: Exception, passes: bool) -> None:
+    assert is_passing(error) is passes
