@@ -46,14 +46,14 @@ def sizes(manifest: pd.DataFrame) -> dict[str, int]:
 
 
 @given(manifest=manifests(), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_group_is_never_on_two_sides(manifest, seed):
     dealt = split(manifest, SplitSettings(split_seed=seed)).manifest
     assert (dealt.groupby("group")["split"].nunique() == 1).all()
 
 
 @given(manifest=manifests(), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_genre_is_in_every_split_and_no_track_is_lost(manifest, seed):
     result = split(manifest, SplitSettings(split_seed=seed))
     dealt = result.manifest
@@ -81,7 +81,7 @@ def test_the_deal_depends_on_the_seed_and_not_on_the_order_of_the_rows(manifest,
     test=st.floats(0.05, 0.4),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_each_genre_is_dealt_in_the_shares_asked_for(tracks, val, test, seed):
     wanted = SplitSettings(val_fraction=val, test_fraction=test, split_seed=seed)
     dealt = split(plain(tracks=tracks), wanted).manifest

@@ -68,6 +68,7 @@ def test_a_short_recording_fills_its_image_by_repetition():
     assert times == [(0.0, 1.0)]
 
 
+@pytest.mark.slow  # librosa compiles for its chroma
 def test_each_kind_of_features_is_another_image():
     data = encode(tone(2.0))
     images = [preprocessor(features=kind)(data) for kind in DRAWN]
