@@ -79,7 +79,8 @@ class Outbox:
         try:
             write_json(self.record(result.epoch), result.to_dict())
         except OSError:
-            self.weights(result.epoch).unlink(missing_ok=True)
+            if not self.record(result.epoch).exists():
+                self.weights(result.epoch).unlink(missing_ok=True)
             raise
         return kept
 
@@ -122,7 +123,8 @@ class Outbox:
 
     def mark_begun(self) -> None:
         """Note that the training goes on after all."""
-        (self.folder / TRAINED_FILE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.folder / TRAINED_FILE).unlink(missing_ok=True)
 
     @property
     def is_trained(self) -> bool:
@@ -146,6 +148,7 @@ def linked(source: Path, target: Path) -> bool:
     with suppress(OSError):
         os.link(source, new)
         new.replace(target)  # at no moment it is missing: another thread may be reading it
+        new.unlink(missing_ok=True)  # which stays where both were one file already
         return True
     try:  # a disk that knows no links
         with atomic_write(target) as file:
@@ -166,7 +169,7 @@ def read_json(path: Path, names: Sequence[str]) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from None  # no outage of the store, which may pass
     if not isinstance(values, dict) or set(values) != set(names):
         raise damaged(path, f"not an object with {', '.join(names)}")
     return values

@@ -118,3 +118,13 @@ def told_in_our_words(cause: Exception) -> ModelError:
 )
 def test_what_may_pass_is_told_from_what_stays(error: Exception, passes: bool) -> None:
     assert is_passing(error) is passes
+
+
+def test_an_epoch_that_is_kept_again_leaves_nothing_behind(tmp_path: Path, weights: Path) -> None:
+    outbox = Outbox(tmp_path / "waiting", room=0)
+    outbox.open(HEAD)
+    for _ in range(2):  # as when a run is resumed
+        assert outbox.put(epoch(3), weights)
+    assert outbox.weights(3).read_bytes() == b"weights"
+    outbox.remove(3)
+    assert [path.name for path in outbox.folder.iterdir()] == ["head.json"]
