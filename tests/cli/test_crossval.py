@@ -176,7 +176,7 @@ def test_folds_side_by_side_are_those_of_one_process_whoever_is_killed(
     tmp_path: Path, make_corpus: Callable[..., Path]
 ) -> None:
     data = make_corpus(tmp_path / "music")
-    words = ["crossval", f"--data={data}", "--folds=3", *TINY, "--epochs=16"]
+    words = ["crossval", f"--data={data}", "--folds=3", *TINY, "--epochs=40"]
     with store_in(tmp_path / "one") as client:
         begin(tmp_path / "one", words).wait()
         reference = pooled(client)
