@@ -1,6 +1,5 @@
 """The workers of a Spark cluster: waited for, missed, and not waited for without end."""
 
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -79,11 +78,8 @@ def given_up_without_workers(context: "SparkContext") -> Iterator[None]:
 
 
 def watch(context: "SparkContext", ended: threading.Event, lost: threading.Event) -> None:
-    """Cancel all jobs once workers that were there are gone for too long, until the block ends.
-
-    Where none has come yet, a cluster may start them for this very job, in its own time.
-    """
-    seen = math.inf
+    """Cancel all jobs once no worker has been there for too long, until the block ends."""
+    seen = time.monotonic()
     while not ended.wait(LOOK_S):
         try:
             if has_workers(context):
