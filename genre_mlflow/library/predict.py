@@ -23,6 +23,7 @@ from genre_mlflow.library import MOST_WORKERS
 from genre_mlflow.library.files import name_of
 from genre_mlflow.memory import MemoryShortage
 from genre_mlflow.model.classifier import Classifier
+from genre_mlflow.processes import cores
 from genre_mlflow.tracking.classifiers import classifier_folder
 
 Row = dict[str, Any]
@@ -137,11 +138,6 @@ def check_workers(workers: int) -> None:
     """Raise `SettingsError` for a number of processes that nobody means."""
     if not 0 <= workers <= MOST_WORKERS:
         raise SettingsError(f"workers is {workers}; allowed are 0 (by itself) to {MOST_WORKERS}")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(

@@ -42,11 +42,13 @@ class Delivery:
     def deliver(self, epoch: int, history: Sequence[EpochResult]) -> None:
         """Write an epoch, and take it from the outbox; `history`: at least all epochs before."""
         result = self.outbox.read(epoch)
+        before = [one for one in history if one.epoch < epoch]
         tracker = self.tracker
         self.tracker = None  # whatever happens now, what is there must be looked at again
         if tracker is None or epoch in {one.epoch for one in tracker.history}:
-            before = [one for one in history if one.epoch < epoch]
             tracker = self.read_back([*before, result])
+        known = {one.epoch for one in tracker.history}
+        tracker.history += [one for one in before if one.epoch not in known]  # had no room to wait
         tracker.on_epoch_end(result, self.outbox.weights(epoch))
         self.outbox.remove(epoch)
         self.tracker = tracker
