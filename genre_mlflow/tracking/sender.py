@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from genre_mlflow.training.observer import Observer
 
 AGAIN_S = 5.0  # between two attempts; each epoch makes one, too
 LOOK_S = 0.2  # how often waiting for the store looks for a signal
+PATIENCE_S = 600.0  # for the next epoch to arrive when the last one is trained
 HASTE_S = 2.0  # for what waits when a training is stopped
 
 logger = logging.getLogger(__name__)
@@ -161,13 +163,20 @@ class Sender(Observer):
     def flush(self) -> bool:
         """Wait until all is sent, as long as the store answers; whether it is.
 
-        A signal ends the waiting. Raises what no waiting will mend.
+        A signal ends the waiting, and so does a store that takes no epoch for minutes. Raises what
+        no waiting will mend.
         """
-        start = self.attempts
+        start, left, moved = self.attempts, len(self.outbox.epochs()), time.monotonic()
+        if left > 1:
+            logger.info("%s still to be sent", counted(left, "epoch"))
         self.bell.set()
         while self.thread.is_alive() and self.outbox.epochs() and self.failed <= start:
             signals.check()
             self.thread.join(LOOK_S)
+            if len(self.outbox.epochs()) < left:
+                left, moved = len(self.outbox.epochs()), time.monotonic()
+            elif time.monotonic() - moved > PATIENCE_S:
+                break
         self.check()
         return not self.outbox.epochs()
 
